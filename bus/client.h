@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "base/asio.h"
+#include "bus/config.pb.h"
+#include "trust/identity.h"
+
+namespace orch::bus {
+
+class Stream;         // bus/stream.h: TCP, TLS or memory
+class StreamFactory;  // bus/stream.h: makes one to a broker
+
+// A message that arrived; headers are not in it, because they are never trusted.
+struct Delivery {
+  std::string destination;  // of the subscription it came on, as we subscribed, not what the frame says
+  std::string body;
+};
+
+// Figures for health and metrics.
+struct ClientStatus {
+  bool connected = false;
+  std::string broker;          // `host:port` in use or last tried
+  std::string last_error;      // why it is not connected
+  absl::Time connected_since;  // if connected
+  uint64_t connects = 0;
+  uint64_t frames_in = 0, frames_out = 0, bytes_in = 0, bytes_out = 0;
+};
+
+// Keeps one STOMP session alive: connects, subscribes, sends, heart-beats, reconnects with jittered exponential back-off
+// and restores the subscriptions.
+//
+// Lives on: the strand it is given; every method is called there, every callback comes there.
+class Client {
+ public:
+  struct Options {
+    BusConfig config;
+    std::shared_ptr<trust::Credentials> credentials;  // null: without TLS
+    std::string client_id;                            // for the broker's log
+    size_t send_queue_bytes = 16 << 20;               // more waiting than this: Send fails
+  };
+  // Called with OK when the broker's RECEIPT came (the message is on the bus), or with an error: Unavailable when the
+  // connection ended first (it may or may not be on the bus), ResourceExhausted when the send queue is full.
+  using Sent = std::function<void(absl::Status)>;
+
+  // `factory` makes connections; tests and the controller with a broker in its process give one over memory.
+  Client(base::Strand strand, Options options, std::shared_ptr<StreamFactory> factory);
+  ~Client();
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+
+  // Before Start, or at any time later; restored after each reconnect. `ack` mode is auto.
+  void Subscribe(std::string destination, std::function<void(Delivery)> on_message);
+  // `on_change` is called on each connect (true: subscriptions are in place) and each loss (false).
+  void Start(std::function<void(bool connected)> on_change);
+  // DISCONNECT with a receipt, at most 2 s, then closes; `done` comes once. Nothing is called afterwards.
+  void Stop(std::function<void()> done);
+
+  // Fire and forget: lost if there is no connection. `expires` lets brokers drop it when nobody took it by then.
+  void Send(std::string destination, std::string body, absl::Time expires);
+  // With a RECEIPT.
+  void SendWithReceipt(std::string destination, std::string body, absl::Time expires, Sent sent);
+  // Ends the connection and takes the next broker, for a node that notices that it is deaf.
+  void Reconnect(std::string why);
+
+  ClientStatus status() const;
+
+ private:
+  class Core;
+  std::shared_ptr<Core> core_;
+};
+
+}  // namespace orch::bus

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "orch/v1/action.pb.h"
+#include "target/node_view.h"
+
+// Rights (docs/security.md): ordered rules, the first that matches decides, default deny. Pure; a Policy is an immutable
+// snapshot, thread-safe, replaced as a whole on reload.
+
+namespace orch::policy {
+
+enum class Effect { kAllow, kDeny };
+
+// One question: may `caller` do `action` with these arguments?
+struct Query {
+  std::string caller;                           // canonical principal, `cert=operator`
+  std::string action;                           // `puppet.run`, or an API verb such as `job.cancel`
+  const orch::v1::Action* arguments = nullptr;  // null for API verbs
+  std::string collective = "main";
+  std::string reason;            // the caller's reason, for rules with `reason: required`
+};
+
+// A condition that only a node's facts decide.
+struct Condition {
+  Effect effect;
+  std::string where;  // target expression
+  std::string rule;   // `policy.yaml:12`
+  // From an ActionPolicy file: a missing fact is false, as there. Native: unknown denies, unknown does not allow.
+  bool action_policy = false;
+};
+
+// What a rule contributed, for `policy explain`.
+struct Step {
+  std::string file;
+  int line = 0;
+  std::string rule;  // the rule in short
+  std::string why;
+  bool decides = false;
+};
+
+// The answer: decided outright, or by the first condition that holds, else `otherwise`.
+struct Decision {
+  std::vector<Condition> conditions;  // in order; empty: `otherwise` is the answer
+  Effect otherwise = Effect::kDeny;
+  std::string rule;    // `policy.yaml:12` of the rule behind `otherwise`, or `default deny`
+  std::string reason;  // for people: `no rule allows cert=guest to do puppet.run`
+  // The tightest limits of the rules that allowed; 0: none.
+  uint32_t max_nodes = 0;
+  uint32_t max_percent = 0;
+  std::vector<Step> steps;
+
+  bool denied_outright() const { return conditions.empty() && otherwise == Effect::kDeny; }
+};
+
+// How a node stands to the conditions of a request: used by the node itself and, as a preview, by the controller.
+struct NodeDecision {
+  Effect effect = Effect::kDeny;
+  std::string rule;
+  std::string why;
+  bool unknown = false;  // the roster can't tell; only on the controller
+};
+NodeDecision DecideOnNode(const std::vector<Condition>& conditions, Effect otherwise, const target::NodeView& node);
+
+class Policy {
+ public:
+  // Reads a native `policy.yaml`. InvalidArgument, with file and line, refuses the file as a whole.
+  static absl::StatusOr<std::shared_ptr<const Policy>> LoadNative(const std::string& path);
+  static absl::StatusOr<std::shared_ptr<const Policy>> ParseNative(absl::string_view text, absl::string_view name);
+  // Reads a directory of ActionPolicy files (`<agent>.policy`, `groups`).
+  static absl::StatusOr<std::shared_ptr<const Policy>> LoadActionPolicyDirectory(const std::string& path);
+  // Both sources together: native rules first, ActionPolicy files for what no native rule decided. Either may be null.
+  static std::shared_ptr<const Policy> Combine(std::shared_ptr<const Policy> native,
+                                               std::shared_ptr<const Policy> action_policy);
+
+  virtual ~Policy() = default;
+  virtual Decision Decide(const Query& query) const = 0;
+  // Groups of a caller, sorted.
+  virtual std::vector<std::string> GroupsOf(const std::string& caller) const = 0;
+};
+
+}  // namespace orch::policy

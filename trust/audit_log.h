@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "orch/v1/audit_service.pb.h"
+
+// The hash-chained audit log: one JSON line per record, each carrying the hash of the one before. Blocking (write and
+// fsync): lives on the store thread. Not thread-safe.
+
+namespace orch::trust {
+
+class AuditLog {
+ public:
+  // Opens or creates the file (0600), reads its last record, refuses a broken tail other than a torn last line (which is
+  // moved aside into `<path>.torn`, with a `repaired` record).
+  static absl::StatusOr<std::unique_ptr<AuditLog>> Open(const std::string& path);
+  virtual ~AuditLog() = default;
+  // Fills sequence, previous_hash and hash of each, writes them, one fsync. On an error nothing of them counts, and every
+  // later Append fails until Open is done anew.
+  virtual absl::Status Append(std::vector<orch::v1::AuditRecord>* records) = 0;
+  // The newest first, from before `before_sequence` (0: the end), at most `limit`, only where `accept` says so.
+  virtual absl::StatusOr<std::vector<orch::v1::AuditRecord>> List(
+      uint64_t before_sequence, int limit, bool (*accept)(const orch::v1::AuditRecord&, const void*),
+      const void* context) const = 0;
+};
+
+// What `orchctl audit verify` says.
+struct AuditVerdict {
+  uint64_t records = 0;
+  bool intact = false;
+  uint64_t bad_line = 0;  // the first bad record's line, from 1
+  std::string why;        // `record 17 was changed: its hash is …`, `records 12-13 are missing`
+  std::string last_hash;  // of the last good record: compare it with a copy kept elsewhere
+};
+absl::StatusOr<AuditVerdict> VerifyAuditFile(const std::string& path);
+
+}  // namespace orch::trust
