@@ -9,7 +9,8 @@
 #include "absl/time/time.h"
 #include "orch/v1/action.pb.h"
 
-// What actions there are, read from the descriptors of orch/v1/action.proto: nothing is listed twice. Pure, thread-safe.
+// What actions there are, read from the descriptors of orch/v1/action.proto: nothing is listed
+// twice. Pure, thread-safe.
 
 namespace orch::api {
 
@@ -24,8 +25,8 @@ struct ActionInfo {
   std::string name;  // `puppet.run`
   std::string summary;
   bool mutates = false;
-  absl::Duration answer_timeout;  // read-only actions
-  absl::Duration run_timeout;     // mutating actions
+  absl::Duration answer_timeout;                           // read-only actions
+  absl::Duration run_timeout;                              // mutating actions
   const google::protobuf::FieldDescriptor* arm = nullptr;  // in Action
   std::vector<ArgumentInfo> arguments;
   std::string schema_digest;  // SHA-256 over the canonical form of name and arguments, 32 bytes
@@ -38,17 +39,20 @@ const ActionInfo* FindAction(absl::string_view name);
 const ActionInfo* InfoOf(const orch::v1::Action& action);
 // `puppet.run`, the external action's own name, or empty.
 std::string NameOf(const orch::v1::Action& action);
-// Whether it mutates; external actions do unless their description says otherwise, which only the node knows.
+// Whether it mutates; external actions do unless their description says otherwise, which only the
+// node knows.
 bool Mutates(const orch::v1::Action& action);
 
-// Checks every argument against its options. InvalidArgument with a google.rpc.BadRequest payload (api/errors.h) whose
-// fields begin with `path`, for example `spec.action`.
+// Checks every argument against its options. InvalidArgument with a google.rpc.BadRequest payload
+// (api/errors.h) whose fields begin with `path`, for example `spec.action`.
 absl::Status Validate(const orch::v1::Action& action, absl::string_view path);
-// Builds an action from `key=value` words; lists repeat the key or use commas; durations as `90s`. InvalidArgument:
-// an unknown action or argument, with the ones there are.
-absl::StatusOr<orch::v1::Action> Parse(absl::string_view name, const std::vector<std::string>& words);
+// Builds an action from `key=value` words; lists repeat the key or use commas; durations as `90s`.
+// InvalidArgument: an unknown action or argument, with the ones there are.
+absl::StatusOr<orch::v1::Action> Parse(absl::string_view name,
+                                       const std::vector<std::string>& words);
 
-// Refuses fields and enum values that this build does not know, anywhere inside: proto3 keeps them silently.
+// Refuses fields and enum values that this build does not know, anywhere inside: proto3 keeps them
+// silently.
 absl::Status RefuseUnknown(const google::protobuf::Message& message);
 // Clears fields marked sensitive, for logs, audit and store; true if there were any.
 bool RedactSensitive(orch::v1::Action* action);

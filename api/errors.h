@@ -8,8 +8,9 @@
 #include "absl/time/time.h"
 #include "google/rpc/error_details.pb.h"
 
-// API errors as absl::Status: the google.rpc detail messages ride as payloads whose URL is their type URL, so that the
-// gRPC boundary turns payloads into details one to one. Reasons are listed in docs/errors.md. Pure.
+// API errors as absl::Status: the google.rpc detail messages ride as payloads whose URL is their
+// type URL, so that the gRPC boundary turns payloads into details one to one. Reasons are listed in
+// docs/errors.md. Pure.
 
 namespace orch::api {
 
@@ -18,11 +19,12 @@ inline constexpr char kTypeUrlPrefix[] = "type.googleapis.com/google.rpc.";
 
 // An error with an ErrorInfo{reason, domain orch.v1}; `reason` is UPPER_SNAKE_CASE.
 absl::Status Error(absl::StatusCode code, absl::string_view reason, absl::string_view message);
-// InvalidArgument, reason INVALID_ARGUMENT, one BadRequest violation; the message is `<field>: <description>`.
+// InvalidArgument, reason INVALID_ARGUMENT, one BadRequest violation; the message is `<field>:
+// <description>`.
 absl::Status BadField(absl::string_view field, absl::string_view description);
 // FailedPrecondition with a PreconditionFailure violation.
-absl::Status Precondition(absl::string_view reason, absl::string_view type, absl::string_view subject,
-                          absl::string_view description);
+absl::Status Precondition(absl::string_view reason, absl::string_view type,
+                          absl::string_view subject, absl::string_view description);
 // `status` with a RetryInfo.
 absl::Status WithRetry(absl::Status status, absl::Duration delay);
 // `status` with a ResourceInfo.

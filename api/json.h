@@ -9,7 +9,8 @@
 
 #include "absl/status/statusor.h"
 
-// JSON of API messages (proto3 JSON with proto field names and defaults printed) and of facts. Pure.
+// JSON of API messages (proto3 JSON with proto field names and defaults printed) and of facts.
+// Pure.
 
 namespace orch::api {
 

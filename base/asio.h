@@ -21,9 +21,10 @@
 #include "absl/time/time.h"
 #include "base/status.h"
 
-// The part of Boost.Asio that shells use, and the rules of how: every object lives on one strand, which its class
-// comment names; methods that may be called from elsewhere are called Post…; one co_await per statement; no capturing
-// coroutine lambdas; coroutine parameters by value. Pure code never includes this.
+// The part of Boost.Asio that shells use, and the rules of how: every object lives on one strand,
+// which its class comment names; methods that may be called from elsewhere are called Post…; one
+// co_await per statement; no capturing coroutine lambdas; coroutine parameters by value. Pure code
+// never includes this.
 
 namespace orch::base {
 
@@ -34,15 +35,16 @@ using Strand = asio::strand<asio::io_context::executor_type>;
 template <typename T>
 using Awaitable = asio::awaitable<T>;
 
-// The completion token of every asynchronous operation: co_await gives (error_code, …), nothing is thrown.
+// The completion token of every asynchronous operation: co_await gives (error_code, …), nothing is
+// thrown.
 inline constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 
 // Asserts that the caller runs on `strand`.
 #define ORCH_CHECK_ON(strand) ORCH_CHECK((strand).running_in_this_thread())
 
-// Runs `operation` for at most `limit`; then it is cancelled and nullopt comes back. The one place for timeouts.
-// Completes when: the operation has, or has been cancelled. Errors: the operation's own, in its result.
-// Cancellation: passed on. Runs on: the caller's strand.
+// Runs `operation` for at most `limit`; then it is cancelled and nullopt comes back. The one place
+// for timeouts. Completes when: the operation has, or has been cancelled. Errors: the operation's
+// own, in its result. Cancellation: passed on. Runs on: the caller's strand.
 template <typename T>
 Awaitable<std::optional<T>> WithDeadline(Awaitable<T> operation, absl::Duration limit) {
   using asio::experimental::awaitable_operators::operator||;

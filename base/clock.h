@@ -6,9 +6,11 @@
 
 namespace orch::base {
 
-// One reading of both clocks. Pure code takes it as an argument (`Now now`) and never asks a clock itself.
+// One reading of both clocks. Pure code takes it as an argument (`Now now`) and never asks a clock
+// itself.
 struct Now {
-  // Since some fixed moment before the process started; never steps. For timeouts and ages within this process.
+  // Since some fixed moment before the process started; never steps. For timeouts and ages within
+  // this process.
   absl::Duration steady;
   // UTC. For what is stored, signed or shown.
   absl::Time wall;

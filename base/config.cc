@@ -32,7 +32,8 @@ class Filler {
  public:
   explicit Filler(absl::string_view name) : name_(name) {}
 
-  absl::Status FillMessage(const YAML::Node& node, const std::string& path, int depth, Message* out) {
+  absl::Status FillMessage(const YAML::Node& node, const std::string& path, int depth,
+                           Message* out) {
     if (depth > kDepthMax) return Error(node, path, "nested too deeply");
     if (node.IsNull()) return absl::OkStatus();
     if (!node.IsMap()) return Error(node, path, "expected a mapping of fields");
@@ -44,8 +45,10 @@ class Filler {
       if (!seen.insert(key).second) return Error(entry.first, inner, "is given twice");
       const FieldDescriptor* field = out->GetDescriptor()->FindFieldByName(key);
       if (field == nullptr) {
-        return Error(entry.first, inner, absl::StrCat("no such field", DidYouMean(key, *out->GetDescriptor())));
+        return Error(entry.first, inner,
+                     absl::StrCat("no such field", DidYouMean(key, *out->GetDescriptor())));
       }
+      if (entry.second.IsNull()) return Error(entry.first, inner, "has no value");
       ORCH_RETURN_IF_ERROR(FillField(entry.second, *field, inner, depth, out));
     }
     return absl::OkStatus();
@@ -54,7 +57,8 @@ class Filler {
  private:
   absl::Status Error(const YAML::Node& node, absl::string_view path, absl::string_view why) const {
     std::string where = name_;
-    if (node.IsDefined() && node.Mark().line >= 0) absl::StrAppend(&where, ":", node.Mark().line + 1);
+    if (node.IsDefined() && node.Mark().line >= 0)
+      absl::StrAppend(&where, ":", node.Mark().line + 1);
     if (!path.empty()) absl::StrAppend(&where, ": ", path);
     return absl::InvalidArgumentError(absl::StrCat(where, ": ", why));
   }
@@ -63,14 +67,15 @@ class Filler {
     std::string known;
     for (int i = 0; i < descriptor.field_count(); ++i) {
       const std::string& name = descriptor.field(i)->name();
-      if (absl::StartsWith(name, key.substr(0, 3))) return absl::StrCat(", did you mean `", name, "`?");
+      if (absl::StartsWith(name, key.substr(0, 3)))
+        return absl::StrCat(", did you mean `", name, "`?");
       absl::StrAppend(&known, known.empty() ? "" : ", ", name);
     }
     return absl::StrCat("; known: ", known);
   }
 
-  absl::Status FillField(const YAML::Node& node, const FieldDescriptor& field, const std::string& path,
-                         int depth, Message* out) {
+  absl::Status FillField(const YAML::Node& node, const FieldDescriptor& field,
+                         const std::string& path, int depth, Message* out) {
     if (node.IsNull()) return Error(node, path, "has no value");
     const Reflection& reflection = *out->GetReflection();
     if (field.is_map()) return FillMap(node, field, path, depth, out);
@@ -94,7 +99,8 @@ class Filler {
     return FillScalar(node, field, path, out);
   }
 
-  absl::Status FillMessageField(const YAML::Node& node, const std::string& path, int depth, Message* out) {
+  absl::Status FillMessageField(const YAML::Node& node, const std::string& path, int depth,
+                                Message* out) {
     const std::string& type = out->GetDescriptor()->full_name();
     if (type == "google.protobuf.Duration") {
       if (!node.IsScalar()) return Error(node, path, "expected a duration such as 90s or 5m");
@@ -115,8 +121,8 @@ class Filler {
     return FillMessage(node, path, depth + 1, out);
   }
 
-  absl::Status FillMap(const YAML::Node& node, const FieldDescriptor& field, const std::string& path, int depth,
-                       Message* out) {
+  absl::Status FillMap(const YAML::Node& node, const FieldDescriptor& field,
+                       const std::string& path, int depth, Message* out) {
     if (!node.IsMap()) return Error(node, path, "expected a mapping");
     const FieldDescriptor& key_field = *field.message_type()->map_key();
     const FieldDescriptor& value_field = *field.message_type()->map_value();
@@ -137,13 +143,14 @@ class Filler {
   absl::StatusOr<T> Number(const YAML::Node& node, const std::string& path) const {
     T value;
     if (!Parse(node.Scalar(), &value)) {
-      return Error(node, path, absl::StrCat("expected a number, found `", absl::CEscape(node.Scalar()), "`"));
+      return Error(node, path,
+                   absl::StrCat("expected a number, found `", absl::CEscape(node.Scalar()), "`"));
     }
     return value;
   }
 
-  absl::Status FillScalar(const YAML::Node& node, const FieldDescriptor& field, const std::string& path,
-                          Message* out) {
+  absl::Status FillScalar(const YAML::Node& node, const FieldDescriptor& field,
+                          const std::string& path, Message* out) {
     if (!node.IsScalar()) return Error(node, path, "expected one value");
     const Reflection& r = *out->GetReflection();
     const bool add = field.is_repeated();
@@ -152,28 +159,33 @@ class Filler {
         add ? r.AddString(out, &field, node.Scalar()) : r.SetString(out, &field, node.Scalar());
         return absl::OkStatus();
       case FieldDescriptor::CPPTYPE_BOOL: {
-        if (node.Scalar() != "true" && node.Scalar() != "false") return Error(node, path, "expected true or false");
+        if (node.Scalar() != "true" && node.Scalar() != "false")
+          return Error(node, path, "expected true or false");
         const bool value = node.Scalar() == "true";
         add ? r.AddBool(out, &field, value) : r.SetBool(out, &field, value);
         return absl::OkStatus();
       }
       case FieldDescriptor::CPPTYPE_INT32: {
-        ORCH_ASSIGN_OR_RETURN(int32_t value, (Number<int32_t, absl::SimpleAtoi<int32_t>>(node, path)));
+        ORCH_ASSIGN_OR_RETURN(int32_t value,
+                              (Number<int32_t, absl::SimpleAtoi<int32_t>>(node, path)));
         add ? r.AddInt32(out, &field, value) : r.SetInt32(out, &field, value);
         return absl::OkStatus();
       }
       case FieldDescriptor::CPPTYPE_UINT32: {
-        ORCH_ASSIGN_OR_RETURN(uint32_t value, (Number<uint32_t, absl::SimpleAtoi<uint32_t>>(node, path)));
+        ORCH_ASSIGN_OR_RETURN(uint32_t value,
+                              (Number<uint32_t, absl::SimpleAtoi<uint32_t>>(node, path)));
         add ? r.AddUInt32(out, &field, value) : r.SetUInt32(out, &field, value);
         return absl::OkStatus();
       }
       case FieldDescriptor::CPPTYPE_INT64: {
-        ORCH_ASSIGN_OR_RETURN(int64_t value, (Number<int64_t, absl::SimpleAtoi<int64_t>>(node, path)));
+        ORCH_ASSIGN_OR_RETURN(int64_t value,
+                              (Number<int64_t, absl::SimpleAtoi<int64_t>>(node, path)));
         add ? r.AddInt64(out, &field, value) : r.SetInt64(out, &field, value);
         return absl::OkStatus();
       }
       case FieldDescriptor::CPPTYPE_UINT64: {
-        ORCH_ASSIGN_OR_RETURN(uint64_t value, (Number<uint64_t, absl::SimpleAtoi<uint64_t>>(node, path)));
+        ORCH_ASSIGN_OR_RETURN(uint64_t value,
+                              (Number<uint64_t, absl::SimpleAtoi<uint64_t>>(node, path)));
         add ? r.AddUInt64(out, &field, value) : r.SetUInt64(out, &field, value);
         return absl::OkStatus();
       }
@@ -192,8 +204,8 @@ class Filler {
     return Error(node, path, "cannot be set from a file");
   }
 
-  absl::Status FillEnum(const YAML::Node& node, const FieldDescriptor& field, const std::string& path,
-                        Message* out) {
+  absl::Status FillEnum(const YAML::Node& node, const FieldDescriptor& field,
+                        const std::string& path, Message* out) {
     const EnumDescriptor& type = *field.enum_type();
     // FLAVOUR_UNSPECIFIED gives the prefix FLAVOUR_.
     std::string prefix = type.value(0)->name();
@@ -203,7 +215,8 @@ class Filler {
       const std::string word = absl::AsciiStrToLower(type.value(i)->name().substr(prefix.size()));
       if (word == node.Scalar()) {
         const Reflection& r = *out->GetReflection();
-        field.is_repeated() ? r.AddEnum(out, &field, type.value(i)) : r.SetEnum(out, &field, type.value(i));
+        field.is_repeated() ? r.AddEnum(out, &field, type.value(i))
+                            : r.SetEnum(out, &field, type.value(i));
         return absl::OkStatus();
       }
       absl::StrAppend(&known, known.empty() ? "" : ", ", word);
@@ -224,8 +237,8 @@ absl::Status ParseYaml(absl::string_view text, absl::string_view name, Message* 
     documents = YAML::LoadAll(std::string(text));
     if (documents.empty()) return absl::OkStatus();
     if (documents.size() > 1) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(name, ":", documents[1].Mark().line + 1, ": a second document is not allowed"));
+      return absl::InvalidArgumentError(absl::StrCat(name, ":", documents[1].Mark().line + 1,
+                                                     ": a second document is not allowed"));
     }
     return Filler(name).FillMessage(documents[0], "", 0, out);
   } catch (const YAML::Exception& e) {
@@ -248,10 +261,11 @@ absl::StatusOr<absl::Duration> ParseDuration(absl::string_view text) {
     text.remove_prefix(d + 1);
   }
   int64_t n = 0;
-  const bool ok = (d == absl::string_view::npos || (absl::SimpleAtoi(days, &n) && n >= 0 && n < 36500)) &&
-                  (text.empty() ? d != absl::string_view::npos
-                                : absl::ascii_isdigit(text[0]) && absl::ParseDuration(text, &value)) &&
-                  value < absl::Hours(24 * 36500) && (text != "0" || d != absl::string_view::npos);
+  const bool ok =
+      (d == absl::string_view::npos || (absl::SimpleAtoi(days, &n) && n >= 0 && n < 36500)) &&
+      (text.empty() ? d != absl::string_view::npos
+                    : absl::ascii_isdigit(text[0]) && absl::ParseDuration(text, &value)) &&
+      value < absl::Hours(24 * 36500) && (text != "0" || d != absl::string_view::npos);
   if (!ok) return absl::InvalidArgumentError("expected a duration such as 90s, 5m or 1h30m");
   return value + n * absl::Hours(24);
 }

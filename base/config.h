@@ -10,11 +10,11 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
-// YAML files read strictly into a protobuf message: the message is the schema. Keys are the proto field names;
-// durations are written `90s`, `5m`, `1h30m`, timestamps in RFC 3339; enums by their value's name without the
-// prefix, in lower case; repeated fields are lists; nested messages and maps are mappings. Refused, with
-// `file:line: field.path: why`: unknown keys, duplicate keys, a second document, aliases, a value that does not fit.
-// An empty file is the empty message.
+// YAML files read strictly into a protobuf message: the message is the schema. Keys are the proto
+// field names; durations are written `90s`, `5m`, `1h30m`, timestamps in RFC 3339; enums by their
+// value's name without the prefix, in lower case; repeated fields are lists; nested messages and
+// maps are mappings. Refused, with `file:line: field.path: why`: unknown keys, duplicate keys, a
+// second document, aliases, a value that does not fit. An empty file is the empty message.
 
 namespace orch::base {
 
@@ -24,13 +24,16 @@ inline constexpr size_t kConfigFileMax = 8 << 20;
 // InvalidArgument for what is wrong with the content; NotFound, PermissionDenied for the file.
 absl::Status LoadYaml(const std::string& path, google::protobuf::Message* out);
 // The same for text; `name` stands for the file in errors.
-absl::Status ParseYaml(absl::string_view text, absl::string_view name, google::protobuf::Message* out);
+absl::Status ParseYaml(absl::string_view text, absl::string_view name,
+                       google::protobuf::Message* out);
 
-// The whole of a regular file of at most `max` bytes. NotFound, PermissionDenied, ResourceExhausted (too large).
+// The whole of a regular file of at most `max` bytes. NotFound, PermissionDenied, ResourceExhausted
+// (too large).
 absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max = kConfigFileMax);
 
-// Replaces a file so that readers see the old or the new content, never a part, also after a crash: a temporary file in
-// the same directory, fsync, rename, fsync of the directory. `mode` as in chmod(2).
+// Replaces a file so that readers see the old or the new content, never a part, also after a crash:
+// a temporary file in the same directory, fsync, rename, fsync of the directory. `mode` as in
+// chmod(2).
 absl::Status WriteFileAtomically(const std::string& path, absl::string_view content, int mode);
 
 // `90s`, `5m`, `1h30m`, `1.5s`, `2d`; no sign, a unit is required.

@@ -20,7 +20,8 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max) {
   const absl::Cleanup closer = [fd] { close(fd); };
   struct stat info;
   if (fstat(fd, &info) != 0) return absl::ErrnoToStatus(errno, absl::StrCat("stat ", path));
-  if (!S_ISREG(info.st_mode)) return absl::InvalidArgumentError(absl::StrCat(path, ": not a regular file"));
+  if (!S_ISREG(info.st_mode))
+    return absl::InvalidArgumentError(absl::StrCat(path, ": not a regular file"));
   std::string out;
   char buffer[1 << 16];
   for (;;) {
@@ -46,7 +47,8 @@ absl::Status WriteFileAtomically(const std::string& path, absl::string_view cont
   while (status.ok() && done < content.size()) {
     const ssize_t n = write(fd, content.data() + done, content.size() - done);
     if (n > 0) done += n;
-    if (n < 0 && errno != EINTR) status = absl::ErrnoToStatus(errno, absl::StrCat("write ", temporary));
+    if (n < 0 && errno != EINTR)
+      status = absl::ErrnoToStatus(errno, absl::StrCat("write ", temporary));
   }
   if (status.ok() && (fchmod(fd, mode) != 0 || fsync(fd) != 0)) {
     status = absl::ErrnoToStatus(errno, absl::StrCat("sync ", temporary));
@@ -63,7 +65,8 @@ absl::Status WriteFileAtomically(const std::string& path, absl::string_view cont
   if (dir < 0) return absl::ErrnoToStatus(errno, absl::StrCat("open ", directory));
   const int synced = fsync(dir);
   close(dir);
-  return synced == 0 ? absl::OkStatus() : absl::ErrnoToStatus(errno, absl::StrCat("sync ", directory));
+  return synced == 0 ? absl::OkStatus()
+                     : absl::ErrnoToStatus(errno, absl::StrCat("sync ", directory));
 }
 
 }  // namespace orch::base

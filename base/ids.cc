@@ -84,7 +84,8 @@ bool IsCaller(absl::string_view text) {
   if (!AllOf(text.substr(0, equals), 16, [](char c) { return LowerOrDigit(c); })) return false;
   for (absl::string_view part : absl::StrSplit(text.substr(equals + 1), absl::MaxSplits('/', 1))) {
     if (!AllOf(part, 128, [](char c) {
-          return absl::ascii_isalnum(c) || absl::string_view("._@:-").find(c) != absl::string_view::npos;
+          return absl::ascii_isalnum(c) ||
+                 absl::string_view("._@:-").find(c) != absl::string_view::npos;
         })) {
       return false;
     }

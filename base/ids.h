@@ -13,8 +13,8 @@ namespace orch::base {
 // 16 random bytes from the kernel: request ids, stream ids. Aborts if the kernel gives none.
 std::string RandomBytes16();
 
-// A ULID (https://github.com/ulid/spec): 26 characters of Crockford base32, 48 bits of `time` in milliseconds, 80
-// random bits. Two made in the same process sort in the order they were made.
+// A ULID (https://github.com/ulid/spec): 26 characters of Crockford base32, 48 bits of `time` in
+// milliseconds, 80 random bits. Two made in the same process sort in the order they were made.
 std::string NewUlid(absl::Time time);
 // Whether `text` is a ULID in its canonical upper-case form.
 bool IsUlid(absl::string_view text);
@@ -23,7 +23,8 @@ bool IsUlid(absl::string_view text);
 bool IsIdentity(absl::string_view text);
 // Collectives: `[a-z0-9_-]{1,32}`.
 bool IsCollective(absl::string_view text);
-// A canonical principal `kind=name[/name]`: `cert=<CN>`, `jwt=<issuer>/<sub>`, `local=insecure`, `uid=500`; each part
+// A canonical principal `kind=name[/name]`: `cert=<CN>`, `jwt=<issuer>/<sub>`, `local=insecure`,
+// `uid=500`; each part
 // `[A-Za-z0-9._@:-]{1,128}`.
 bool IsCaller(absl::string_view text);
 

@@ -21,8 +21,8 @@ struct Sink {
 Sink& TheSink() {
   static Sink* const sink = [] {
     auto* s = new Sink;
-    s->logger = std::make_shared<spdlog::logger>(
-        "orch", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+    s->logger =
+        std::make_shared<spdlog::logger>("orch", std::make_shared<spdlog::sinks::stderr_sink_mt>());
     s->logger->set_pattern("%v");
     return s;
   }();
@@ -59,7 +59,8 @@ const char* Name(LogLevel level) {
 
 std::string Quoted(absl::string_view value) {
   bool plain = !value.empty();
-  for (char c : value) plain = plain && (absl::ascii_isgraph(c) || (c & 0x80)) && c != '"' && c != '=';
+  for (char c : value)
+    plain = plain && (absl::ascii_isgraph(c) || (c & 0x80)) && c != '"' && c != '=';
   if (plain) return std::string(value);
   return absl::StrCat("\"", absl::Utf8SafeCEscape(value), "\"");
 }
@@ -76,16 +77,20 @@ void SetUpLog(absl::string_view program, LogLevel least, LogFormat format) {
 void Log(LogLevel level, absl::string_view message, std::initializer_list<LogField> fields) {
   Sink& sink = TheSink();
   if (!sink.logger->should_log(Level(level))) return;
-  const std::string time = absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::Now(), absl::UTCTimeZone());
+  const std::string time =
+      absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::Now(), absl::UTCTimeZone());
   std::string line;
   if (sink.format == LogFormat::kJson) {
-    nlohmann::ordered_json json = {
-        {"time", time}, {"level", Name(level)}, {"program", sink.program}, {"message", std::string(message)}};
+    nlohmann::ordered_json json = {{"time", time},
+                                   {"level", Name(level)},
+                                   {"program", sink.program},
+                                   {"message", std::string(message)}};
     for (const LogField& field : fields) json[std::string(field.key)] = field.value;
     line = json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   } else {
     line = absl::StrCat(time, " ", Name(level), " ", absl::Utf8SafeCEscape(message));
-    for (const LogField& field : fields) absl::StrAppend(&line, " ", field.key, "=", Quoted(field.value));
+    for (const LogField& field : fields)
+      absl::StrAppend(&line, " ", field.key, "=", Quoted(field.value));
   }
   sink.logger->log(Level(level), line);
 }

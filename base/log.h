@@ -10,8 +10,9 @@
 #include "absl/strings/string_view.h"
 #include "base/clock.h"
 
-// One line per event on stderr: time, level, message, then `key=value` fields; or the same as one JSON object.
-// Control characters are escaped: one event, one line. Thread-safe after SetUpLog. spdlog does the work.
+// One line per event on stderr: time, level, message, then `key=value` fields; or the same as one
+// JSON object. Control characters are escaped: one event, one line. Thread-safe after SetUpLog.
+// spdlog does the work.
 
 namespace orch::base {
 
@@ -24,7 +25,8 @@ struct LogField {
   std::string value;
 };
 
-// Once, early in main; `program` stands in each line of JSON. Before it everything from kInfo on is logged as text.
+// Once, early in main; `program` stands in each line of JSON. Before it everything from kInfo on is
+// logged as text.
 void SetUpLog(absl::string_view program, LogLevel least, LogFormat format);
 
 void Log(LogLevel level, absl::string_view message, std::initializer_list<LogField> fields = {});
@@ -42,12 +44,14 @@ inline void LogError(absl::string_view m, std::initializer_list<LogField> f = {}
   Log(LogLevel::kError, m, f);
 }
 
-// Lets one line per key and minute through, so that a hostile or broken peer can't fill the disk. Bounded: above
-// kKeysMax keys within a minute the rest share one. Not thread-safe: a member of whoever logs.
+// Lets one line per key and minute through, so that a hostile or broken peer can't fill the disk.
+// Bounded: above kKeysMax keys within a minute the rest share one. Not thread-safe: a member of
+// whoever logs.
 class LogLimiter {
  public:
   static constexpr size_t kKeysMax = 1000;
-  // Whether to log now; `suppressed` is how many lines of this key were swallowed since the last one.
+  // Whether to log now; `suppressed` is how many lines of this key were swallowed since the last
+  // one.
   bool Admit(absl::string_view key, Now now, uint64_t* suppressed = nullptr);
 
  private:

@@ -10,12 +10,13 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 
-// What Abseil 2022 lacks: the two macros that pass errors on, a way to say what was attempted, and CHECK.
+// What Abseil 2022 lacks: the two macros that pass errors on, a way to say what was attempted, and
+// CHECK.
 
 namespace orch::base {
 
-// `status` with "<context>: " before its message, payloads kept; OK stays OK. Contexts read from the outside in:
-// `connect broker1:61614: TLS handshake: certificate expired`.
+// `status` with "<context>: " before its message, payloads kept; OK stays OK. Contexts read from
+// the outside in: `connect broker1:61614: TLS handshake: certificate expired`.
 inline absl::Status Annotate(const absl::Status& status, absl::string_view context) {
   if (status.ok()) return status;
   absl::Status out(status.code(), absl::StrCat(context, ": ", status.message()));
@@ -35,8 +36,8 @@ inline absl::Status Annotate(const absl::Status& status, absl::string_view conte
 #define ORCH_CHECK(condition) \
   ((condition) ? (void)0 : ::orch::base::CheckFailed(__FILE__, __LINE__, #condition))
 
-#define ORCH_RETURN_IF_ERROR(expression)                          \
-  do {                                                            \
+#define ORCH_RETURN_IF_ERROR(expression)                                                     \
+  do {                                                                                       \
     if (::absl::Status orch_status_ = (expression); !orch_status_.ok()) return orch_status_; \
   } while (false)
 
@@ -46,7 +47,7 @@ inline absl::Status Annotate(const absl::Status& status, absl::string_view conte
 // ORCH_ASSIGN_OR_RETURN(auto x, F()) declares x, or returns F's status.
 #define ORCH_ASSIGN_OR_RETURN(lhs, expression) \
   ORCH_ASSIGN_OR_RETURN_(ORCH_CONCAT_(orch_statusor_, __LINE__), lhs, expression)
-#define ORCH_ASSIGN_OR_RETURN_(statusor, lhs, expression) \
-  auto statusor = (expression);                           \
+#define ORCH_ASSIGN_OR_RETURN_(statusor, lhs, expression)  \
+  auto statusor = (expression);                            \
   if (!statusor.ok()) return std::move(statusor).status(); \
   lhs = *std::move(statusor)

@@ -1,31 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <boost/asio/buffer.hpp>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
-#include <tuple>
 #include <utility>
+#include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/asio.h"
 #include "trust/identity.h"
 
-// A byte stream under a STOMP session: TCP, TLS, or a pair in memory. One reader, one writer at a time. Where
-// error_code ends: everything above sees absl::Status.
+// A byte stream under a STOMP session: TCP, TLS, or a pair in memory. One reader, one writer at a
+// time. Where error_code ends: everything above sees absl::Status. What is made of an accepted
+// socket is in bus/socket_stream.h.
 
 namespace orch::bus {
 
 class Stream {
  public:
   virtual ~Stream() = default;
-  // Reads 1 to `size` bytes. Completes when: some arrived. Errors: OutOfRange at the orderly end, Unavailable otherwise.
-  // Cancellation: by Close. Runs on: the stream's strand.
+  // Reads 1 to `size` bytes. Completes when: some arrived. Errors: OutOfRange at the orderly end,
+  // Unavailable otherwise. Cancellation: by Close. Runs on: the stream's strand.
   virtual base::Awaitable<absl::StatusOr<size_t>> Read(char* data, size_t size) = 0;
-  // Writes all buffers as one gather write. Completes when: the kernel has them all. Errors: Unavailable. Cancellation:
-  // by Close. Runs on: the stream's strand. The buffers must live until then.
-  virtual base::Awaitable<absl::Status> Write(const std::vector<boost::asio::const_buffer>& buffers) = 0;
-  // At once, never blocks; reads and writes under way end with Unavailable. May be called more than once.
+  // Writes all buffers as one gather write. Completes when: the kernel has them all. Errors:
+  // Unavailable. Cancellation: by Close. Runs on: the stream's strand. The memory that the buffers
+  // point to, and the vector, must live until then.
+  virtual base::Awaitable<absl::Status> Write(
+      const std::vector<boost::asio::const_buffer>& buffers) = 0;
+  // At once, never blocks; reads and writes under way end with Unavailable. May be called more than
+  // once. The stream itself must outlive them.
   virtual void Close() = 0;
   // `127.0.0.1:40312` or `memory`.
   virtual std::string peer() const = 0;
@@ -36,19 +43,22 @@ class Stream {
 class StreamFactory {
  public:
   virtual ~StreamFactory() = default;
-  // Connects to `host:port`, with the TLS handshake where it belongs. Completes when: usable. Errors: Unavailable,
-  // `connect broker1:61614: TLS handshake: …`. Cancellation: total, closes what was begun. Runs on: the strand it is
-  // given, on which the stream then lives.
+  // Connects to `host:port`, with the TLS handshake where it belongs. Completes when: usable.
+  // Errors: Unavailable, `connect broker1:61614: TLS handshake: …`. Cancellation: total, closes
+  // what was begun. Runs on: the strand it is given, on which the stream then lives.
   virtual base::Awaitable<absl::StatusOr<std::unique_ptr<Stream>>> Connect(base::Strand strand,
                                                                            std::string address) = 0;
 };
 
-// TCP with TCP_NODELAY; with `credentials` TLS (bus/tls.cc), `server_name` empty means the host of the address.
+// TCP with TCP_NODELAY; with `credentials` TLS (bus/tls.cc), `server_name` empty means the host of
+// the address. One factory may serve any number of clients, on any strands; their TLS contexts are
+// shared, and made anew once the credentials were reloaded.
 std::shared_ptr<StreamFactory> NewNetworkStreams(std::shared_ptr<trust::Credentials> credentials,
                                                  std::string server_name);
 
-// Two ends of one stream in memory, each on its own strand; `capacity` bytes may wait in each direction.
-std::pair<std::unique_ptr<Stream>, std::unique_ptr<Stream>> NewMemoryStreams(base::Strand first, base::Strand second,
-                                                                             size_t capacity = 1 << 20);
+// Two ends of one stream in memory, each on its own strand; `capacity` bytes may wait in each
+// direction. Destroying an end closes it; the other end still reads what was written.
+std::pair<std::unique_ptr<Stream>, std::unique_ptr<Stream>> NewMemoryStreams(
+    base::Strand first, base::Strand second, size_t capacity = 1 << 20);
 
 }  // namespace orch::bus

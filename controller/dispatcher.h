@@ -61,38 +61,46 @@ struct DispatcherStatus {
   uint64_t nodes_present = 0, nodes_stale = 0;
 };
 
-// Turns admitted jobs into signed requests and the nodes' signed replies into events; owns the jobs, the roster and
-// their store.
+// Turns admitted jobs into signed requests and the nodes' signed replies into events; owns the
+// jobs, the roster and their store.
 //
-// Lives on: its own strand. Every method here is named Post… or is thread-safe by itself; callbacks come on the
-// dispatcher's strand, and whoever lives elsewhere posts on from there.
+// Lives on: its own strand. Every method here is named Post… or is thread-safe by itself; callbacks
+// come on the dispatcher's strand, and whoever lives elsewhere posts on from there.
 class DispatcherApi {
  public:
   template <typename T>
   using Callback = std::function<void(absl::StatusOr<T>)>;
 
   virtual ~DispatcherApi() = default;
-  // Resolves, freezes, checks limits, stores, publishes. The answer comes when the job is durable (before it is
-  // published), or with validate_only when it is resolved. A mutating job is discovered first.
+  // Resolves, freezes, checks limits, stores, publishes. The answer comes when the job is durable
+  // (before it is published), or with validate_only when it is resolved. A mutating job is
+  // discovered first.
   virtual void PostCreateJob(AdmittedJob job, Callback<CreatedJob> done) = 0;
   // NotFound where there is none or it may not be seen.
   virtual void PostGetJob(std::string job_id, JobVisibility who, Callback<orch::v1::Job> done) = 0;
   virtual void PostListJobs(JobVisibility who, int page_size, std::string page_token,
-                            std::vector<orch::v1::JobState> states, std::string caller, Callback<JobPage> done) = 0;
-  virtual void PostListJobNodes(std::string job_id, JobVisibility who, int page_size, std::string page_token,
-                                std::vector<orch::v1::NodeState> states, Callback<JobNodePage> done) = 0;
-  // Answers with the events after `after_sequence`, at most `bytes_max` of them (at least one), as soon as there is one
-  // or the job has ended. OutOfRange: beyond the log. A reader that goes away calls PostForgetRead with the same id.
-  virtual void PostReadLog(uint64_t reader_id, std::string job_id, JobVisibility who, uint64_t after_sequence,
-                           size_t bytes_max, Callback<JobLogPart> done) = 0;
+                            std::vector<orch::v1::JobState> states, std::string caller,
+                            Callback<JobPage> done) = 0;
+  virtual void PostListJobNodes(std::string job_id, JobVisibility who, int page_size,
+                                std::string page_token, std::vector<orch::v1::NodeState> states,
+                                Callback<JobNodePage> done) = 0;
+  // Answers with the events after `after_sequence`, at most `bytes_max` of them (at least one), as
+  // soon as there is one or the job has ended. OutOfRange: beyond the log. A reader that goes away
+  // calls PostForgetRead with the same id.
+  virtual void PostReadLog(uint64_t reader_id, std::string job_id, JobVisibility who,
+                           uint64_t after_sequence, size_t bytes_max,
+                           Callback<JobLogPart> done) = 0;
   virtual void PostForgetRead(uint64_t reader_id) = 0;
   virtual void PostCancelJob(std::string job_id, std::string caller, std::string reason,
                              Callback<orch::v1::Job> done) = 0;
-  virtual void PostPauseJob(std::string job_id, std::string caller, Callback<orch::v1::Job> done) = 0;
-  virtual void PostResumeJob(std::string job_id, std::string caller, Callback<orch::v1::Job> done) = 0;
+  virtual void PostPauseJob(std::string job_id, std::string caller,
+                            Callback<orch::v1::Job> done) = 0;
+  virtual void PostResumeJob(std::string job_id, std::string caller,
+                             Callback<orch::v1::Job> done) = 0;
 
   // The roster. `target` has been validated. Facts only where `with_facts`.
-  virtual void PostListNodes(orch::v1::Target target, bool with_facts, Callback<std::vector<orch::v1::Node>> done) = 0;
+  virtual void PostListNodes(orch::v1::Target target, bool with_facts,
+                             Callback<std::vector<orch::v1::Node>> done) = 0;
   virtual void PostGetNode(std::string identity, Callback<orch::v1::Node> done) = 0;
   // Calls `changed` with nodes that changed since the last call until PostForgetRead(reader_id).
   virtual void PostWatchNodes(uint64_t reader_id, orch::v1::Target target,

@@ -32,15 +32,15 @@ struct ActionCall {
   std::function<void(orch::bus::v1::Outcome)> done;
 };
 
-// What a mutating action leaves in the journal before it starts anything, so that a restarted agent finds it again:
-// the directory of the run, which holds everything else.
+// What a mutating action leaves in the journal before it starts anything, so that a restarted agent
+// finds it again: the directory of the run, which holds everything else.
 struct RunRecord {
   std::string request_id;  // 16 bytes
   std::string directory;   // <state_dir>/runs/<hex of request_id>
 };
 
-// The one place where actions are run: a switch over the action oneof, each handler in a file of its own in
-// nodeagent/actions/.
+// The one place where actions are run: a switch over the action oneof, each handler in a file of
+// its own in nodeagent/actions/.
 //
 // Lives on: the agent's strand.
 class Actions {
@@ -48,15 +48,18 @@ class Actions {
   virtual ~Actions() = default;
   // By name, with schema digests: what presence announces.
   virtual std::vector<orch::v1::NodeAction> Offered() const = 0;
-  // Whether `action` could start right now: nullopt, or the outcome REFUSED with its reason (`disabled`,
-  // `already_running`, `unsupported`, `invalid`, `busy`).
+  // Whether `action` could start right now: nullopt, or the outcome REFUSED with its reason
+  // (`disabled`, `already_running`, `unsupported`, `invalid`, `busy`).
   virtual std::optional<orch::bus::v1::Outcome> Admit(const orch::v1::Action& action) const = 0;
-  // Runs it. Mutating actions have been accepted in the journal before; `call.done` may come at once.
+  // Runs it. Mutating actions have been accepted in the journal before; `call.done` may come at
+  // once.
   virtual void Start(ActionCall call) = 0;
-  // After a restart: takes up a mutating action that the journal says was accepted and not ended. Ends with its real
-  // result if it ran or still runs, REFUSED `interrupted` if it can be proven that it never started and never will, LOST otherwise.
+  // After a restart: takes up a mutating action that the journal says was accepted and not ended.
+  // Ends with its real result if it ran or still runs, REFUSED `interrupted` if it can be proven
+  // that it never started and never will, LOST otherwise.
   virtual void Resume(ActionCall call) = 0;
-  // Forgets what has not started for this job (it waits for a lock or a splay): those end CANCELLED.
+  // Forgets what has not started for this job (it waits for a lock or a splay): those end
+  // CANCELLED.
   virtual void Cancel(const std::string& job_id) = 0;
   // What is under way, for status and capacity.
   virtual int running() const = 0;

@@ -10,23 +10,26 @@
 
 namespace orch::target {
 
-// Three-valued truth: kUnknown is what a node can't answer, or what only the node could (on the controller's roster).
+// Three-valued truth: kUnknown is what a node can't answer, or what only the node could (on the
+// controller's roster).
 enum class Truth { kFalse, kTrue, kUnknown };
 
-// A call in an expression: `puppet().enabled`, `resource('File[/srv]').managed`, `fstat('/etc/motd').size`.
+// A call in an expression: `puppet().enabled`, `resource('File[/srv]').managed`,
+// `fstat('/etc/motd').size`.
 struct Call {
   std::string name;      // "puppet"
   std::string argument;  // without its quotes; empty for ()
   std::string field;     // may be empty
 };
 
-// What an expression is evaluated against: on a node its live metadata, on the controller what the roster knows.
-// Owned by whoever fills it; must not change during an evaluation. Pure.
+// What an expression is evaluated against: on a node its live metadata, on the controller what the
+// roster knows. Owned by whoever fills it; must not change during an evaluation. Pure.
 class NodeView {
  public:
   virtual ~NodeView() = default;
   virtual absl::string_view identity() const = 0;
-  // A JSON object. Null if the facts are not known (controller, fresh node): each comparison is then kUnknown.
+  // A JSON object. Null if the facts are not known (controller, fresh node): each comparison is
+  // then kUnknown.
   virtual const nlohmann::json* facts() const = 0;
   // Sorted. Null if not known.
   virtual const std::vector<std::string>* classes() const = 0;
@@ -34,9 +37,9 @@ class NodeView {
   virtual const std::vector<std::string>* actions() const = 0;
   // Sorted.
   virtual const std::vector<std::string>& collectives() const = 0;
-  // The value of a call that is not answered from the above (`fact()`, `class()`, `action()` and `collective()` are):
-  // `puppet`, `resource`, `fstat`. An error means that this node can't answer it; the text says why. Unavailable means
-  // that only the node itself could: kUnknown.
+  // The value of a call that is not answered from the above (`fact()`, `class()`, `action()` and
+  // `collective()` are): `puppet`, `resource`, `fstat`. An error means that this node can't answer
+  // it; the text says why. Unavailable means that only the node itself could: kUnknown.
   virtual absl::StatusOr<nlohmann::json> Answer(const Call& call) const = 0;
 };
 
@@ -51,7 +54,9 @@ struct NodeData : public NodeView {
 
   absl::string_view identity() const override { return identity_value; }
   const nlohmann::json* facts() const override { return facts_known ? &facts_value : nullptr; }
-  const std::vector<std::string>* classes() const override { return facts_known ? &classes_value : nullptr; }
+  const std::vector<std::string>* classes() const override {
+    return facts_known ? &classes_value : nullptr;
+  }
   const std::vector<std::string>* actions() const override { return &actions_value; }
   const std::vector<std::string>& collectives() const override { return collectives_value; }
   absl::StatusOr<nlohmann::json> Answer(const Call& call) const override {

@@ -9,8 +9,8 @@
 #include "orch/v1/target.pb.h"
 #include "target/node_view.h"
 
-// The target language (docs/targets.md): one implementation for client, controller and node. Pure, thread-safe after
-// construction.
+// The target language (docs/targets.md): one implementation for client, controller and node. Pure,
+// thread-safe after construction.
 
 namespace orch::target {
 
@@ -19,32 +19,40 @@ struct Expression;  // target/expression.h: the parsed tree of one -S expression
 // What an evaluation came to, and why.
 struct Match {
   Truth truth = Truth::kFalse;
-  // For people: the clause that decided, or the call that could not be answered. Empty if simply true.
+  // For people: the clause that decided, or the call that could not be answered. Empty if simply
+  // true.
   std::string why;
+  // Whether it is kUnknown because this view doesn't know (the node itself would); a missing fact
+  // is not that.
+  bool unavailable = false;
 };
 
 // A compiled orch.v1.Target: every clause parsed, every regular expression built.
 class Target {
  public:
-  // InvalidArgument for the first bad clause: `select: column 14: expected a fact, class or "(", found "or"`.
+  // InvalidArgument for the first bad clause: `select: column 14: expected a fact, class or "(",
+  // found "or"`.
   static absl::StatusOr<Target> Compile(const orch::v1::Target& proto);
   Target();
   ~Target();
   Target(Target&&) noexcept;
   Target& operator=(Target&&) noexcept;
 
-  // All kinds AND, all entries of a kind AND, except identities (OR). A clause that a call leaves unknown makes the
-  // whole kUnknown, unless another clause is false. On a node the caller takes anything but kTrue as "not me".
+  // All kinds AND, all entries of a kind AND, except identities (OR). A clause that a call leaves
+  // unknown makes the whole kUnknown, unless another clause is false. On a node the caller takes
+  // anything but kTrue as "not me".
   Match Evaluate(const NodeView& node) const;
   // `main` where the proto has none.
   const std::string& collective() const { return collective_; }
   // No clause at all: everybody of the collective.
   bool empty() const;
-  // One clause after the other in words, in the order of evaluation; for `orchctl explain target` and audit.
+  // One clause after the other in words, in the order of evaluation; for `orchctl explain target`
+  // and audit.
   size_t clause_count() const;
   std::string ClauseWords(size_t index) const;
   Match EvaluateClause(size_t index, const NodeView& node) const;
-  // The canonical form as flags: `-F os.family=Debian -S "role=web and nginx"`; empty for everybody.
+  // The canonical form as flags: `-F os.family=Debian -S "role=web and nginx"`; empty for
+  // everybody.
   std::string Print() const;
 
  private:
@@ -61,7 +69,8 @@ class Condition {
   Condition(Condition&&) noexcept;
   Condition& operator=(Condition&&) noexcept;
   ~Condition();
-  // A missing fact is false for every operator in a target; in a policy's three-valued logic it is unknown.
+  // A missing fact is false for every operator in a target; in a policy's three-valued logic it is
+  // unknown.
   enum class MissingFacts { kFalse, kUnknown };
   Match Evaluate(const NodeView& node, MissingFacts missing) const;
   std::string Print() const;

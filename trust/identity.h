@@ -14,6 +14,7 @@
 // Certificates, roles, and the signing and verifying of envelopes (docs/security.md). Errors say which certificate and
 // why. Everything here is thread-safe: reloads swap immutable snapshots.
 
+typedef struct ssl_st SSL;
 typedef struct ssl_ctx_st SSL_CTX;
 
 namespace orch::trust {
@@ -96,6 +97,10 @@ class Credentials {
   virtual absl::Time certificate_end() const = 0;
   virtual absl::Time crl_end() const = 0;  // InfiniteFuture without CRLs
 };
+
+// Who is at the other end of a connection made from one of the contexts above, once its handshake is over. After a
+// handshake that failed: why the peer's certificate was refused. Unauthenticated: it showed none.
+absl::StatusOr<Peer> PeerOf(const SSL* ssl);
 
 // SHA-256, 32 bytes. Here because only this folder touches EVP_*.
 std::string Sha256(absl::string_view bytes);

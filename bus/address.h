@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+// `host:port` as configurations write it. Pure.
+
+namespace orch::bus {
+
+struct Address {
+  std::string host;  // a name or an address, IPv6 without its brackets
+  uint16_t port = 0;
+};
+
+// `broker1:61614`, `127.0.0.1:61613`, `[::1]:61613`. InvalidArgument, naming the text and what is
+// wrong with it. Port 0 passes: a server may listen on it.
+absl::StatusOr<Address> ParseAddress(absl::string_view text);
+
+// Whether `host` can only mean this machine: `localhost`, 127.0.0.0/8, ::1. Looks nothing up.
+bool IsLoopback(absl::string_view host);
+
+}  // namespace orch::bus

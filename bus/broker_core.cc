@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bus/broker_core.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+
+namespace orch::bus {
+namespace {
+
+FrameLimits LimitsOf(const BrokerBounds& bounds) {
+  FrameLimits out;
+  out.body_bytes = bounds.body_bytes;
+  return out;
+}
+
+// What a session holds in the way of memory that dropping it gives back.
+size_t HeldBy(const BrokerSession& session) {
+  return session.outbox.bytes() + session.counted_input;
+}
+
+}  // namespace
+
+BrokerCore::BrokerCore(BrokerBounds bounds, std::string prefix)
+    : bounds_(bounds), prefix_(std::move(prefix)), router_(bounds_, &meter_, &ready_) {}
+
+BrokerCore::~BrokerCore() = default;
+
+BrokerSession* BrokerCore::Open(BrokerPeer peer, std::string where, BrokerLink* link,
+                                base::Now now) {
+  if (sessions_.size() >= bounds_.connections) {
+    ++counters_.refused;
+    return nullptr;
+  }
+  auto session = std::make_unique<BrokerSession>(std::move(peer), std::move(where), link,
+                                                 LimitsOf(bounds_), &meter_);
+  session->opened = now.steady;
+  session->last_in = now.steady;
+  session->last_out = now.steady;
+  BrokerSession* out = session.get();
+  sessions_.emplace(out, std::move(session));
+  ++counters_.sessions_total;
+  Schedule(out);
+  return out;
+}
+
+void BrokerCore::OnBytes(BrokerSession* session, absl::string_view bytes, base::Now now) {
+  counters_.bytes_in += bytes.size();
+  session->last_in = now.steady;
+  if (session->state == BrokerSession::State::kEnded) return;
+  // CONNECT decides how the bytes behind it are to be read, so until then one frame at a time.
+  while (!bytes.empty() && session->state == BrokerSession::State::kNew) {
+    const size_t nul = bytes.find('\0');
+    const size_t size = nul == absl::string_view::npos ? bytes.size() : nul + 1;
+    frames_.clear();
+    const absl::Status status = session->decoder.Feed(bytes.substr(0, size), &frames_);
+    bytes.remove_prefix(size);
+    for (Frame& frame : frames_) OnFrame(session, std::move(frame), now);
+    if (!status.ok()) Fail(session, nullptr, absl::StrCat("malformed frame: ", status.message()), now);
+  }
+  if (!bytes.empty() && session->state == BrokerSession::State::kOpen) {
+    frames_.clear();
+    const absl::Status status = session->decoder.Feed(bytes, &frames_);
+    for (Frame& frame : frames_) {
+      if (session->state != BrokerSession::State::kOpen) break;
+      OnFrame(session, std::move(frame), now);
+    }
+    if (!status.ok()) Fail(session, nullptr, absl::StrCat("malformed frame: ", status.message()), now);
+  }
+  frames_.clear();
+  CountInput(session);
+  if (session->decoder.pending_bytes() == 0) {
+    session->frame_begun = absl::InfiniteDuration();
+  } else if (session->frame_begun == absl::InfiniteDuration()) {
+    session->frame_begun = now.steady;
+    Schedule(session);
+  }
+  DropSlow(now);
+  KeepWithinTotal(now);
+}
+
+void BrokerCore::OnWritten(BrokerSession* session, size_t size, base::Now now) {
+  if (size > 0) {
+    counters_.bytes_out += size;
+    counters_.frames_out += session->outbox.Consume(size);
+    session->last_out = now.steady;
+    session->stalled = absl::InfiniteDuration();
+  }
+  if (!session->outbox.empty() && session->stalled == absl::InfiniteDuration()) {
+    session->stalled = now.steady;
+    Schedule(session);
+  }
+  router_.OnRoom(session, now);
+}
+
+void BrokerCore::Close(BrokerSession* session, base::Now now) {
+  session->state = BrokerSession::State::kEnded;
+  router_.UnsubscribeAll(session, now);
+  meter_.bytes -= session->counted_input;
+  ready_.Remove(session);
+  checks_.erase({session->check_at, session});
+  sessions_.erase(session);
+  DropSlow(now);
+}
+
+void BrokerCore::Reply(BrokerSession* session, const Frame& frame) {
+  session->outbox.Add(Encode(frame, session->version));
+  ready_.Add(session);
+}
+
+void BrokerCore::Fail(BrokerSession* session, const std::string* receipt, absl::string_view why,
+                      base::Now now) {
+  if (session->state == BrokerSession::State::kEnded) return;
+  Note(*session, true, absl::StrCat("refused: ", why));
+  ++counters_.refused;
+  Frame error{"ERROR", {}, absl::StrCat(why, "\n")};
+  // STOMP 1.2, "Protocol Negotiation": says what would have been understood.
+  if (session->state == BrokerSession::State::kNew) error.Add("version", "1.0,1.1,1.2");
+  error.Add("message", why);
+  if (receipt != nullptr) error.Add("receipt-id", *receipt);
+  error.Add("content-type", "text/plain");
+  Reply(session, error);
+  End(session, now);
+}
+
+void BrokerCore::End(BrokerSession* session, base::Now now) {
+  session->state = BrokerSession::State::kEnded;
+  session->ended = now.steady;
+  router_.UnsubscribeAll(session, now);
+  session->transactions.clear();
+  ready_.Add(session);
+  Schedule(session);
+}
+
+void BrokerCore::DropSlow(base::Now now) {
+  // Dropping one gives its messages back to queues, which may make the next one slow; each is
+  // dropped once, so this ends.
+  for (;;) {
+    const std::vector<BrokerSession*> slow = router_.TakeSlow();
+    if (slow.empty()) return;
+    for (BrokerSession* session : slow) {
+      if (session->state == BrokerSession::State::kEnded) continue;
+      ++counters_.slow_consumers_dropped;
+      session->outbox.DropNotBegun();
+      Fail(session, nullptr,
+           absl::StrCat("slow consumer: more than ", bounds_.consumer_bytes,
+                        " bytes waited to be read (consumer_bytes)"),
+           now);
+    }
+  }
+}
+
+void BrokerCore::KeepWithinTotal(base::Now now) {
+  while (meter_.bytes > bounds_.total_bytes) {
+    BrokerSession* largest = nullptr;
+    for (const auto& [session, owned] : sessions_) {
+      if (session->state == BrokerSession::State::kEnded) continue;
+      if (largest == nullptr || HeldBy(*session) > HeldBy(*largest)) largest = session;
+    }
+    if (largest == nullptr || HeldBy(*largest) == 0) return;
+    if (!largest->outbox.empty()) ++counters_.slow_consumers_dropped;
+    largest->outbox.DropNotBegun();
+    Fail(largest, nullptr,
+         absl::StrCat("the broker holds more than ", bounds_.total_bytes,
+                      " bytes (total_bytes), most of them for this connection"),
+         now);
+    largest->decoder = Decoder();
+    CountInput(largest);
+    DropSlow(now);
+  }
+}
+
+void BrokerCore::CountInput(BrokerSession* session) {
+  size_t held = session->decoder.pending_bytes();
+  for (const auto& [id, transaction] : session->transactions) held += transaction.bytes;
+  meter_.bytes = meter_.bytes + held - session->counted_input;
+  session->counted_input = held;
+}
+
+void BrokerCore::Note(const BrokerSession& session, bool warning, std::string text) {
+  if (notes_.size() >= kNotesMax) return;
+  notes_.push_back({warning,
+                    session.peer.name.empty() ? session.where
+                                              : absl::StrCat(session.peer.name, "@", session.where),
+                    std::move(text)});
+}
+
+BrokerCounters BrokerCore::counters() const {
+  BrokerCounters out = counters_;
+  out.expired = router_.expired();
+  out.discarded = router_.discarded();
+  out.bytes_held = meter_.bytes;
+  return out;
+}
+
+absl::Duration BrokerCore::NextCheck() const {
+  absl::Duration next = router_.HoldsMessages() ? next_expiry_ : absl::InfiniteDuration();
+  if (!checks_.empty()) next = std::min(next, checks_.begin()->first);
+  return next;
+}
+
+void BrokerCore::OnTime(base::Now now) {
+  while (!checks_.empty() && checks_.begin()->first <= now.steady) {
+    BrokerSession* session = checks_.begin()->second;
+    checks_.erase(checks_.begin());
+    session->check_at = absl::InfiniteDuration();
+    CheckTimes(session, now);
+    Schedule(session);
+  }
+  if (next_expiry_ <= now.steady) {
+    router_.Expire(now);
+    next_expiry_ = now.steady + kExpiryInterval;
+  }
+}
+
+absl::Duration BrokerCore::NextCheckOf(const BrokerSession& session) const {
+  if (session.overdue) return absl::InfiniteDuration();
+  if (session.state == BrokerSession::State::kEnded) return session.ended + kEndTimeMax;
+  // Additions to InfiniteDuration stay infinite.
+  absl::Duration next = session.frame_begun + kFrameTimeMax;
+  next = std::min(next, session.stalled + kStallTimeMax);
+  if (session.state == BrokerSession::State::kNew) {
+    next = std::min(next, session.opened + kConnectTimeMax);
+  }
+  if (session.beat_in > absl::ZeroDuration()) {
+    next = std::min(next, session.last_in + 2 * session.beat_in);
+  }
+  if (session.beat_out > absl::ZeroDuration()) {
+    next = std::min(next, session.last_out + session.beat_out / 2);
+  }
+  return next;
+}
+
+void BrokerCore::Schedule(BrokerSession* session) {
+  const absl::Duration next = NextCheckOf(*session);
+  // A check that comes too early only looks again, so later times don't move it.
+  if (next >= session->check_at) return;
+  checks_.erase({session->check_at, session});
+  session->check_at = next;
+  checks_.insert({next, session});
+}
+
+void BrokerCore::CheckTimes(BrokerSession* session, base::Now now) {
+  const auto over = [now](absl::Duration since, absl::Duration limit) {
+    return now.steady >= since + limit;
+  };
+  if (session->state == BrokerSession::State::kEnded) {
+    if (over(session->ended, kEndTimeMax)) {
+      session->overdue = true;
+      ready_.Add(session);
+    }
+    return;
+  }
+  if (session->state == BrokerSession::State::kNew && over(session->opened, kConnectTimeMax)) {
+    Fail(session, nullptr,
+         absl::StrCat("no CONNECT frame within ", absl::FormatDuration(kConnectTimeMax)), now);
+  } else if (over(session->frame_begun, kFrameTimeMax)) {
+    Fail(session, nullptr,
+         absl::StrCat("frame not complete within ", absl::FormatDuration(kFrameTimeMax)), now);
+  } else if (over(session->stalled, kStallTimeMax)) {
+    ++counters_.slow_consumers_dropped;
+    session->outbox.DropNotBegun();
+    Fail(session, nullptr,
+         absl::StrCat("slow consumer: nothing read for ", absl::FormatDuration(kStallTimeMax)),
+         now);
+  } else if (session->beat_in > absl::ZeroDuration() &&
+             over(session->last_in, 2 * session->beat_in)) {
+    Fail(session, nullptr,
+         absl::StrCat("no heart-beat within ", absl::FormatDuration(2 * session->beat_in),
+                      ", twice what was agreed"),
+         now);
+  } else if (session->beat_out > absl::ZeroDuration() &&
+             over(session->last_out, session->beat_out / 2)) {
+    session->last_out = now.steady;
+    // What waits already proves as much as a heart-beat.
+    if (session->outbox.empty()) session->outbox.Add("\n");
+    ready_.Add(session);
+  }
+}
+
+}  // namespace orch::bus

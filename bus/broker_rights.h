@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+
+// Who may say and hear what on the embedded broker. Pure.
+
+namespace orch::bus {
+
+// Who a connection is, as its transport proved it; a login says nothing.
+struct BrokerPeer {
+  enum class Kind : uint8_t {
+    kNobody,      // may connect nowhere: a user's certificate, for example
+    kAnyone,      // insecure_loopback: may do everything
+    kNode,        // reads requests and its own destination; writes replies and presence
+    kController,  // writes requests; reads its replies and presence
+  };
+  Kind kind = Kind::kNobody;
+  std::string name;  // the certificate's common name
+};
+
+// `node web01.example.net`, for errors and the log.
+std::string DescribePeer(const BrokerPeer& peer);
+
+enum class DestinationKind : uint8_t { kTopic, kQueue };
+
+// What a destination is: `/topic/…` or `/queue/…`, printable, at most kDestinationBytesMax bytes.
+// InvalidArgument says what is wrong with it; wildcards and other kinds are not served.
+absl::Status CheckDestination(absl::string_view destination, DestinationKind* kind);
+
+// Whether `peer` may SEND to, or SUBSCRIBE, a destination of the bus whose destinations begin with
+// `prefix`.
+bool MaySend(const BrokerPeer& peer, absl::string_view prefix, absl::string_view destination);
+bool MaySubscribe(const BrokerPeer& peer, absl::string_view prefix, absl::string_view destination);
+
+}  // namespace orch::bus

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "bus/config.pb.h"
+#include "bus/frame.h"
+
+namespace orch::bus {
+
+// The client's side of one STOMP connection, from CONNECT to its end: versions, heart-beats,
+// subscriptions, receipts, and the bounded queue of what is to be written. It is fed with bytes and
+// time and answers what to do: events to act on, batches to write, the moment to ask again.
+//
+// The broker is not trusted: what it says out of order, malformed or over a limit ends the
+// connection with a reason; a message for a subscription that we don't have is counted and ignored.
+//
+// Pure: no sockets, no clock, no threads. Lives on: its client's strand.
+class Session {
+ public:
+  // From CONNECT until CONNECTED.
+  static constexpr absl::Duration kConnectMax = absl::Seconds(10);
+  // From the writing of a frame until its RECEIPT; and for one batch to be taken by the kernel.
+  static constexpr absl::Duration kReceiptMax = absl::Seconds(30);
+  static constexpr absl::Duration kWriteMax = absl::Seconds(30);
+  static constexpr size_t kPendingReceiptsMax = 65'536;
+  // One gather write: as many frames as the kernel takes in one call from Asio.
+  static constexpr size_t kBatchFramesMax = 64;
+  static constexpr size_t kBatchBytesMax = 256 << 10;
+
+  struct Options {
+    Flavour flavour = FLAVOUR_EMBEDDED;
+    std::string virtual_host;
+    std::string login;  // empty: none
+    std::string passcode;
+    std::string client_id;
+    absl::Duration heart_beat = absl::Seconds(30);
+    size_t send_queue_bytes = 16 << 20;
+  };
+
+  struct Event {
+    enum class Kind {
+      kReady,    // CONNECTED, and every subscription so far has its RECEIPT; comes once
+      kMessage,  // `id` is the subscription's, `body` the message
+      kReceipt,  // `id` is what Send returned
+      kEnded,    // close the stream; `status` says why, OK after Disconnect; nothing comes later
+    };
+    Kind kind;
+    uint64_t id = 0;
+    std::string body;
+    absl::Status status;
+  };
+
+  struct Counts {
+    uint64_t frames_in = 0, frames_out = 0, bytes_in = 0, bytes_out = 0;
+    uint64_t ignored = 0;  // messages and receipts for nothing of ours
+  };
+
+  // The stream is open: CONNECT waits to be written.
+  Session(Options options, base::Now now);
+
+  // Any number of bytes from the broker, in order. No bytes are no input.
+  std::vector<Event> OnBytes(absl::string_view bytes, base::Now now);
+  // At next_deadline() or any other time; may queue a heart-beat. An event is kEnded.
+  std::optional<Event> OnTime(base::Now now);
+  // On the steady clock; InfiniteDuration: nothing to wait for.
+  absl::Duration next_deadline() const;
+
+  // Once per id ≥ 1, at any time; sent when connected.
+  void Subscribe(uint64_t id, std::string destination);
+
+  // Queues a SEND; with `receipt` one that is answered by kReceipt with the number returned (else
+  // 0). Unavailable: not connected; ResourceExhausted: the queue, or the table of receipts, is
+  // full.
+  absl::StatusOr<uint64_t> Send(absl::string_view destination, std::string body, absl::Time expires,
+                                bool receipt, base::Now now);
+  // Queues DISCONNECT behind what waits; kEnded with OK follows. False: not connected, just close.
+  bool Disconnect();
+
+  // The next batch to write, in order; empty while one is under way or nothing waits.
+  std::vector<std::string> TakeBatch(base::Now now);
+  // The batch is with the kernel.
+  void OnWritten(base::Now now);
+
+  // Whether Send can work.
+  bool connected() const { return state_ == State::kSubscribing || state_ == State::kReady; }
+  const Counts& counts() const { return counts_; }
+
+ private:
+  enum class State { kConnecting, kSubscribing, kReady, kDisconnecting, kEnded };
+  enum class Purpose { kSubscribe, kSend, kDisconnect };
+
+  struct Queued {
+    std::string bytes;
+    uint64_t receipt;  // 0: none
+  };
+  struct Pending {
+    Purpose purpose;
+    uint64_t subscription;    // of kSubscribe
+    absl::Duration deadline;  // infinite until it is written
+  };
+
+  std::optional<Event> OnFrame(Frame frame, base::Now now);
+  std::optional<Event> OnConnected(const Frame& frame, base::Now now);
+  std::optional<Event> OnReceipt(const Frame& frame);
+  std::optional<Event> OnMessage(Frame frame);
+  Event OnError(const Frame& frame);
+  absl::Status TakeHeartBeat(const Frame& connected, base::Now now);
+  Event End(absl::Status status);
+  void QueueSubscribe(uint64_t id);
+  void Queue(const Frame& frame, uint64_t receipt);
+  uint64_t NewReceipt(Purpose purpose, uint64_t subscription, Frame* frame);
+  absl::Duration heart_beat_due() const;
+
+  const Options options_;
+  State state_ = State::kConnecting;
+  StompVersion version_ = StompVersion::k12;
+  Decoder decoder_;
+  Counts counts_;
+
+  std::map<uint64_t, std::string> subscriptions_;  // id → destination
+  size_t unconfirmed_ = 0;                         // of them, before kReady
+
+  std::deque<Queued> queue_;
+  size_t queued_bytes_ = 0;  // with the batch under way
+  size_t batch_bytes_ = 0;   // 0: none under way
+  // Receipts are numbered as their frames are queued, so the first deadline here is the earliest.
+  std::map<uint64_t, Pending> pending_;
+  uint64_t last_receipt_ = 0;
+
+  // Steady clock. Intervals are infinite where no heart-beats were agreed.
+  absl::Duration connect_deadline_;
+  absl::Duration write_deadline_ = absl::InfiniteDuration();
+  absl::Duration send_every_ = absl::InfiniteDuration();
+  absl::Duration hear_every_ = absl::InfiniteDuration();
+  absl::Duration last_written_;
+  absl::Duration last_heard_;
+};
+
+}  // namespace orch::bus

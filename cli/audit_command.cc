@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <memory>
+#include <ostream>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "cli/commands.h"
+#include "cli/failure.h"
+#include "cli/follow.h"
+#include "cli/render.h"
+#include "trust/audit_log.h"
+
+namespace orch::cli {
+namespace {
+
+using orch::v1::AuditRecord;
+
+std::string Result(const AuditRecord& record) {
+  std::string out = record.decision();
+  for (const auto& [outcome, count] : record.outcomes()) {
+    absl::StrAppend(&out, out.empty() ? "" : ", ", count, " ", outcome);
+  }
+  if (record.kind() == "frozen")
+    absl::StrAppend(&out, out.empty() ? "" : ", ", record.resolved(), " nodes");
+  if (record.validate_only()) absl::StrAppend(&out, " (dry run)");
+  return out;
+}
+
+int ListAudit(Session& session, int most, const std::string& caller, const std::string& job) {
+  const auto connection = Connect(session);
+  if (!connection.ok()) return Fail(session, connection.status());
+  orch::v1::ListAuditRequest request;
+  request.set_page_size(most);
+  request.set_caller(caller);
+  if (!job.empty())
+    request.set_job(absl::StartsWith(job, "jobs/") ? job : absl::StrCat("jobs/", job));
+  const auto response = (*connection)->Call(request);
+  if (!response.ok()) return Fail(session, response.status());
+  Terminal& terminal = session.terminal;
+  const Output output = OutputOf(session.options);
+  if (output == Output::kJsonl) {
+    for (const AuditRecord& record : response->records())
+      terminal.out << Serialized(record, output);
+  } else if (output == Output::kJson || output == Output::kYaml) {
+    terminal.out << Serialized(*response, output);
+  } else {
+    std::vector<std::vector<std::string>> rows = {
+        {"SEQ", "TIME", "KIND", "CALLER", "ACTION", "RESULT", "WHY", "JOB"}};
+    for (const AuditRecord& r : response->records()) {
+      rows.push_back({absl::StrCat(r.sequence()), When(r.time()), r.kind(), Safe(r.caller()),
+                      Safe(r.action()), Result(r),
+                      Safe(r.reason().empty() ? r.rule() : absl::StrCat(r.rule(), " ", r.reason())),
+                      r.job()});
+    }
+    terminal.out << Table(rows, !session.options.no_headers);
+  }
+  terminal.out.flush();
+  return response->records_size() == 0 ? kExitNothing : kExitOk;
+}
+
+int VerifyAudit(Session& session, const std::string& file) {
+  const absl::StatusOr<trust::AuditVerdict> verdict = trust::VerifyAuditFile(file);
+  if (!verdict.ok()) return Fail(session, verdict.status());
+  if (!verdict->intact) {
+    session.terminal.out << file << ":" << verdict->bad_line << ": " << Safe(verdict->why) << "\n"
+                         << verdict->records << " records before it are intact" << std::endl;
+    return kExitNothing;
+  }
+  session.terminal.out << file << ": " << verdict->records << " records, intact; last hash "
+                       << verdict->last_hash << std::endl;
+  return kExitOk;
+}
+
+}  // namespace
+
+void AddAuditCommands(CLI::App& app, Session& session) {
+  CLI::App* audit = app.add_subcommand("audit", "who asked what, and what was decided");
+  audit->require_subcommand(1);
+  struct ListFlags {
+    int most = 20;
+    std::string caller, job;
+  };
+  auto flags = std::make_shared<ListFlags>();
+  CLI::App* list = audit->add_subcommand("list", "the newest records");
+  list->add_option("-n,--most", flags->most, "how many")->check(CLI::Range(1, 1000));
+  list->add_option("--caller", flags->caller, "only of this caller");
+  list->add_option("--job", flags->job, "only of this job");
+  list->callback([&session, flags] {
+    session.run = [&session, flags] {
+      return ListAudit(session, flags->most, flags->caller, flags->job);
+    };
+  });
+  auto file = std::make_shared<std::string>();
+  CLI::App* verify = audit->add_subcommand("verify", "check the hash chain of an audit file");
+  verify->add_option("file", *file, "the controller's audit.jsonl, or a copy")->required();
+  verify->callback(
+      [&session, file] { session.run = [&session, file] { return VerifyAudit(session, *file); }; });
+}
+
+}  // namespace orch::cli

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include "cli/options.h"
+
+// The command tree: one function per group, each in a file of its own. A command's callback only
+// sets session->run.
+
+namespace orch::cli {
+
+void AddNodeCommands(CLI::App& app, Session& session);    // ping, find, facts, inventory, node
+void AddPuppetCommands(CLI::App& app, Session& session);  // puppet
+void AddJobCommands(CLI::App& app, Session& session);     // run, job
+void AddPolicyCommands(CLI::App& app, Session& session);  // policy, explain, target
+void AddAuditCommands(CLI::App& app, Session& session);   // audit
+void AddSetupCommands(CLI::App& app, Session& session);   // doctor, context, completion, version
+
+}  // namespace orch::cli

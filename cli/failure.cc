@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/failure.h"
+
+#include <ostream>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "api/errors.h"
+#include "cli/render.h"
+
+namespace orch::cli {
+
+ExitCode ExitOf(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kOk:
+      return kExitOk;
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kFailedPrecondition:
+    case absl::StatusCode::kAlreadyExists:
+    case absl::StatusCode::kOutOfRange:
+    case absl::StatusCode::kUnimplemented:
+      return kExitUsage;
+    case absl::StatusCode::kNotFound:
+      // A job or node that is not there; a file that is not there is a matter of usage.
+      return api::ReasonOf(status).empty() ? kExitUsage : kExitNothing;
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kResourceExhausted:
+      return kExitUnreachable;
+    case absl::StatusCode::kPermissionDenied:
+      // Without a reason it is a local file that may not be read, unless the handshake was refused.
+      return api::ReasonOf(status).empty() && !absl::StartsWith(status.message(), "connect ")
+                 ? kExitUsage
+                 : kExitDenied;
+    case absl::StatusCode::kUnauthenticated:
+      return kExitDenied;
+    case absl::StatusCode::kCancelled:
+    case absl::StatusCode::kDeadlineExceeded:
+    case absl::StatusCode::kAborted:
+      return kExitStopped;
+    default:
+      return kExitInternal;
+  }
+}
+
+int Fail(const Session& session, const absl::Status& status) {
+  std::ostream& err = session.terminal.err;
+  const ExitCode code = ExitOf(status);
+  const std::string reason = api::ReasonOf(status);
+  const std::string lead = code == kExitDenied ? "not permitted: " : "";
+  err << Paint(session.terminal, Color::kRed, "orchctl: ") << lead << Safe(status.message())
+      << "\n";
+  if (reason == "CONFIRMATION_REQUIRED") {
+    err << "give --expect-nodes N or --at-most N to confirm how many nodes are meant\n";
+  } else if (!reason.empty() && reason != "INVALID_ARGUMENT") {
+    err << "(" << reason << "; `orchctl explain error " << reason << "` says more)\n";
+  }
+  if (session.options.verbose) err << status.ToString() << "\n";
+  err.flush();
+  return code;
+}
+
+}  // namespace orch::cli

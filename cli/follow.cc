@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/follow.h"
+
+#include <algorithm>
+#include <iostream>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "api/catalog.h"
+#include "api/errors.h"
+#include "base/clock.h"
+#include "base/config.h"
+#include "base/ids.h"
+#include "base/status.h"
+#include "cli/contexts.h"
+#include "cli/failure.h"
+#include "cli/interrupt.h"
+#include "cli/render.h"
+#include "cli/tally.h"
+
+namespace orch::cli {
+namespace {
+
+using orch::v1::JobNode;
+
+constexpr absl::Duration kTick = absl::Milliseconds(200);
+constexpr absl::Duration kPlainProgressEvery = absl::Seconds(10);
+// After the first ^C the watch stays so long for a second one, then it leaves.
+constexpr absl::Duration kSecondInterruptWithin = absl::Seconds(2);
+// How long a lost watch tries to join again before it gives up (the job itself goes on).
+constexpr absl::Duration kRejoinFor = absl::Seconds(60);
+
+// Follows one job; owns the live line.
+class Follower {
+ public:
+  Follower(Session& session, Connection& connection, Tolerance tolerance)
+      : session_(session),
+        terminal_(session.terminal),
+        connection_(connection),
+        tolerance_(tolerance),
+        output_(OutputOf(session.options)),
+        start_(base::SystemClock().Read().steady) {}
+
+  int Follow(std::unique_ptr<JobStream> stream) {
+    const InterruptCounter interrupts;
+    for (;;) {
+      orch::v1::WatchJobResponse batch;
+      const JobStream::Got got = stream->Next(kTick, &batch);
+      if (interrupts.count() > 0 && !OnInterrupt(interrupts.count())) return kExitInterrupted;
+      if (Elapsed() >= detach_at_ && !tally_.finished()) return kExitInterrupted;
+      if (got == JobStream::Got::kMessage) {
+        lost_since_.reset();
+        Take(batch);
+      } else if (got == JobStream::Got::kEnd) {
+        if (tally_.finished() || session_.options.dry_run) return Finish(stream->status());
+        if (!MayRejoin(stream->status())) return Finish(stream->status());
+        stream = Rejoin();
+      }
+      ShowProgress();
+    }
+  }
+
+ private:
+  absl::Duration Elapsed() const { return base::SystemClock().Read().steady - start_; }
+
+  void Take(const orch::v1::WatchJobResponse& batch) {
+    const uint64_t known = tally_.last_sequence();
+    if (batch.has_job() && tally_.job().name().empty() && batch.job().mutating() &&
+        !session_.options.quiet && !session_.options.dry_run) {
+      ClearLive();
+      terminal_.err << batch.job().name() << ": " << api::NameOf(batch.job().spec().action())
+                    << " on " << batch.job().targets()
+                    << (batch.job().targets() == 1 ? " node" : " nodes") << std::endl;
+    }
+    tally_.Apply(batch);
+    for (const orch::v1::JobEvent& event : batch.events()) {
+      if (event.sequence() <= known) continue;
+      if (output_ == Output::kJsonl) {
+        terminal_.out << Serialized(event, Output::kJsonl) << std::flush;
+      } else if (output_ == Output::kTable || output_ == Output::kWide) {
+        Show(event);
+      }
+    }
+  }
+
+  void Show(const orch::v1::JobEvent& event) {
+    if (event.has_progress() && !session_.options.quiet && !session_.options.no_progress) {
+      const auto& line = event.progress().progress().puppet_run();
+      if (line.level() == "info" || line.level() == "debug") return;
+      ClearLive();
+      terminal_.err << Paint(
+                           terminal_, Color::kDim,
+                           absl::StrCat(
+                               "  ", event.progress().node(), ": ",
+                               line.level() == "notice" ? "" : absl::StrCat(line.level(), ": "),
+                               line.source().empty() ? "" : absl::StrCat(Safe(line.source()), ": "),
+                               Safe(line.message())))
+                    << "\n";
+    } else if (event.has_node() && IsTerminal(event.node().state())) {
+      ClearLive();
+      if (session_.options.quiet && event.node().state() == orch::v1::NODE_STATE_SUCCEEDED) return;
+      terminal_.out << NodeLine(terminal_, event.node()) << "\n";
+      for (const std::string& line : NodeDetails(event.node(), output_ == Output::kWide)) {
+        terminal_.out << line << "\n";
+      }
+      terminal_.out.flush();
+    }
+  }
+
+  void ClearLive() {
+    if (!live_) return;
+    terminal_.err << "\r\x1b[K";
+    live_ = false;
+  }
+
+  void ShowProgress() {
+    if (session_.options.quiet || session_.options.no_progress || tally_.nodes().empty() ||
+        tally_.finished())
+      return;
+    const absl::Duration elapsed = Elapsed();
+    if (terminal_.err_is_tty) {
+      if (elapsed < absl::Milliseconds(400)) return;
+      terminal_.err << "\r\x1b[K" << ProgressLine(tally_, elapsed, terminal_.width) << std::flush;
+      live_ = true;
+    } else if (elapsed - last_plain_ >= kPlainProgressEvery) {
+      last_plain_ = elapsed;
+      terminal_.err << ProgressLine(tally_, elapsed, 200) << std::endl;
+    }
+  }
+
+  // False: the watch ends here.
+  bool OnInterrupt(int count) {
+    if (count == seen_interrupts_) return true;
+    seen_interrupts_ = count;
+    ClearLive();
+    const std::string name = tally_.job().name();
+    if (name.empty()) return false;
+    if (count == 1) {
+      terminal_.err << "\n"
+                    << name << " goes on. Again ^C cancels it; `orchctl job watch " << name
+                    << "` joins again, `orchctl job cancel " << name << "` ends it." << std::endl;
+      detach_at_ = Elapsed() + kSecondInterruptWithin;
+      return true;
+    }
+    orch::v1::CancelJobRequest request;
+    request.set_name(name);
+    request.set_reason("interrupted at the terminal");
+    const auto response = connection_.Call(request);
+    terminal_.err << (response.ok()
+                          ? absl::StrCat(name, " is cancelled")
+                          : absl::StrCat("cancel ", name, ": ", response.status().message()))
+                  << std::endl;
+    return false;
+  }
+
+  bool MayRejoin(const absl::Status& status) {
+    if (tally_.job().name().empty()) return false;
+    if (!absl::IsUnavailable(status) && !status.ok()) return false;
+    const absl::Duration now = Elapsed();
+    if (!lost_since_.has_value()) {
+      lost_since_ = now;
+      ClearLive();
+      if (!session_.options.quiet) {
+        terminal_.err << "the connection was lost; " << tally_.job().name()
+                      << " goes on, joining again" << std::endl;
+      }
+    }
+    return now - *lost_since_ < kRejoinFor;
+  }
+
+  std::unique_ptr<JobStream> Rejoin() {
+    absl::SleepFor(kTick);
+    orch::v1::WatchJobRequest request;
+    request.set_name(tally_.job().name());
+    request.set_after_sequence(tally_.last_sequence());
+    return connection_.Watch(request);
+  }
+
+  int Finish(const absl::Status& status) {
+    ClearLive();
+    if (!status.ok() && !tally_.finished()) {
+      const int code = Fail(session_, status);
+      if (!tally_.job().name().empty() && !session_.options.dry_run) {
+        terminal_.err << tally_.job().name() << " may go on: `orchctl job watch "
+                      << tally_.job().name() << "`" << std::endl;
+      }
+      return code;
+    }
+    switch (output_) {
+      case Output::kJson:
+      case Output::kYaml:
+        terminal_.out << Serialized(tally_.Report(), output_) << std::flush;
+        break;
+      case Output::kName:
+        for (const auto& [name, node] : tally_.nodes()) {
+          if (node.state() == orch::v1::NODE_STATE_SUCCEEDED) terminal_.out << name << "\n";
+        }
+        break;
+      case Output::kTable:
+      case Output::kWide:
+      case Output::kJsonl:
+        break;
+    }
+    terminal_.out.flush();
+    if (!session_.options.quiet) {
+      for (const std::string& line : Summary(terminal_, tally_, Elapsed()))
+        terminal_.err << line << "\n";
+      terminal_.err.flush();
+    }
+    return tally_.Exit(tolerance_);
+  }
+
+  Session& session_;
+  Terminal& terminal_;
+  Connection& connection_;
+  const Tolerance tolerance_;
+  const Output output_;
+  const absl::Duration start_;
+  Tally tally_;
+  bool live_ = false;
+  absl::Duration last_plain_;
+  int seen_interrupts_ = 0;
+  absl::Duration detach_at_ = absl::InfiniteDuration();
+  std::optional<absl::Duration> lost_since_;
+};
+
+int ShowDryRun(Session& session, const orch::v1::CreateJobResponse& response) {
+  Terminal& terminal = session.terminal;
+  const Output output = OutputOf(session.options);
+  if (output == Output::kJson || output == Output::kJsonl || output == Output::kYaml) {
+    terminal.out << Serialized(response, output);
+  } else {
+    for (const std::string& node : response.nodes()) terminal.out << node << "\n";
+    terminal.err << "dry run: " << api::NameOf(response.job().spec().action()) << " would go to "
+                 << response.nodes_size() << (response.nodes_size() == 1 ? " node" : " nodes")
+                 << "; nothing was sent" << std::endl;
+  }
+  return response.nodes_size() == 0 ? kExitNothing : kExitOk;
+}
+
+}  // namespace
+
+void JobRequestFlags::AddTo(CLI::App* command, bool mutating) {
+  target.AddTo(command);
+  if (mutating) rollout.AddTo(command);
+}
+
+absl::StatusOr<orch::v1::JobSpec> BuildSpec(const Session& session, const JobRequestFlags& flags,
+                                            orch::v1::Action action) {
+  orch::v1::JobSpec spec;
+  ORCH_ASSIGN_OR_RETURN(*spec.mutable_target(), flags.target.Build());
+  ORCH_ASSIGN_OR_RETURN(const std::vector<std::string> nodes, flags.target.Nodes());
+  for (const std::string& node : nodes) spec.add_nodes(node);
+  ORCH_ASSIGN_OR_RETURN(*spec.mutable_rollout(), flags.rollout.Build());
+  ORCH_RETURN_IF_ERROR(api::Validate(action, "action"));
+  *spec.mutable_action() = std::move(action);
+  const GlobalOptions& options = session.options;
+  if (!options.timeout.empty()) {
+    absl::StatusOr<absl::Duration> timeout = base::ParseDuration(options.timeout);
+    if (!timeout.ok())
+      return base::Annotate(timeout.status(), absl::StrCat("--timeout ", options.timeout));
+    spec.mutable_timeout()->set_seconds(absl::ToInt64Seconds(*timeout));
+    spec.mutable_timeout()->set_nanos(
+        static_cast<int32_t>(absl::ToInt64Nanoseconds(*timeout % absl::Seconds(1))));
+  }
+  spec.set_expect_nodes(options.expect_nodes);
+  spec.set_at_most_nodes(options.at_most);
+  spec.set_reason(options.reason);
+  return spec;
+}
+
+int RunAndFollow(Session& session, Connection& connection, orch::v1::JobSpec spec) {
+  const absl::StatusOr<Tolerance> tolerance = Tolerance::Parse(session.options.tolerate);
+  if (!tolerance.ok()) return Fail(session, tolerance.status());
+  const std::string key = session.options.idempotency_key.empty() ? base::NewUlid(absl::Now())
+                                                                  : session.options.idempotency_key;
+  if (session.options.dry_run) {
+    orch::v1::CreateJobRequest request;
+    *request.mutable_spec() = std::move(spec);
+    request.set_validate_only(true);
+    const auto response = connection.Call(request);
+    return response.ok() ? ShowDryRun(session, *response) : Fail(session, response.status());
+  }
+  orch::v1::RunJobRequest request;
+  *request.mutable_spec() = std::move(spec);
+  request.set_idempotency_key(key);
+  Follower follower(session, connection, *tolerance);
+  return follower.Follow(connection.Run(request));
+}
+
+int WatchAndFollow(Session& session, Connection& connection, const std::string& job_name) {
+  const absl::StatusOr<Tolerance> tolerance = Tolerance::Parse(session.options.tolerate);
+  if (!tolerance.ok()) return Fail(session, tolerance.status());
+  orch::v1::WatchJobRequest request;
+  request.set_name(job_name);
+  Follower follower(session, connection, *tolerance);
+  return follower.Follow(connection.Watch(request));
+}
+
+absl::StatusOr<std::unique_ptr<Connection>> Connect(const Session& session) {
+  ORCH_ASSIGN_OR_RETURN(const Context context, ResolveContext(session.options));
+  return Connection::Open(context);
+}
+
+}  // namespace orch::cli

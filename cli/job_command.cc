@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <memory>
+#include <ostream>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "api/catalog.h"
+#include "cli/commands.h"
+#include "cli/failure.h"
+#include "cli/follow.h"
+#include "cli/render.h"
+#include "target/target.h"
+
+namespace orch::cli {
+namespace {
+
+using orch::v1::Job;
+
+absl::Time ToTime(const google::protobuf::Timestamp& t) {
+  return absl::FromUnixSeconds(t.seconds()) + absl::Nanoseconds(t.nanos());
+}
+
+std::string JobName(const std::string& given) {
+  return absl::StartsWith(given, "jobs/") ? given : absl::StrCat("jobs/", given);
+}
+
+std::string StateWord(const Job& job) {
+  return std::string(absl::StripPrefix(orch::v1::JobState_Name(job.state()), "JOB_STATE_"));
+}
+
+std::string CountWords(const Job& job) {
+  std::string out;
+  for (const auto& count : job.counts()) {
+    if (count.count() == 0) continue;
+    absl::StrAppend(&out, out.empty() ? "" : ", ", count.count(), " ",
+                    absl::StripPrefix(orch::v1::NodeState_Name(count.state()), "NODE_STATE_"));
+  }
+  for (const auto& count : job.puppet_verdicts()) {
+    if (count.count() == 0) continue;
+    absl::StrAppend(
+        &out, " (", count.count(), " ",
+        absl::StripPrefix(orch::v1::PuppetRunVerdict_Name(count.verdict()), "PUPPET_RUN_VERDICT_"),
+        ")");
+  }
+  return out.empty() ? "no nodes" : out;
+}
+
+std::string TargetWords(const Job& job) {
+  std::string words;
+  if (job.spec().nodes_size() > 0) words = absl::StrCat(job.spec().nodes_size(), " named nodes");
+  const auto target = target::Target::Compile(job.spec().target());
+  if (target.ok() && !target->empty())
+    absl::StrAppend(&words, words.empty() ? "" : ", ", target->Print());
+  return words.empty() ? "everybody" : words;
+}
+
+int ListJobs(Session& session, int most, const std::string& caller) {
+  const auto connection = Connect(session);
+  if (!connection.ok()) return Fail(session, connection.status());
+  orch::v1::ListJobsRequest request;
+  request.set_page_size(most);
+  request.set_caller(caller);
+  const auto response = (*connection)->Call(request);
+  if (!response.ok()) return Fail(session, response.status());
+  Terminal& terminal = session.terminal;
+  const Output output = OutputOf(session.options);
+  if (output == Output::kName) {
+    for (const Job& job : response->jobs()) terminal.out << job.name() << "\n";
+  } else if (output == Output::kJsonl) {
+    for (const Job& job : response->jobs()) terminal.out << Serialized(job, output);
+  } else if (output == Output::kJson || output == Output::kYaml) {
+    terminal.out << Serialized(*response, output);
+  } else {
+    std::vector<std::vector<std::string>> rows = {
+        {"JOB", "TIME", "CALLER", "ACTION", "STATE", "NODES"}};
+    for (const Job& job : response->jobs()) {
+      rows.push_back({std::string(absl::StripPrefix(job.name(), "jobs/")), When(job.create_time()),
+                      job.caller(), api::NameOf(job.spec().action()), StateWord(job),
+                      CountWords(job)});
+    }
+    terminal.out << Table(rows, !session.options.no_headers);
+  }
+  terminal.out.flush();
+  return response->jobs_size() == 0 ? kExitNothing : kExitOk;
+}
+
+int ShowJob(Session& session, const std::string& given) {
+  const auto connection = Connect(session);
+  if (!connection.ok()) return Fail(session, connection.status());
+  orch::v1::GetJobRequest request;
+  request.set_name(JobName(given));
+  const auto response = (*connection)->Call(request);
+  if (!response.ok()) return Fail(session, response.status());
+  orch::v1::JobReport report;
+  *report.mutable_job() = response->job();
+  orch::v1::ListJobNodesRequest nodes_request;
+  nodes_request.set_parent(request.name());
+  nodes_request.set_page_size(1000);
+  do {
+    const auto nodes = (*connection)->Call(nodes_request);
+    if (!nodes.ok()) return Fail(session, nodes.status());
+    report.mutable_nodes()->MergeFrom(nodes->nodes());
+    nodes_request.set_page_token(nodes->next_page_token());
+  } while (!nodes_request.page_token().empty());
+  Terminal& terminal = session.terminal;
+  const Output output = OutputOf(session.options);
+  if (output != Output::kTable && output != Output::kWide) {
+    terminal.out << Serialized(report, output) << std::flush;
+    return kExitOk;
+  }
+  const Job& job = report.job();
+  terminal.out << Paint(terminal, Color::kBold, job.name()) << "  " << StateWord(job)
+               << (job.message().empty() ? "" : absl::StrCat(" (", Safe(job.message()), ")"))
+               << "\n  action  " << api::NameOf(job.spec().action()) << "\n  caller  "
+               << job.caller() << "\n  target  " << TargetWords(job) << "\n  began   "
+               << When(job.create_time());
+  if (job.has_end_time()) {
+    terminal.out << ", took " << Age(ToTime(job.end_time()) - ToTime(job.create_time()));
+  }
+  if (!job.spec().reason().empty()) terminal.out << "\n  reason  " << Safe(job.spec().reason());
+  terminal.out << "\n  nodes   " << CountWords(job) << "\n";
+  for (const auto& node : report.nodes()) {
+    terminal.out << NodeLine(terminal, node) << "\n";
+    for (const std::string& line : NodeDetails(node, output == Output::kWide))
+      terminal.out << line << "\n";
+    if (!node.late_evidence().empty())
+      terminal.out << "    later heard: " << Safe(node.late_evidence()) << "\n";
+  }
+  terminal.out.flush();
+  return kExitOk;
+}
+
+template <typename Request>
+int ChangeJob(Session& session, const std::string& given) {
+  const auto connection = Connect(session);
+  if (!connection.ok()) return Fail(session, connection.status());
+  Request request;
+  request.set_name(JobName(given));
+  if constexpr (std::is_same_v<Request, orch::v1::CancelJobRequest>)
+    request.set_reason(session.options.reason);
+  const auto response = (*connection)->Call(request);
+  if (!response.ok()) return Fail(session, response.status());
+  const Output output = OutputOf(session.options);
+  if (output == Output::kTable || output == Output::kWide || output == Output::kName) {
+    session.terminal.out << response->job().name() << "  " << StateWord(response->job()) << "  "
+                         << CountWords(response->job()) << std::endl;
+  } else {
+    session.terminal.out << Serialized(response->job(), output) << std::flush;
+  }
+  return kExitOk;
+}
+
+int RerunJob(Session& session, const std::string& given) {
+  const auto connection = Connect(session);
+  if (!connection.ok()) return Fail(session, connection.status());
+  orch::v1::GetJobRequest request;
+  request.set_name(JobName(given));
+  const auto response = (*connection)->Call(request);
+  if (!response.ok()) return Fail(session, response.status());
+  orch::v1::JobSpec spec = response->job().spec();
+  if (session.options.expect_nodes != 0) spec.set_expect_nodes(session.options.expect_nodes);
+  if (session.options.at_most != 0) spec.set_at_most_nodes(session.options.at_most);
+  if (!session.options.reason.empty()) spec.set_reason(session.options.reason);
+  return RunAndFollow(session, **connection, std::move(spec));
+}
+
+int RunAny(Session& session, const JobRequestFlags& flags, const std::string& name,
+           const std::vector<std::string>& words) {
+  absl::StatusOr<orch::v1::Action> action = api::Parse(name, words);
+  if (!action.ok()) return Fail(session, action.status());
+  absl::StatusOr<orch::v1::JobSpec> spec = BuildSpec(session, flags, *std::move(action));
+  if (!spec.ok()) return Fail(session, spec.status());
+  const auto connection = Connect(session);
+  if (!connection.ok()) return Fail(session, connection.status());
+  return RunAndFollow(session, **connection, *std::move(spec));
+}
+
+std::string ActionsHelp() {
+  std::string out = "Actions:\n";
+  for (const api::ActionInfo& info : api::Actions()) {
+    absl::StrAppend(&out, "  ", info.name, info.mutates ? "  (may change nodes)" : "", "  ",
+                    info.summary, "\n");
+    for (const api::ArgumentInfo& argument : info.arguments) {
+      absl::StrAppend(&out, "      ", argument.name, "=<", argument.type, ">\n");
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+void AddJobCommands(CLI::App& app, Session& session) {
+  struct RunAnyFlags {
+    JobRequestFlags job;
+    std::string action;
+    std::vector<std::string> words;
+  };
+  auto any = std::make_shared<RunAnyFlags>();
+  CLI::App* run = app.add_subcommand("run", "run any action with key=value arguments");
+  run->add_option("action", any->action, "for example puppet.status")->required();
+  run->add_option("arguments", any->words, "key=value")->take_all();
+  run->footer(ActionsHelp);
+  any->job.AddTo(run, true);
+  run->callback([&session, any] {
+    session.run = [&session, any] { return RunAny(session, any->job, any->action, any->words); };
+  });
+
+  CLI::App* job = app.add_subcommand("job", "look at jobs, join them, end them");
+  job->require_subcommand(1);
+  struct ListFlags {
+    int most = 20;
+    std::string caller;
+  };
+  auto list_flags = std::make_shared<ListFlags>();
+  CLI::App* list = job->add_subcommand("list", "the newest jobs");
+  list->add_option("-n,--most", list_flags->most, "how many")->check(CLI::Range(1, 1000));
+  list->add_option("--caller", list_flags->caller, "only of this caller");
+  list->callback([&session, list_flags] {
+    session.run = [&session, list_flags] {
+      return ListJobs(session, list_flags->most, list_flags->caller);
+    };
+  });
+
+  using Verb = int (*)(Session&, const std::string&);
+  struct Command {
+    const char* name;
+    const char* summary;
+    Verb verb;
+  };
+  const Verb watch = [](Session& s, const std::string& name) {
+    const auto connection = Connect(s);
+    return connection.ok() ? WatchAndFollow(s, **connection, JobName(name))
+                           : Fail(s, connection.status());
+  };
+  for (const Command& command : {Command{"show", "one job with its nodes", ShowJob},
+                                 Command{"watch", "follow a job from its start", watch},
+                                 Command{"cancel", "start no further node, end the job",
+                                         ChangeJob<orch::v1::CancelJobRequest>},
+                                 Command{"pause", "start no further node until resumed",
+                                         ChangeJob<orch::v1::PauseJobRequest>},
+                                 Command{"resume", "go on", ChangeJob<orch::v1::ResumeJobRequest>},
+                                 Command{"rerun", "the same again, as a new job", RerunJob}}) {
+    auto name = std::make_shared<std::string>();
+    CLI::App* sub = job->add_subcommand(command.name, command.summary);
+    sub->add_option("job", *name, "its id")->required();
+    const Verb verb = command.verb;
+    sub->callback([&session, name, verb] {
+      session.run = [&session, name, verb] { return verb(session, *name); };
+    });
+  }
+}
+
+}  // namespace orch::cli

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <google/protobuf/message.h>
+
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "cli/options.h"
+#include "cli/tally.h"
+#include "orch/v1/node.pb.h"
+
+// How things look. Pure: text in, text out; nothing here writes.
+
+namespace orch::cli {
+
+enum class Color { kNone, kGreen, kYellow, kRed, kDim, kBold };
+// `text` in colour where `terminal` has it.
+std::string Paint(const Terminal& terminal, Color color, const std::string& text);
+// Control characters and broken UTF-8 from nodes never reach the terminal raw.
+std::string Safe(absl::string_view text);
+
+// `4.2 s`, `2m10s`, `3 h`, `5 d`: for people.
+std::string Age(absl::Duration duration);
+std::string When(const google::protobuf::Timestamp& time);
+
+// The state in words: `CHANGED`, `UNCHANGED`, `REFUSED`, …; a Puppet run's verdict where there is
+// one.
+std::string OutcomeWord(const orch::v1::JobNode& node);
+Color OutcomeColor(const orch::v1::JobNode& node);
+// One line, and with `wide` or for failures what is worth more: changed resources, errors.
+std::string NodeLine(const Terminal& terminal, const orch::v1::JobNode& node);
+std::vector<std::string> NodeDetails(const orch::v1::JobNode& node, bool wide);
+// `[#####-----] 412/1284 ok 398 changed 12 failed 2 · p50 21 s · ETA 2m10s`
+std::string ProgressLine(const Tally& tally, absl::Duration elapsed, int width);
+// The last lines on stderr: counts, identical failures grouped.
+std::vector<std::string> Summary(const Terminal& terminal, const Tally& tally,
+                                 absl::Duration elapsed);
+
+// Columns padded to their widest cell; the first row is the header.
+std::string Table(const std::vector<std::vector<std::string>>& rows, bool headers);
+// `json`, `jsonl` (one line) or `yaml` of an API message.
+std::string Serialized(const google::protobuf::Message& message, Output output);
+
+}  // namespace orch::cli

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <memory>
+#include <ostream>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/status.h"
+#include "base/version.h"
+#include "cli/commands.h"
+#include "cli/completion.h"
+#include "cli/contexts.h"
+#include "cli/failure.h"
+#include "cli/follow.h"
+#include "cli/render.h"
+#include "trust/identity.h"
+
+namespace orch::cli {
+namespace {
+
+// A certificate that ends within this is worth a warning.
+constexpr absl::Duration kEndsSoon = absl::Hours(24 * 60);
+
+// Prints one check after the other and remembers the worst.
+class Checks {
+ public:
+  explicit Checks(Terminal& terminal) : terminal_(terminal) {}
+  void Good(const std::string& what) { Line(Color::kGreen, "ok  ", what); }
+  void Warn(const std::string& what) { Line(Color::kYellow, "warn", what); }
+  void Bad(const std::string& what, const std::string& hint) {
+    Line(Color::kRed, "FAIL", what);
+    if (!hint.empty()) terminal_.out << "      " << hint << "\n";
+    failed_ = true;
+  }
+  int Exit() const { return failed_ ? kExitNothing : kExitOk; }
+
+ private:
+  void Line(Color color, const std::string& word, const std::string& what) {
+    terminal_.out << Paint(terminal_, color, word) << "  " << Safe(what) << "\n";
+    terminal_.out.flush();
+  }
+  Terminal& terminal_;
+  bool failed_ = false;
+};
+
+bool CheckCertificate(const Context& context, Checks& checks) {
+  trust::TrustConfig config;
+  config.set_certificate(context.cert());
+  config.set_private_key(context.key());
+  config.set_ca(context.ca());
+  config.set_no_crl(true);
+  const auto credentials = trust::Credentials::Load(config, absl::Now());
+  if (!credentials.ok()) {
+    checks.Bad(std::string(credentials.status().message()), "");
+    return false;
+  }
+  const trust::Peer& self = (*credentials)->self();
+  const absl::Duration left = self.not_after - absl::Now();
+  const std::string what =
+      absl::StrCat("certificate ", context.cert(), ": CN ", self.common_name, ", role ",
+                   trust::RoleName(self.role), ", ends in ", Age(left));
+  left < kEndsSoon ? checks.Warn(what) : checks.Good(what);
+  if (self.role != trust::Role::kUser) {
+    checks.Warn(
+        "the certificate does not say orch-user: the controller accepts it only if its own "
+        "configuration "
+        "makes users of a CA or of a fingerprint");
+  }
+  return true;
+}
+
+void CheckFleet(Connection& connection, Checks& checks) {
+  orch::v1::ListNodesRequest request;
+  request.set_page_size(1000);
+  uint32_t present = 0, away = 0;
+  do {
+    const auto response = connection.Call(request);
+    if (!response.ok()) {
+      checks.Warn(absl::StrCat("nodes: ", response.status().message()));
+      return;
+    }
+    for (const auto& node : response->nodes()) {
+      ++(node.state() == orch::v1::ROSTER_STATE_PRESENT ? present : away);
+      const int64_t skew = std::abs(node.clock_skew().seconds());
+      if (skew > 10)
+        checks.Warn(absl::StrCat(node.identity(), ": its clock is off by ", skew, " s"));
+    }
+    request.set_page_token(response->next_page_token());
+  } while (!request.page_token().empty());
+  const std::string what = absl::StrCat("nodes: ", present, " present, ", away, " stale or gone");
+  present == 0 ? checks.Warn(what) : checks.Good(what);
+}
+
+int Doctor(Session& session) {
+  Checks checks(session.terminal);
+  const absl::StatusOr<Config> config = LoadConfig();
+  if (!config.ok()) {
+    checks.Bad(std::string(config.status().message()), "");
+    return checks.Exit();
+  }
+  checks.Good(
+      absl::StrCat("configuration ", ConfigPath(), ": ", config->contexts().size(), " contexts"));
+  const absl::StatusOr<Context> context = ResolveContext(session.options);
+  if (!context.ok()) {
+    checks.Bad(std::string(context.status().message()), "");
+    return checks.Exit();
+  }
+  checks.Good(absl::StrCat("controller ", context->server()));
+  if (context->insecure_loopback()) {
+    checks.Warn("insecure loopback: no TLS, the caller is local=insecure");
+  } else if (!CheckCertificate(*context, checks)) {
+    return checks.Exit();
+  }
+  const auto connection = Connection::Open(*context);
+  if (!connection.ok()) {
+    checks.Bad(std::string(connection.status().message()), "");
+    return checks.Exit();
+  }
+  const absl::Time before = absl::Now();
+  const auto who = (*connection)->Call(orch::v1::WhoAmIRequest());
+  if (!who.ok()) {
+    checks.Bad(std::string(who.status().message()),
+               "is orch-controller running, and is the port right?");
+    return checks.Exit();
+  }
+  checks.Good(absl::StrCat(
+      "controller ", who->controller(), " ", who->version(), " answers in ",
+      Age(absl::Now() - before), "; I am ", who->caller(),
+      who->groups().empty() ? "" : absl::StrCat(" in ", absl::StrJoin(who->groups(), ", "))));
+  if (who->version() != base::kVersion) {
+    checks.Warn(
+        absl::StrCat("this orchctl is ", base::kVersion, ", the controller ", who->version()));
+  }
+  CheckFleet(**connection, checks);
+  return checks.Exit();
+}
+
+int ListContexts(Session& session) {
+  const absl::StatusOr<Config> config = LoadConfig();
+  if (!config.ok()) return Fail(session, config.status());
+  std::vector<std::vector<std::string>> rows = {{"", "CONTEXT", "SERVER", "CERT"}};
+  std::vector<std::string> names;
+  for (const auto& [name, context] : config->contexts()) names.push_back(name);
+  std::sort(names.begin(), names.end());
+  for (const std::string& name : names) {
+    const Context& context = config->contexts().at(name);
+    rows.push_back(
+        {name == config->current_context() ? "*" : "", name, context.server(), context.cert()});
+  }
+  session.terminal.out << Table(rows, !session.options.no_headers) << std::flush;
+  return names.empty() ? kExitNothing : kExitOk;
+}
+
+int SetContext(Session& session, const std::string& name) {
+  absl::StatusOr<Config> config = LoadConfig();
+  if (!config.ok()) return Fail(session, config.status());
+  Context& context = (*config->mutable_contexts())[name];
+  const GlobalOptions& o = session.options;
+  if (!o.server.empty()) context.set_server(o.server);
+  if (!o.ca.empty()) context.set_ca(o.ca);
+  if (!o.cert.empty()) context.set_cert(o.cert);
+  if (!o.key.empty()) context.set_key(o.key);
+  if (!o.server_name.empty()) context.set_server_name(o.server_name);
+  if (o.insecure_loopback) context.set_insecure_loopback(true);
+  if (context.server().empty()) {
+    return Fail(session, absl::InvalidArgumentError("context set: --server HOST:PORT is missing"));
+  }
+  if (config->current_context().empty()) config->set_current_context(name);
+  const absl::Status saved = SaveConfig(*config);
+  if (!saved.ok()) return Fail(session, saved);
+  session.terminal.err << "context " << name << " is in " << ConfigPath() << std::endl;
+  return kExitOk;
+}
+
+int UseContext(Session& session, const std::string& name, bool remove) {
+  absl::StatusOr<Config> config = LoadConfig();
+  if (!config.ok()) return Fail(session, config.status());
+  if (config->contexts().find(name) == config->contexts().end()) {
+    return Fail(session,
+                absl::InvalidArgumentError(absl::StrCat("there is no context `", name, "`")));
+  }
+  if (remove) {
+    config->mutable_contexts()->erase(name);
+    if (config->current_context() == name) config->clear_current_context();
+  } else {
+    config->set_current_context(name);
+  }
+  const absl::Status saved = SaveConfig(*config);
+  return saved.ok() ? kExitOk : Fail(session, saved);
+}
+
+}  // namespace
+
+void AddSetupCommands(CLI::App& app, Session& session) {
+  app.add_subcommand("doctor", "check configuration, certificate, controller and fleet")
+      ->callback([&session] { session.run = [&session] { return Doctor(session); }; });
+
+  CLI::App* context = app.add_subcommand("context", "which controller, as whom");
+  context->require_subcommand(1);
+  context->add_subcommand("list", "all contexts")->callback([&session] {
+    session.run = [&session] { return ListContexts(session); };
+  });
+  auto name = std::make_shared<std::string>();
+  CLI::App* set =
+      context->add_subcommand("set", "make or change a context from --server --ca --cert --key");
+  set->add_option("name", *name)->required();
+  set->callback(
+      [&session, name] { session.run = [&session, name] { return SetContext(session, *name); }; });
+  CLI::App* use = context->add_subcommand("use", "make a context the current one");
+  use->add_option("name", *name)->required();
+  use->callback([&session, name] {
+    session.run = [&session, name] { return UseContext(session, *name, false); };
+  });
+  CLI::App* remove = context->add_subcommand("remove", "forget a context");
+  remove->add_option("name", *name)->required();
+  remove->callback([&session, name] {
+    session.run = [&session, name] { return UseContext(session, *name, true); };
+  });
+
+  auto shell = std::make_shared<std::string>();
+  CLI::App* completion = app.add_subcommand("completion", "a completion script for your shell");
+  completion->add_option("shell", *shell, "bash, zsh or fish")
+      ->required()
+      ->check(CLI::IsMember({"bash", "zsh", "fish"}));
+  completion->callback([&session, shell] {
+    session.run = [&session, shell] {
+      session.terminal.out << CompletionScript(*shell) << std::flush;
+      return kExitOk;
+    };
+  });
+
+  app.add_subcommand("version", "the version of orchctl")->callback([&session] {
+    session.run = [&session] {
+      session.terminal.out << "orchctl " << base::kVersion << std::endl;
+      return kExitOk;
+    };
+  });
+}
+
+}  // namespace orch::cli

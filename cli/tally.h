@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "cli/options.h"
+#include "orch/v1/job.pb.h"
+#include "orch/v1/job_service.pb.h"
+
+namespace orch::cli {
+
+// `--tolerate disabled,running,no-response:5,failed:10%`: outcomes that the exit code forgives.
+struct Tolerance {
+  bool disabled = false;
+  bool running = false;
+  // Budgets: a number of nodes, or a percentage of the targets; negative: none.
+  int no_response = -1;
+  bool no_response_is_percent = false;
+
+  static absl::StatusOr<Tolerance> Parse(const std::string& text);
+};
+
+// What a watcher knows of a job: folded from its log. Pure, single-threaded.
+class Tally {
+ public:
+  // Takes one batch of the stream. Events that are known already (after joining again) change
+  // nothing.
+  void Apply(const orch::v1::WatchJobResponse& batch);
+
+  const orch::v1::Job& job() const { return job_; }
+  uint64_t last_sequence() const { return last_sequence_; }
+  bool finished() const { return finished_; }
+  // By name.
+  const std::map<std::string, orch::v1::JobNode>& nodes() const { return nodes_; }
+  uint32_t count(orch::v1::NodeState state) const;
+  uint32_t ended() const;
+  // Puppet runs that changed something.
+  uint32_t changed() const { return changed_; }
+  // From sending to the outcome, of the nodes that ended; for `p50` and ETA.
+  const std::vector<absl::Duration>& times() const { return times_; }
+
+  // What the whole job means for the shell.
+  ExitCode Exit(const Tolerance& tolerance) const;
+  orch::v1::JobReport Report() const;
+
+ private:
+  void ApplyNode(const orch::v1::JobNode& node);
+
+  orch::v1::Job job_;
+  uint64_t last_sequence_ = 0;
+  bool finished_ = false;
+  std::map<std::string, orch::v1::JobNode> nodes_;
+  std::map<int, uint32_t> counts_;
+  uint32_t changed_ = 0;
+  std::vector<absl::Duration> times_;
+};
+
+bool IsTerminal(orch::v1::NodeState state);
+
+}  // namespace orch::cli

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+// The part of Job that hears what nodes say.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "controller/job.h"
+
+namespace orch::controller {
+namespace {
+
+using orch::bus::v1::Reply;
+using orch::v1::NodeState;
+
+constexpr size_t kLateEvidenceMax = 512;
+
+bool IsOutcomeOfANode(NodeState state) {
+  return state >= orch::v1::NODE_STATE_SUCCEEDED && state <= orch::v1::NODE_STATE_CANCELLED &&
+         state != orch::v1::NODE_STATE_NO_RESPONSE;
+}
+
+std::string StateWord(NodeState state) {
+  return orch::v1::NodeState_Name(state).substr(sizeof("NODE_STATE_") - 1);
+}
+
+}  // namespace
+
+Job::Applied Job::Apply(const Reply& reply, base::Now now) {
+  const bool news = reply.has_accepted() || reply.has_progress() || reply.has_outcome();
+  if (!news && !reply.has_unknown_request()) return Applied::kMalformed;
+  if (reply.has_outcome() && !IsOutcomeOfANode(reply.outcome().state())) {
+    return Applied::kMalformed;
+  }
+  Record* record = Find(reply.node());
+  if (record == nullptr) {
+    // Whoever matches a read-only target live is counted in; a mutating job's list is frozen.
+    const bool open = !setup_.mutating && state_ == orch::v1::JOB_STATE_RUNNING;
+    if (!open || !news || nodes_.size() >= kJobNodesMax) return Applied::kUnknownNode;
+    record = &nodes_[AddNode(reply.node())];
+    record->phase = Phase::kAsked;
+    maybe_.erase(reply.node());
+  }
+  if (record->phase == Phase::kWaiting || record->phase == Phase::kClaimed) {
+    return Applied::kMalformed;  // it can't have been asked yet
+  }
+  Applied applied = Applied::kDuplicate;
+  switch (reply.kind_case()) {
+    case Reply::kAccepted:
+      applied = ApplyAccepted(record, now);
+      break;
+    case Reply::kProgress:
+      applied = ApplyProgress(record, reply, now);
+      break;
+    case Reply::kOutcome:
+      applied = ApplyOutcome(record, reply, now);
+      break;
+    case Reply::kUnknownRequest:
+      applied = ApplyUnknown(record, now);
+      break;
+    case Reply::kDiscovered:
+    case Reply::KIND_NOT_SET:
+      break;
+  }
+  // Nobody was expected, so the only sign of the end is silence.
+  if (until_quiet_) {
+    quiet_deadline_ = open_ == 0 ? now.steady + kQuietWindow : absl::InfiniteDuration();
+  }
+  if (applied == Applied::kChanged) Settle(now);
+  return applied;
+}
+
+Job::Applied Job::ApplyAccepted(Record* record, base::Now now) {
+  if (record->phase == Phase::kEnded) {
+    if (record->said_by_node) return Applied::kDuplicate;
+    return KeepLate(record, absl::StrCat("accepted, heard at ", absl::FormatTime(now.wall)));
+  }
+  if (record->state >= orch::v1::NODE_STATE_ACCEPTED) return Applied::kDuplicate;
+  if (record->send_time == absl::InfinitePast()) record->send_time = now.wall;
+  AppendNode(record, orch::v1::NODE_STATE_ACCEPTED, now);
+  if (setup_.mutating) SetDeadline(record, now.steady + setup_.run_timeout);
+  return Applied::kChanged;
+}
+
+Job::Applied Job::ApplyProgress(Record* record, const Reply& reply, base::Now now) {
+  if (record->phase == Phase::kEnded) {
+    if (record->said_by_node || !record->late_evidence.empty()) return Applied::kDuplicate;
+    return KeepLate(record, absl::StrCat("under way, heard at ", absl::FormatTime(now.wall)));
+  }
+  if (reply.sequence() != 0 && reply.sequence() <= record->progress_sequence) {
+    return Applied::kDuplicate;
+  }
+  record->progress_sequence = reply.sequence();
+  if (record->state < orch::v1::NODE_STATE_ACCEPTED && setup_.mutating) {
+    SetDeadline(record, now.steady + setup_.run_timeout);  // its acceptance was lost on the way
+  }
+  if (record->state != orch::v1::NODE_STATE_RUNNING) {
+    AppendNode(record, orch::v1::NODE_STATE_RUNNING, now);
+  }
+  if (record->progress >= kProgressPerNodeMax || progress_ >= kProgressPerJobMax) {
+    ++progress_dropped_;
+    return Applied::kChanged;
+  }
+  ++record->progress;
+  ++progress_;
+  orch::v1::JobNodeProgress* progress = Append(now)->mutable_progress();
+  progress->set_node(record->name);
+  *progress->mutable_progress() = reply.progress();
+  return Applied::kChanged;
+}
+
+Job::Applied Job::ApplyOutcome(Record* record, const Reply& reply, base::Now now) {
+  const orch::bus::v1::Outcome& outcome = reply.outcome();
+  if (record->phase == Phase::kEnded) {
+    if (record->state == outcome.state()) return Applied::kDuplicate;
+    return KeepLate(
+        record, absl::StrCat(StateWord(outcome.state()), ", heard at ", absl::FormatTime(now.wall),
+                             outcome.message().empty() ? "" : ": ", outcome.message()));
+  }
+  orch::v1::JobNode* node = End(record, outcome.state(), outcome.reason(), outcome.message(), now);
+  record->said_by_node = true;
+  if (outcome.has_result()) {
+    *node->mutable_result() = outcome.result();
+    if (outcome.result().has_puppet_run()) {
+      const int verdict = outcome.result().puppet_run().verdict();
+      if (orch::v1::PuppetRunVerdict_IsValid(verdict)) ++verdicts_[verdict];
+    }
+  }
+  return Applied::kChanged;
+}
+
+Job::Applied Job::ApplyUnknown(Record* record, base::Now now) {
+  if (record->phase == Phase::kEnded) return Applied::kDuplicate;
+  if (record->state >= orch::v1::NODE_STATE_ACCEPTED) {
+    End(record, orch::v1::NODE_STATE_LOST, "journal_lost",
+        "accepted, but the node knows nothing of it any more: what happened is unknown", now);
+    return Applied::kChanged;
+  }
+  // The request may still be on its way to it until it has expired.
+  if (now.steady + kClockSkewMax < record->deadline) return Applied::kDuplicate;
+  End(record, orch::v1::NODE_STATE_NO_RESPONSE, "never_arrived",
+      "the request never reached the node: it can no longer start", now);
+  return Applied::kChanged;
+}
+
+Job::Applied Job::KeepLate(Record* record, std::string evidence) {
+  evidence.resize(std::min(evidence.size(), kLateEvidenceMax));
+  record->late_evidence = std::move(evidence);
+  MarkChanged(record);
+  return Applied::kLate;
+}
+
+}  // namespace orch::controller

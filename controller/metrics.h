@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+namespace orch::controller {
+
+// The dispatcher's figures since its start, for `/metrics`. Plain values: copied out on the
+// dispatcher's strand.
+struct DispatcherMetrics {
+  // Jobs.
+  uint64_t jobs_created = 0, jobs_ended = 0, jobs_refused = 0, jobs_running = 0, jobs_adopted = 0;
+  // Nodes' outcomes in ended and running jobs, by orch.v1.NodeState.
+  uint64_t outcomes[13] = {};
+  // Envelopes that arrived, by what became of them; `_busy` were dropped over kPendingRepliesMax.
+  uint64_t replies_in = 0, replies_late = 0, replies_unknown = 0, replies_wrong_node = 0,
+           replies_wrong_digest = 0, replies_malformed = 0, replies_busy = 0;
+  uint64_t presences_in = 0, presences_old = 0, presences_malformed = 0;
+  // Envelopes refused, by trust::Refusal.
+  uint64_t refused[7] = {};
+  // What was signed and sent.
+  uint64_t requests_signed = 0, messages_sent = 0, sends_failed = 0;
+  // Store.
+  uint64_t commits = 0, commits_failed = 0, store_ok = 1;
+  // Roster.
+  uint64_t nodes_present = 0, nodes_stale = 0, nodes_gone = 0, facts_known = 0;
+};
+
+}  // namespace orch::controller

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "orch/v1/job.pb.h"
+
+// How the work of a mutating job is spread over its nodes: who is chosen, and how many may start
+// now. Pure.
+
+namespace orch::controller {
+
+// `10` or `25%` of `of`. A percentage is floored, but at least 1 of a non-empty set; an absolute
+// number may be larger than `of`. InvalidArgument (api::BadField for `field`): not of that form, 0,
+// or more than 100%.
+absl::StatusOr<uint32_t> ResolveAmount(absl::string_view text, uint32_t of,
+                                       absl::string_view field);
+
+// At most `limit` of `nodes`, which are sorted and stay so: the first ones, or with a seed a choice
+// that looks random and is the same for the same seed and nodes, whatever the machine.
+std::vector<std::string> ChooseNodes(std::vector<std::string> nodes, uint32_t limit,
+                                     absl::string_view seed);
+
+// A Rollout in numbers for so many nodes.
+struct RolloutPlan {
+  uint32_t canary = 0;       // so many first, and the rest only if all of these succeed; 0: none
+  uint32_t concurrency = 0;  // at most so many under way; 0: no window
+  uint32_t batch_size = 0;   // so many, then batch_sleep; 0: no batches
+  absl::Duration batch_sleep = absl::ZeroDuration();
+  uint32_t max_failures = 0;  // stop at so many failures; 0: never
+};
+
+// `default_concurrency` (0: no window) is for a spec that says nothing. InvalidArgument names the
+// field of `spec.rollout`.
+absl::StatusOr<RolloutPlan> PlanRollout(const orch::v1::Rollout& rollout, uint32_t nodes,
+                                        uint32_t default_concurrency);
+
+// How a started node ended, as far as a rollout cares.
+enum class StartEnd {
+  kSucceeded,
+  kDeclined,  // the node said no or never started: no success for a canary, no failure for
+              // max_failures
+  kFailed,    // tried and failed, or was lost sight of
+};
+StartEnd StartEndOf(orch::v1::NodeState outcome);
+
+// Counts starts and ends and answers how many more may start. Time is the steady clock's.
+class RolloutWindow {
+ public:
+  explicit RolloutWindow(RolloutPlan plan = {}) : plan_(plan) {}
+
+  // How many nodes may start now, if so many wait.
+  uint32_t Startable(uint32_t waiting, absl::Duration steady) const;
+  void OnStarted(uint32_t nodes, absl::Duration steady);
+  void OnEnded(StartEnd how);
+  // When Startable may grow though nothing ended: a batch_sleep passes.
+  std::optional<absl::Duration> NextTime() const;
+  // Why nothing may start any more: `canary failed: …`, `3 nodes failed (max_failures)`; empty: go
+  // on.
+  std::string StopReason() const;
+  uint32_t under_way() const { return started_ - ended(); }
+
+ private:
+  uint32_t ended() const { return succeeded_ + declined_ + failed_; }
+  bool batch_full() const;
+
+  RolloutPlan plan_;
+  uint32_t started_ = 0;
+  uint32_t succeeded_ = 0, declined_ = 0, failed_ = 0;
+  uint32_t canary_ended_badly_ = 0;
+  absl::Duration last_start_;
+};
+
+}  // namespace orch::controller

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+
+struct sqlite3;
+
+// What a node remembers of mutating requests, so that it starts Puppet at most once for each of
+// them, whatever is duplicated, replayed, restarted or killed.
+//
+// The promise rests on one invariant: a request that was ever accepted is either in the journal or
+// was issued at or before the floor, and everything issued at or before the floor is refused. So an
+// entry may be purged (the floor is raised to its issue time), and a journal that was lost or
+// rolled back gets a floor of now: it knows nothing, thus permits nothing old. That it was rolled
+// back shows by a file in /run that holds the journal's identity and the number of its last
+// acceptance; where that file is missing, as after a boot, or says more than the journal does, or
+// the journal is new, it counts as rolled back.
+//
+// Every call blocks (fsync). Lives on: the store thread; the strand uses JournalStore
+// (journal_store.h).
+
+namespace orch::nodeagent {
+
+// Entries at once; one more is refused as kFull. Live ones are never evicted.
+inline constexpr int kJournalEntriesMax = 10'000;
+// The file's size above which nothing more is accepted; outcomes of what was accepted still are
+// written.
+inline constexpr int64_t kJournalBytesMax = 256 << 20;
+// Bytes of one request and of one outcome.
+inline constexpr size_t kJournalRequestMax = 256 << 10;
+inline constexpr size_t kJournalOutcomeMax = 1 << 20;
+
+struct JournalOptions {
+  std::string path;           // <state_dir>/journal.db
+  std::string sequence_path;  // <run_dir>/journal.sequence, on a file system that a boot empties
+  absl::Duration result_retention = absl::Hours(24);
+};
+
+// A mutating request that is about to be accepted.
+struct JournalRequest {
+  std::string request_id;  // 16 bytes
+  std::string digest;      // SHA-256 of its payload
+  std::string job_id;
+  std::string caller;
+  // The serialised orch.bus.v1.Request without sensitive fields: what a restarted agent goes on
+  // with.
+  std::string request;
+  absl::Time issue_time;
+  absl::Time expire_time;
+};
+
+enum class JournalState { kAccepted = 1, kStarted = 2, kDone = 3 };
+
+struct JournalEntry {
+  JournalRequest request;
+  JournalState state = JournalState::kAccepted;
+  absl::Time accept_time;
+  // kDone only: the serialised orch.bus.v1.Outcome, and when.
+  std::string outcome;
+  absl::Time end_time;
+};
+
+enum class Acceptance {
+  kAccepted,   // the first time, durable now: go on
+  kDuplicate,  // known; see `known`
+  kStale,      // issued at or before the floor: whether it was done before can't be told, so it is
+               // refused
+  kExpired,    // its time passed while it waited
+  kFull,       // no room: refused
+};
+
+struct AcceptResult {
+  Acceptance acceptance;
+  JournalEntry known;  // kDuplicate: the entry as it is, its digest may differ from the one offered
+  absl::Time floor;    // kStale: for the message
+};
+
+class Journal {
+ public:
+  // Opens or creates it. Errors: DataLoss if the file is no sound journal (never recreated: say so
+  // and start nothing), FailedPrecondition if a newer version wrote it, others from the file
+  // system.
+  static absl::StatusOr<std::unique_ptr<Journal>> Open(const JournalOptions& options,
+                                                       base::Now now);
+  ~Journal();
+  Journal(const Journal&) = delete;
+  Journal& operator=(const Journal&) = delete;
+
+  // Atomic and durable. An error means that nothing was accepted: refuse.
+  absl::StatusOr<AcceptResult> Accept(const JournalRequest& request, base::Now now);
+  // From kAccepted to kStarted. NotFound.
+  absl::Status MarkStarted(const std::string& request_id);
+  // To kDone. The first outcome stays: a second call changes nothing. NotFound.
+  absl::Status Finish(const std::string& request_id, const std::string& outcome, base::Now now);
+  absl::StatusOr<std::optional<JournalEntry>> Find(const std::string& request_id) const;
+  // Not kDone, oldest first: what Actions::Resume is called for after a restart.
+  absl::StatusOr<std::vector<JournalEntry>> Unfinished() const;
+  // Removes what is done, was kept for result_retention and has expired; raises the floor first.
+  absl::Status Purge(base::Now now);
+  // Everything issued at or before it is refused.
+  absl::Time Floor(base::Now now) const;
+  // Whether a request issued then would be in here had it been accepted: `never_started` of a
+  // result query.
+  bool WholeSince(absl::Time issue_time, base::Now now) const { return issue_time > Floor(now); }
+  // Whether Open found it new, rolled back or after a boot, and why; empty if all was well.
+  const std::string& reset_reason() const { return reset_reason_; }
+
+ private:
+  explicit Journal(const JournalOptions& options);
+  absl::Status OpenDatabase();
+  absl::Status CheckSequence(base::Now now);
+  absl::Status WriteSequence(uint64_t sequence, absl::Time issued);
+  absl::Status RaiseFloor(absl::Time floor);
+  absl::StatusOr<bool> HasRoom() const;
+  absl::Status Insert(const JournalRequest& request, base::Now now);
+
+  const JournalOptions options_;
+  sqlite3* db_ = nullptr;
+  std::string identity_;     // random, made with the file
+  uint64_t sequence_ = 0;    // of the last acceptance
+  absl::Time newest_issue_;  // of all ever accepted, as far as is known
+  absl::Time floor_;         // persisted
+  absl::Duration opened_;    // steady reading at Open
+  bool follow_clock_ =
+      false;  // reset at Open: the floor is that moment, also after the wall clock is set right
+  bool created_ = false;
+  std::string reset_reason_;
+};
+
+}  // namespace orch::nodeagent

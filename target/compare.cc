@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "target/compare.h"
+
+#include <algorithm>
+#include <string>
+
+#include "absl/strings/numbers.h"
+
+namespace orch::target {
+namespace {
+
+using nlohmann::json;
+
+// Elements of elements of … are looked at so deep.
+constexpr int kNestedArraysMax = 32;
+// An index has at most so many digits.
+constexpr size_t kIndexDigitsMax = 9;
+
+const json* Element(const json& array, absl::string_view segment) {
+  uint32_t index = 0;
+  const bool plain = !segment.empty() && segment.size() <= kIndexDigitsMax &&
+                     segment.find_first_not_of("0123456789") == absl::string_view::npos;
+  if (!plain || !absl::SimpleAtoi(segment, &index) || index >= array.size()) return nullptr;
+  return &array[index];
+}
+
+bool Holds(Operator op, int order) {
+  switch (op) {
+    case Operator::kEqual:
+      return order == 0;
+    case Operator::kNotEqual:
+      return order != 0;
+    case Operator::kLess:
+      return order < 0;
+    case Operator::kAtMost:
+      return order <= 0;
+    case Operator::kGreater:
+      return order > 0;
+    case Operator::kAtLeast:
+      return order >= 0;
+    case Operator::kMatches:
+    case Operator::kNotMatches:
+      break;
+  }
+  return false;
+}
+
+Truth CompareText(absl::string_view text, const Comparison& comparison, size_t* work_left) {
+  if (comparison.regex != nullptr) {
+    const size_t work = (text.size() + 1) * comparison.regex->size();
+    if (work > *work_left) return Truth::kUnknown;
+    *work_left -= work;
+    const bool matches = comparison.regex->Matches(text);
+    return matches == (comparison.op == Operator::kMatches) ? Truth::kTrue : Truth::kFalse;
+  }
+  const bool ordering = comparison.op != Operator::kEqual && comparison.op != Operator::kNotEqual;
+  if (ordering && comparison.number.kind() != Number::Kind::kNone) {
+    const Number number = Number::Parse(text);
+    if (number.kind() == comparison.number.kind()) {
+      return Holds(comparison.op, Number::Compare(number, comparison.number)) ? Truth::kTrue
+                                                                              : Truth::kFalse;
+    }
+  }
+  return Holds(comparison.op, text.compare(comparison.text)) ? Truth::kTrue : Truth::kFalse;
+}
+
+Truth CompareNumber(const json& value, const Comparison& comparison, size_t* work_left) {
+  if (comparison.regex == nullptr && comparison.number.kind() == Number::Kind::kDecimal) {
+    const Number number = Number::Of(value);
+    if (number.kind() == Number::Kind::kDecimal) {
+      return Holds(comparison.op, Number::Compare(number, comparison.number)) ? Truth::kTrue
+                                                                              : Truth::kFalse;
+    }
+  }
+  return CompareText(value.dump(), comparison, work_left);
+}
+
+Truth CompareAt(const json& value, const Comparison& comparison, size_t* work_left, int depth) {
+  Truth any = Truth::kFalse;
+  switch (value.type()) {
+    case json::value_t::array:
+      if (depth == kNestedArraysMax) return Truth::kFalse;
+      for (const json& element : value) {
+        const Truth truth = CompareAt(element, comparison, work_left, depth + 1);
+        if (truth == Truth::kTrue) return truth;
+        if (truth == Truth::kUnknown) any = truth;
+      }
+      return any;
+    case json::value_t::object:
+      for (auto entry = value.begin(); entry != value.end(); ++entry) {
+        const Truth truth = CompareText(entry.key(), comparison, work_left);
+        if (truth == Truth::kTrue) return truth;
+        if (truth == Truth::kUnknown) any = truth;
+      }
+      return any;
+    case json::value_t::string:
+      return CompareText(value.get_ref<const std::string&>(), comparison, work_left);
+    case json::value_t::boolean:
+      return CompareText(value.get<bool>() ? "true" : "false", comparison, work_left);
+    case json::value_t::number_integer:
+    case json::value_t::number_unsigned:
+    case json::value_t::number_float:
+      return CompareNumber(value, comparison, work_left);
+    case json::value_t::null:
+    case json::value_t::binary:
+    case json::value_t::discarded:
+      break;
+  }
+  return Truth::kFalse;
+}
+
+}  // namespace
+
+const json* FindFact(const json& facts, absl::string_view path) {
+  if (facts.is_array()) {
+    const size_t dot = path.find('.');
+    const json* element = Element(facts, path.substr(0, dot));
+    if (element == nullptr || element->is_null()) return nullptr;
+    return dot == absl::string_view::npos ? element : FindFact(*element, path.substr(dot + 1));
+  }
+  if (!facts.is_object()) return nullptr;
+  // From the longest key to the shortest.
+  for (size_t end = path.size(); end != absl::string_view::npos && end > 0;
+       end = path.rfind('.', end - 1)) {
+    const auto found = facts.find(std::string(path.substr(0, end)));
+    if (found == facts.end() || found->is_null()) continue;
+    if (end == path.size()) return &*found;
+    if (const json* inner = FindFact(*found, path.substr(end + 1)); inner != nullptr) return inner;
+  }
+  return nullptr;
+}
+
+Truth Compare(const json& value, const Comparison& comparison, size_t* work_left) {
+  return CompareAt(value, comparison, work_left, 0);
+}
+
+}  // namespace orch::target

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "target/evaluate.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "target/compare.h"
+
+namespace orch::target {
+namespace {
+
+using nlohmann::json;
+using Kind = Expression::Kind;
+
+Truth Of(bool value) { return value ? Truth::kTrue : Truth::kFalse; }
+
+absl::string_view Group(absl::string_view action) { return action.substr(0, action.find('.')); }
+
+// class(), action() and collective() are true or false and have no fields.
+absl::StatusOr<json> YesOrNo(const Call& call, Truth truth) {
+  if (!call.field.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(call.name, "() has no field \"", call.field, "\""));
+  }
+  if (truth == Truth::kUnknown) return absl::UnavailableError("not known");
+  return json(truth == Truth::kTrue);
+}
+
+}  // namespace
+
+Truth Evaluation::Evaluate(const Expression& expression) {
+  switch (expression.kind) {
+    case Kind::kOr:
+      return Chain(expression, Truth::kTrue);
+    case Kind::kAnd:
+      return Chain(expression, Truth::kFalse);
+    case Kind::kNot: {
+      const Truth inner = Evaluate(*expression.children[0]);
+      return inner == Truth::kUnknown ? inner : Of(inner == Truth::kFalse);
+    }
+    case Kind::kClass:
+      return HasClass(expression.name);
+    case Kind::kClassLike:
+      return HasClassLike(expression);
+    case Kind::kFact:
+      return CompareFact(expression);
+    case Kind::kCall:
+      return CompareCall(expression);
+  }
+  return Truth::kFalse;
+}
+
+// kTrue decides an `or`, kFalse an `and`; else one kUnknown leaves it unknown. Calls are made even
+// behind a child that decides, so that what can't be answered never depends on the order of the
+// clauses.
+Truth Evaluation::Chain(const Expression& expression, Truth decides) {
+  Truth out = decides == Truth::kTrue ? Truth::kFalse : Truth::kTrue;
+  for (const ExpressionPtr& child : expression.children) {
+    if (out == decides && !child->has_call) continue;
+    const Truth truth = Evaluate(*child);
+    if (out == decides) continue;
+    if (truth == decides || truth == Truth::kUnknown) out = truth;
+  }
+  return out;
+}
+
+Truth Evaluation::HasClass(const std::string& name) {
+  const std::vector<std::string>* classes = node_.classes();
+  if (classes == nullptr) return Unavailable("classes are not known");
+  return Of(std::find(classes->begin(), classes->end(), name) != classes->end());
+}
+
+Truth Evaluation::HasClassLike(const Expression& expression) {
+  const std::vector<std::string>* classes = node_.classes();
+  if (classes == nullptr) return Unavailable("classes are not known");
+  for (const std::string& name : *classes) {
+    const Truth truth = Matches(*expression.comparison.regex, name);
+    if (truth != Truth::kFalse) return truth;
+  }
+  return Truth::kFalse;
+}
+
+Truth Evaluation::HasAction(const Pattern& pattern) {
+  const std::vector<std::string>* actions = node_.actions();
+  if (actions == nullptr) return Unavailable("actions are not known");
+  for (const std::string& name : *actions) {
+    const absl::string_view group = Group(name);
+    Truth truth = Of(pattern.like == nullptr && (name == pattern.exact || group == pattern.exact));
+    if (pattern.like != nullptr) {
+      truth = Matches(*pattern.like, name);
+      if (truth == Truth::kFalse) truth = Matches(*pattern.like, group);
+    }
+    if (truth != Truth::kFalse) return truth;
+  }
+  return Truth::kFalse;
+}
+
+Truth Evaluation::HasIdentity(const Pattern& pattern) {
+  if (pattern.like == nullptr) return Of(node_.identity() == pattern.exact);
+  return Matches(*pattern.like, node_.identity());
+}
+
+Truth Evaluation::CompareFact(const Expression& expression) {
+  const json* facts = node_.facts();
+  if (facts == nullptr) return Unavailable("facts are not known");
+  const json* value = FindFact(*facts, expression.name);
+  if (value == nullptr) return missing_is_unknown_ ? Truth::kUnknown : Truth::kFalse;
+  return CompareValue(*value, expression.comparison, expression.name);
+}
+
+Truth Evaluation::CompareValue(const json& value, const Comparison& comparison,
+                               absl::string_view what) {
+  const Truth truth = Compare(value, comparison, &work_left_);
+  if (truth != Truth::kUnknown) return truth;
+  return Failed(absl::StrCat("matching ", what, " with /", comparison.text, "/ takes too long"));
+}
+
+Truth Evaluation::Matches(const Regex& regex, absl::string_view text) {
+  const size_t work = (text.size() + 1) * regex.size();
+  if (work > work_left_) return Failed("matching names with a regular expression takes too long");
+  work_left_ -= work;
+  return Of(regex.Matches(text));
+}
+
+absl::StatusOr<json> Evaluation::AnswerHere(const Call& call) {
+  if (call.name == "fact") {
+    const bool exists = call.field == "exists";
+    if (!exists && !call.field.empty() && call.field != "value") {
+      return absl::InvalidArgumentError(
+          absl::StrCat("fact() has exists and value, not \"", call.field, "\""));
+    }
+    const json* facts = node_.facts();
+    if (facts == nullptr) return absl::UnavailableError("facts are not known");
+    const json* value = FindFact(*facts, call.argument);
+    if (exists) return json(value != nullptr);
+    return value == nullptr ? json() : *value;
+  }
+  if (call.name == "class") return YesOrNo(call, HasClass(call.argument));
+  if (call.name == "action") return YesOrNo(call, HasAction(Pattern{call.argument, "", nullptr}));
+  if (call.name == "collective") {
+    const std::vector<std::string>& all = node_.collectives();
+    return YesOrNo(call, Of(std::find(all.begin(), all.end(), call.argument) != all.end()));
+  }
+  return absl::NotFoundError("");
+}
+
+Truth Evaluation::CompareCall(const Expression& expression) {
+  const Call& call = expression.call;
+  absl::StatusOr<json> answer = AnswerHere(call);
+  if (absl::IsNotFound(answer.status())) answer = node_.Answer(call);
+  if (absl::IsUnavailable(answer.status())) return Unavailable(answer.status().message());
+  const std::string name = absl::StrCat(call.name, "()");
+  if (!answer.ok()) {
+    const absl::string_view why = answer.status().message();
+    return Failed(absl::StrContains(why, name) ? std::string(why) : absl::StrCat(name, ": ", why));
+  }
+  if (answer->is_null()) return missing_is_unknown_ ? Truth::kUnknown : Truth::kFalse;
+  return CompareValue(*answer, expression.comparison, name);
+}
+
+Truth Evaluation::Unavailable(absl::string_view what) {
+  if (unavailable_.empty()) unavailable_ = std::string(what);
+  return Truth::kUnknown;
+}
+
+Truth Evaluation::Failed(std::string why) {
+  if (failure_.empty()) failure_ = std::move(why);
+  return Truth::kUnknown;
+}
+
+}  // namespace orch::target

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "target/expression.h"
+
+// From tree to text, so that parsing the text gives the same tree again.
+
+namespace orch::target {
+
+// As -S takes it: `role=web and not (country=de or nginx)`.
+std::string PrintExpression(const Expression& expression);
+// A kFact as -F takes it: `note=x=y`.
+std::string PrintFact(const Expression& fact);
+// A word as a POSIX shell takes it: in quotes only where it needs them.
+std::string ShellQuote(absl::string_view word);
+// `=`, `!~`, …
+absl::string_view OperatorText(Operator op);
+
+}  // namespace orch::target

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "trust/identity.h"
+#include "trust/snapshot.h"
+
+namespace orch::trust {
+
+// Whom a TLS context lets in.
+struct TlsPolicy {
+  // The verifier in force: a handshake is judged by today's revocation lists, whenever its context
+  // was made.
+  std::function<std::shared_ptr<const Verifier>()> verifier;
+  bool server = false;
+  std::vector<Role> roles;  // server: one of these; empty: any
+  std::string peer_name;    // client: the server's name; empty: any
+};
+
+// A context with my certificate and key that judges peers by `policy`. The caller owns it.
+absl::StatusOr<SSL_CTX*> NewTlsContext(const Snapshot& snapshot, TlsPolicy policy);
+
+}  // namespace orch::trust

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "trust/crl.h"
+#include "trust/identity.h"
+#include "trust/openssl.h"
+
+namespace orch::trust {
+
+// Whom we trust at one moment: the CAs, their revocation lists, and how a certificate gets its role.
+// The one place where a chain is judged: for envelopes, for TLS and for gRPC alike.
+//
+// Constant after construction; thread-safe.
+class Verifier {
+ public:
+  using Certificates = std::vector<std::shared_ptr<X509>>;
+
+  struct Parts {
+    Certificates cas;             // trusted for every role
+    Certificates controller_cas;  // trusted, and what is below them is a controller
+    Certificates user_cas;        // trusted, and what is below them is a user
+    absl::flat_hash_set<std::string> controller_fingerprints;  // SHA-256, 32 bytes
+    absl::flat_hash_set<std::string> user_fingerprints;
+    bool extension = true;  // pp_auth_role counts
+    bool no_crl = false;
+    std::vector<Crl> crls;  // each signed by one of the CAs
+
+    Certificates AllCas() const;
+  };
+
+  enum class Purpose {
+    kPeer,    // signs envelopes, or connects to us: must be good for TLS clients
+    kServer,  // we connect to it: must be good for TLS servers
+    kSelf,    // my own certificate, whichever of both it is for
+  };
+
+  // A judgement and when it holds: while the chain's certificates and the revocation lists do.
+  struct Verified {
+    Peer peer;
+    absl::Time from;
+    absl::Time until;
+  };
+
+  explicit Verifier(Parts parts);
+
+  // Chain, time, revocation lists and key; then role and common name. `rest` are further
+  // certificates of the chain, may be null. Unauthenticated, with `*refusal` (kChain, kRevoked,
+  // kRole), naming the certificate and why.
+  absl::StatusOr<Verified> VerifyPeer(X509* leaf, STACK_OF(X509) * rest, Purpose purpose,
+                                      absl::Time now, Refusal* refusal) const;
+  // The chain alone, for a server whose certificate need not have an identity of ours, and that its
+  // certificate is for `name` (unless empty): by the subject alternative names, or the common name
+  // where there are none.
+  absl::Status VerifyServer(X509* leaf, STACK_OF(X509) * rest, const std::string& name,
+                            absl::Time now, Refusal* refusal) const;
+
+  const Parts& parts() const { return parts_; }
+  // Differs between any two verifiers of this process; never 0.
+  uint64_t generation() const { return generation_; }
+  // The earliest end of a revocation list; InfiniteFuture without any.
+  absl::Time crl_end() const;
+
+ private:
+  struct Chain {
+    absl::Time from = absl::InfinitePast();
+    absl::Time until = absl::InfiniteFuture();
+    bool controller_ca = false;
+    bool user_ca = false;
+  };
+
+  absl::StatusOr<Chain> VerifyChain(X509* leaf, STACK_OF(X509) * rest, Purpose purpose,
+                                    absl::Time now, Refusal* refusal) const;
+  absl::StatusOr<Role> RoleOf(X509* leaf, const Chain& chain, const std::string& key_id) const;
+
+  const Parts parts_;
+  const uint64_t generation_;
+  StorePtr store_;
+};
+
+}  // namespace orch::trust
