@@ -41,7 +41,7 @@ class Backoff {
   size_t brokers_;
   absl::Duration min_;
   absl::Duration max_;
-  size_t next_ = 0;       // broker
+  size_t next_ = 0;        // broker
   uint64_t attempts_ = 0;  // since the last stable connection, or the start
   bool first_ = true;
 };

@@ -19,23 +19,32 @@ struct BrokerStatus {
   uint64_t frames_in = 0, frames_out = 0, bytes_in = 0, bytes_out = 0, expired = 0, bytes_held = 0;
 };
 
-// The embedded broker: accepts STOMP sessions over TCP, TLS or memory and moves what bus/broker_core decides.
-// Rights come from the verified certificate's role (SECURITY: a node reads requests and its own destination, writes
-// replies and presence; a controller writes requests, reads its replies and presence; nothing else).
+// InvalidArgument, beginning with the field, for a configuration that can't work: limits that
+// contradict each other, an address that is none, insecure_loopback beyond loopback.
+absl::Status ValidateBrokerConfig(const BrokerConfig& config);
+
+// The embedded broker: accepts STOMP sessions over TCP, TLS or memory and moves what
+// bus/broker_core decides. Rights come from the verified certificate's role (SECURITY: a node reads
+// requests and its own destination, writes replies and presence; a controller writes requests,
+// reads its replies and presence; nothing else).
 //
 // Lives on: the strand it is given (all methods).
 class Broker {
  public:
-  // `credentials` null only with insecure_loopback or without `listen`.
+  // `credentials` null only with insecure_loopback or without `listen`. The configuration is one
+  // that ValidateBrokerConfig accepts.
   Broker(base::Strand strand, BrokerConfig config, std::shared_ptr<trust::Credentials> credentials);
   ~Broker();
-  // Binds and listens. FailedPrecondition: not loopback though insecure; Unavailable: the address is in use (named).
+  // Binds and listens, with as many descriptors as the process may have; with TLS SIGPIPE is
+  // ignored from then on. FailedPrecondition: not loopback though insecure, or neither insecure nor
+  // credentials; Unavailable: the address is in use (named).
   absl::Status Listen();
   // The bound address, `127.0.0.1:61613`; the port is real also where the configuration says 0.
   std::string address() const;
-  // For a client in this process: a factory whose streams end in this broker, as the given peer (the controller itself).
+  // For a client in this process: a factory whose streams end in this broker, as the given peer
+  // (the controller itself). It may be used from any strand, and outlive the broker.
   std::shared_ptr<StreamFactory> MemoryStreams(trust::Peer as);
-  // Closes everything; `done` comes once.
+  // Writes what is ready, at most 2 s, and closes everything; `done` comes once.
   void Stop(std::function<void()> done);
   BrokerStatus status() const;
 

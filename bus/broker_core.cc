@@ -56,7 +56,8 @@ void BrokerCore::OnBytes(BrokerSession* session, absl::string_view bytes, base::
     const absl::Status status = session->decoder.Feed(bytes.substr(0, size), &frames_);
     bytes.remove_prefix(size);
     for (Frame& frame : frames_) OnFrame(session, std::move(frame), now);
-    if (!status.ok()) Fail(session, nullptr, absl::StrCat("malformed frame: ", status.message()), now);
+    if (!status.ok())
+      Fail(session, nullptr, absl::StrCat("malformed frame: ", status.message()), now);
   }
   if (!bytes.empty() && session->state == BrokerSession::State::kOpen) {
     frames_.clear();
@@ -65,7 +66,8 @@ void BrokerCore::OnBytes(BrokerSession* session, absl::string_view bytes, base::
       if (session->state != BrokerSession::State::kOpen) break;
       OnFrame(session, std::move(frame), now);
     }
-    if (!status.ok()) Fail(session, nullptr, absl::StrCat("malformed frame: ", status.message()), now);
+    if (!status.ok())
+      Fail(session, nullptr, absl::StrCat("malformed frame: ", status.message()), now);
   }
   frames_.clear();
   CountInput(session);
@@ -130,6 +132,13 @@ void BrokerCore::End(BrokerSession* session, base::Now now) {
   session->transactions.clear();
   ready_.Add(session);
   Schedule(session);
+}
+
+void BrokerCore::EndAll(base::Now now) {
+  // Ending one may make others ready, but never adds or removes one.
+  for (const auto& [session, owned] : sessions_) {
+    if (session->state != BrokerSession::State::kEnded) End(session, now);
+  }
 }
 
 void BrokerCore::DropSlow(base::Now now) {

@@ -61,6 +61,9 @@ class BrokerCore {
   // The transport has ended; `session` is gone afterwards.
   void Close(BrokerSession* session, base::Now now);
 
+  // Ends all sessions once their outboxes are written: the broker stops.
+  void EndAll(base::Now now);
+
   // Sessions that have something to write or have ended, since the last call. Writing them may make
   // others ready: repeat until it is empty.
   std::vector<BrokerSession*> TakeReady() { return ready_.Take(); }

@@ -83,9 +83,9 @@ inline absl::StatusOr<BrokerBounds> ResolveLimits(const BrokerLimits& limits) {
                      " is too small for one frame of limits.body_bytes; at least ", frame));
   }
   if (out.total_bytes < 4 * frame) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("limits.total_bytes: ", out.total_bytes,
-                     " is too small for limits.body_bytes; at least ", 4 * frame));
+    return absl::InvalidArgumentError(absl::StrCat("limits.total_bytes: ", out.total_bytes,
+                                                   " is too small for limits.body_bytes; at least ",
+                                                   4 * frame));
   }
   return out;
 }

@@ -42,7 +42,7 @@ class Message {
   absl::Time expires_;
   size_t bytes_ = 0;
   size_t counted_ = 0;  // in the meter: bytes_ and older_tails_
-  std::string tail_;  // for 1.2; without escapes in it for all versions
+  std::string tail_;    // for 1.2; without escapes in it for all versions
   // Kept only where a header needs escaping, which is rare: the other versions' tails are made of
   // it when asked for.
   std::vector<Header> special_headers_;

@@ -68,7 +68,8 @@ absl::Status CheckDestination(absl::string_view destination, DestinationKind* ki
   if (name.empty()) return absl::InvalidArgumentError("destination has no name");
   for (const char c : name) {
     if (c <= ' ' || c == 0x7f) {
-      return absl::InvalidArgumentError("destination has other than printable ASCII characters in it");
+      return absl::InvalidArgumentError(
+          "destination has other than printable ASCII characters in it");
     }
     if (c == '*' || c == '>') {
       return absl::InvalidArgumentError("destination has a wildcard, which is not served");
@@ -93,8 +94,7 @@ bool MaySend(const BrokerPeer& peer, absl::string_view prefix, absl::string_view
   return false;
 }
 
-bool MaySubscribe(const BrokerPeer& peer, absl::string_view prefix,
-                  absl::string_view destination) {
+bool MaySubscribe(const BrokerPeer& peer, absl::string_view prefix, absl::string_view destination) {
   using Kind = BusDestination::Kind;
   if (peer.kind == BrokerPeer::Kind::kAnyone) return true;
   const BusDestination to = Parse(prefix, destination);

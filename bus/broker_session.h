@@ -33,11 +33,11 @@ struct Subscription {
   BrokerSession* session = nullptr;
   Destination* destination = nullptr;
   AckMode ack = AckMode::kAuto;
-  size_t index = 0;          // in destination->subscriptions
-  uint64_t serial = 0;       // over all subscriptions of the broker
-  uint64_t delivered = 0;    // deliveries so far; the last one's number
-  std::string id;            // as the client named it; may be empty in STOMP 1.0
-  std::string head;          // of each MESSAGE frame, up to the number in message-id
+  size_t index = 0;                     // in destination->subscriptions
+  uint64_t serial = 0;                  // over all subscriptions of the broker
+  uint64_t delivered = 0;               // deliveries so far; the last one's number
+  std::string id;                       // as the client named it; may be empty in STOMP 1.0
+  std::string head;                     // of each MESSAGE frame, up to the number in message-id
   std::map<uint64_t, Unacked> unacked;  // by number; queues only, empty with ack:auto
 };
 
@@ -64,11 +64,7 @@ struct BrokerSession {
 
   BrokerSession(BrokerPeer who, std::string from, BrokerLink* shell, FrameLimits limits,
                 Meter* meter)
-      : peer(std::move(who)),
-        where(std::move(from)),
-        link(shell),
-        decoder(limits),
-        outbox(meter) {}
+      : peer(std::move(who)), where(std::move(from)), link(shell), decoder(limits), outbox(meter) {}
 
   // Constant after construction.
   const BrokerPeer peer;

@@ -6,6 +6,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "base/status.h"
 #include "base/version.h"
 #include "bus/broker_core.h"
 
@@ -67,9 +68,7 @@ absl::Status ChooseVersion(const Frame& frame, StompVersion* version) {
 }
 
 absl::string_view VersionName(StompVersion version) {
-  return version == StompVersion::k12   ? "1.2"
-         : version == StompVersion::k11 ? "1.1"
-                                        : "1.0";
+  return version == StompVersion::k12 ? "1.2" : version == StompVersion::k11 ? "1.1" : "1.0";
 }
 
 size_t BytesOf(const Frame& frame) {
@@ -197,8 +196,8 @@ absl::Status BrokerCore::OnSubscribe(BrokerSession* session, const Frame& frame,
         absl::StrCat(what, ": ", DescribePeer(session->peer), " may not read there"));
   }
   if (session->subscriptions.size() >= bounds_.subscriptions) {
-    return absl::ResourceExhaustedError(absl::StrCat(
-        what, ": more than ", bounds_.subscriptions, " subscriptions (subscriptions)"));
+    return absl::ResourceExhaustedError(absl::StrCat(what, ": more than ", bounds_.subscriptions,
+                                                     " subscriptions (subscriptions)"));
   }
   for (const auto& other : session->subscriptions) {
     if (!id.empty() && other->id == id) {
@@ -286,8 +285,8 @@ absl::Status BrokerCore::OnCommit(BrokerSession* session, const Frame& frame, ba
   // All or nothing: each queue must have room for all of it.
   for (const Frame& kept : transaction.frames) {
     if (kept.command != "SEND") continue;
-    ORCH_RETURN_IF_ERROR(base::Annotate(
-        router_.CheckRoom(*kept.Find("destination"), transaction.bytes), what));
+    ORCH_RETURN_IF_ERROR(
+        base::Annotate(router_.CheckRoom(*kept.Find("destination"), transaction.bytes), what));
   }
   for (Frame& kept : transaction.frames) {
     ORCH_RETURN_IF_ERROR(base::Annotate(Perform(session, &kept, now), what));

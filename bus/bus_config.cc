@@ -146,9 +146,9 @@ absl::StatusOr<std::string> ReadPasscode(const std::string& path) {
   };
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) {
-    return failed(errno == ENOENT ? absl::StatusCode::kNotFound
-                                  : absl::StatusCode::kPermissionDenied,
-                  std::strerror(errno));
+    return failed(
+        errno == ENOENT ? absl::StatusCode::kNotFound : absl::StatusCode::kPermissionDenied,
+        std::strerror(errno));
   }
   struct stat status;
   char buffer[kPasscodeMax + 2];

@@ -8,8 +8,10 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "base/asio.h"
+#include "bus/bus_config.h"
 #include "bus/config.pb.h"
 #include "trust/identity.h"
 
@@ -20,7 +22,7 @@ class StreamFactory;  // bus/stream.h: makes one to a broker
 
 // A message that arrived; headers are not in it, because they are never trusted.
 struct Delivery {
-  std::string destination;  // of the subscription it came on, as we subscribed, not what the frame says
+  std::string destination;  // of the subscription it came on, as we subscribed, not what it says
   std::string body;
 };
 
@@ -32,25 +34,31 @@ struct ClientStatus {
   absl::Time connected_since;  // if connected
   uint64_t connects = 0;
   uint64_t frames_in = 0, frames_out = 0, bytes_in = 0, bytes_out = 0;
+  uint64_t ignored = 0;  // messages and receipts that were for nothing of ours
 };
 
-// Keeps one STOMP session alive: connects, subscribes, sends, heart-beats, reconnects with jittered exponential back-off
-// and restores the subscriptions.
+// Keeps one STOMP session alive: connects, subscribes, sends, heart-beats, reconnects with jittered
+// exponential back-off and restores the subscriptions. What the protocol asks for is decided in
+// bus/session, when and where to connect in bus/backoff.
 //
-// Lives on: the strand it is given; every method is called there, every callback comes there.
+// Lives on: the strand it is given; every method is called there (Subscribe before Start anywhere),
+// every callback comes there. Callbacks may call any method, and may destroy the Client; after its
+// destruction nothing is called any more.
 class Client {
  public:
   struct Options {
-    BusConfig config;
+    BusConfig config;                                 // as ValidateBusConfig wants it
     std::shared_ptr<trust::Credentials> credentials;  // null: without TLS
     std::string client_id;                            // for the broker's log
     size_t send_queue_bytes = 16 << 20;               // more waiting than this: Send fails
   };
-  // Called with OK when the broker's RECEIPT came (the message is on the bus), or with an error: Unavailable when the
-  // connection ended first (it may or may not be on the bus), ResourceExhausted when the send queue is full.
+  // Called with OK when the broker's RECEIPT came (the message is on the bus), or with an error:
+  // Unavailable when the connection ended first (it may or may not be on the bus),
+  // ResourceExhausted when the send queue is full. Never from within SendWithReceipt.
   using Sent = std::function<void(absl::Status)>;
 
-  // `factory` makes connections; tests and the controller with a broker in its process give one over memory.
+  // `factory` makes connections; tests and the controller with a broker in its process give one
+  // over memory. Without `config.brokers` it is asked for the address `memory`.
   Client(base::Strand strand, Options options, std::shared_ptr<StreamFactory> factory);
   ~Client();
   Client(const Client&) = delete;
@@ -58,12 +66,15 @@ class Client {
 
   // Before Start, or at any time later; restored after each reconnect. `ack` mode is auto.
   void Subscribe(std::string destination, std::function<void(Delivery)> on_message);
-  // `on_change` is called on each connect (true: subscriptions are in place) and each loss (false).
+  // Once. `on_change` is called on each connect (true: the broker confirmed every subscription) and
+  // each loss of such a connection (false).
   void Start(std::function<void(bool connected)> on_change);
-  // DISCONNECT with a receipt, at most 2 s, then closes; `done` comes once. Nothing is called afterwards.
+  // DISCONNECT with a receipt, at most 2 s, then closes; sends that were not confirmed by then get
+  // Unavailable. `done` comes once, and on_change no more. Nothing is called afterwards.
   void Stop(std::function<void()> done);
 
-  // Fire and forget: lost if there is no connection. `expires` lets brokers drop it when nobody took it by then.
+  // Fire and forget: lost if there is no connection. `expires` lets brokers drop it when nobody
+  // took it by then; InfiniteFuture: never.
   void Send(std::string destination, std::string body, absl::Time expires);
   // With a RECEIPT.
   void SendWithReceipt(std::string destination, std::string body, absl::Time expires, Sent sent);
@@ -76,5 +87,10 @@ class Client {
   class Core;
   std::shared_ptr<Core> core_;
 };
+
+// The connections that `config` asks for, over TCP or TLS. InvalidArgument: ValidateBusConfig;
+// FailedPrecondition: TLS without credentials.
+absl::StatusOr<std::shared_ptr<StreamFactory>> NewClientStreams(
+    const BusConfig& config, std::shared_ptr<trust::Credentials> credentials);
 
 }  // namespace orch::bus

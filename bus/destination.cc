@@ -93,6 +93,9 @@ std::string ErrorText(Flavour flavour, const Frame& error) {
     absl::StrAppend(&text, " (", FirstLine(error.body), ")");
   }
   if (text.size() > kErrorTextMax) text.resize(kErrorTextMax);
+  for (char& c : text) {
+    if (!absl::ascii_isprint(static_cast<unsigned char>(c))) c = '?';
+  }
   return text;
 }
 

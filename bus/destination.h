@@ -38,7 +38,7 @@ struct Destinations {
   // With the defaults of config.proto for what is not set.
   static Destinations FromConfig(const BusConfig& config);
 
-  std::string Request(absl::string_view collective) const;  // broadcast
+  std::string Request(absl::string_view collective) const;                              // broadcast
   std::string Node(absl::string_view collective, absl::string_view identity) const;     // directed
   std::string Reply(absl::string_view collective, absl::string_view controller) const;  // to one
   std::string Presence(absl::string_view collective) const;
@@ -60,9 +60,9 @@ std::vector<Header> ConnectHeaders(Flavour flavour, absl::string_view client_id)
 // literally, has one named `/`.
 std::string DefaultVirtualHost(Flavour flavour, absl::string_view broker_host);
 
-// What an ERROR frame says, in one line of at most kErrorTextMax bytes. The message header, and for
-// RabbitMQ the first line of the body too, because there the header is only a category; ActiveMQ's
-// body is a stack trace.
+// What an ERROR frame says, in one line of at most kErrorTextMax printable ASCII characters. The
+// message header, and for RabbitMQ the first line of the body too, because there the header is only
+// a category; ActiveMQ's body is a stack trace.
 inline constexpr size_t kErrorTextMax = 300;
 std::string ErrorText(Flavour flavour, const Frame& error);
 

@@ -133,7 +133,8 @@ absl::Status Decoder::CheckPartOfLine(absl::string_view part) const {
 
 absl::Status Decoder::TakeLine(absl::string_view* bytes) {
   const void* end = std::memchr(bytes->data(), '\n', bytes->size());
-  const size_t size = end == nullptr ? bytes->size() : static_cast<const char*>(end) - bytes->data();
+  const size_t size =
+      end == nullptr ? bytes->size() : static_cast<const char*>(end) - bytes->data();
   absl::string_view line = bytes->substr(0, size);
   bytes->remove_prefix(end == nullptr ? size : size + 1);
   ORCH_RETURN_IF_ERROR(CheckPartOfLine(line));
@@ -231,7 +232,8 @@ void Decoder::TakeCountedBody(absl::string_view* bytes) {
 
 absl::Status Decoder::TakeOpenBody(absl::string_view* bytes, std::vector<Frame>* out) {
   const void* end = std::memchr(bytes->data(), 0, bytes->size());
-  const size_t size = end == nullptr ? bytes->size() : static_cast<const char*>(end) - bytes->data();
+  const size_t size =
+      end == nullptr ? bytes->size() : static_cast<const char*>(end) - bytes->data();
   if (size > 0 && !MayHaveBody(frame_.command)) {
     return absl::InvalidArgumentError(absl::StrCat("a ", frame_.command, " frame has no body"));
   }

@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "base/status.h"
 #include "bus/destination.h"
@@ -28,7 +28,7 @@ std::string HeartBeatHeader(absl::Duration every) {
 
 std::string Excerpt(absl::string_view text) {
   constexpr size_t kExcerptMax = 40;
-  return absl::StrCat("\"", text.substr(0, kExcerptMax), "\"");
+  return absl::StrCat("\"", absl::CHexEscape(text.substr(0, kExcerptMax)), "\"");
 }
 
 }  // namespace
@@ -195,8 +195,8 @@ std::optional<Session::Event> Session::OnTime(base::Now now) {
         absl::StrCat("no CONNECTED within ", absl::FormatDuration(kConnectMax))));
   }
   if (now.steady >= last_heard_ + kSilentIntervals * hear_every_) {
-    return End(absl::UnavailableError(absl::StrCat(
-        "nothing heard for ", absl::FormatDuration(kSilentIntervals * hear_every_))));
+    return End(absl::UnavailableError(
+        absl::StrCat("nothing heard for ", absl::FormatDuration(kSilentIntervals * hear_every_))));
   }
   if (now.steady >= write_deadline_) {
     return End(absl::UnavailableError(
@@ -249,8 +249,8 @@ absl::StatusOr<uint64_t> Session::Send(absl::string_view destination, std::strin
                                        absl::Time expires, bool receipt, base::Now now) {
   if (!connected()) return absl::UnavailableError("not connected");
   if (queued_bytes_ + destination.size() + body.size() > options_.send_queue_bytes) {
-    return absl::ResourceExhaustedError(absl::StrCat("the send queue is full (send_queue_bytes, ",
-                                                     options_.send_queue_bytes, ")"));
+    return absl::ResourceExhaustedError(
+        absl::StrCat("the send queue is full (send_queue_bytes, ", options_.send_queue_bytes, ")"));
   }
   if (receipt && pending_.size() >= kPendingReceiptsMax) {
     return absl::ResourceExhaustedError(

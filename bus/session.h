@@ -57,8 +57,8 @@ class Session {
     };
     Kind kind;
     uint64_t id = 0;
-    std::string body;
-    absl::Status status;
+    std::string body = {};
+    absl::Status status = {};
   };
 
   struct Counts {
@@ -92,6 +92,8 @@ class Session {
   // The batch is with the kernel.
   void OnWritten(base::Now now);
 
+  // Whether TakeBatch would give something.
+  bool has_output() const { return !queue_.empty() && batch_bytes_ == 0; }
   // Whether Send can work.
   bool connected() const { return state_ == State::kSubscribing || state_ == State::kReady; }
   const Counts& counts() const { return counts_; }

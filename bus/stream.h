@@ -15,8 +15,7 @@
 #include "trust/identity.h"
 
 // A byte stream under a STOMP session: TCP, TLS, or a pair in memory. One reader, one writer at a
-// time. Where error_code ends: everything above sees absl::Status. What is made of an accepted
-// socket is in bus/socket_stream.h.
+// time. Where error_code ends: everything above sees absl::Status.
 
 namespace orch::bus {
 

@@ -142,7 +142,7 @@ absl::StatusOr<orch::v1::Target> TargetFlags::Build() const {
   for (const std::string& a : actions) out.add_actions(a);
   for (const std::string& i : identities) out.add_identities(i);
   for (const std::string& s : select) out.add_select(s);
-  for (const std::string& w : words) ORCH_RETURN_IF_ERROR(target::AddWords(w, &out));
+  for (const std::string& w : words) target::AddWords(w, &out);
   out.set_collective(collective);
   if (!collective.empty() && !base::IsCollective(collective)) {
     return absl::InvalidArgumentError(absl::StrCat("-T ", collective, ": not a collective's name"));

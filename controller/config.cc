@@ -40,8 +40,9 @@ class Checker {
     const absl::StatusOr<bus::Address> parsed = bus::ParseAddress(address);
     if (!parsed.ok()) return Error(field, parsed.status().message());
     if (insecure && !bus::IsLoopback(parsed->host)) {
-      return Error(field, absl::StrCat("insecure_loopback permits 127.0.0.1, ::1 and localhost, not ",
-                                       parsed->host));
+      return Error(field,
+                   absl::StrCat("insecure_loopback permits 127.0.0.1, ::1 and localhost, not ",
+                                parsed->host));
     }
     return absl::OkStatus();
   }
@@ -58,7 +59,8 @@ class Checker {
     if (trust.private_key().empty()) return Error("trust.private_key", "is missing");
     if (trust.ca().empty()) return Error("trust.ca", "is missing");
     if (trust.crl().empty() && !trust.no_crl()) {
-      return Error("trust.crl", "is missing; `no_crl: true` says that there are no revocation lists");
+      return Error("trust.crl",
+                   "is missing; `no_crl: true` says that there are no revocation lists");
     }
     return absl::OkStatus();
   }
@@ -85,7 +87,8 @@ class Checker {
     if (grpc->roles().empty()) grpc->add_roles("orch-user");
     for (const std::string& role : grpc->roles()) {
       if (role != "orch-user" && role != "orch-controller") {
-        return Error("grpc.roles", absl::StrCat("`", role, "` is neither orch-user nor orch-controller"));
+        return Error("grpc.roles",
+                     absl::StrCat("`", role, "` is neither orch-user nor orch-controller"));
       }
     }
     return Listen("grpc.listen", grpc->listen(), grpc->insecure_loopback());
@@ -107,7 +110,8 @@ class Checker {
       ORCH_RETURN_IF_ERROR(Listen("broker.listen", broker.listen(), broker.insecure_loopback()));
     }
     if (config->bus().flavour() > bus::FLAVOUR_EMBEDDED) {
-      return Error("bus.brokers", "is missing: the flavour is not that of the broker in this process");
+      return Error("bus.brokers",
+                   "is missing: the flavour is not that of the broker in this process");
     }
     Default(config->bus().destination_prefix(), broker.mutable_destination_prefix());
     Default(kDefaultPrefix, broker.mutable_destination_prefix());

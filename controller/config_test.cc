@@ -73,10 +73,11 @@ TEST(ConfigTest, NamesWhatIsWrong) {
   EXPECT_TRUE(absl::StrContains(Wrong("jobs: {request_ttl: 1h}\n"), "jobs.request_ttl: is above"));
   EXPECT_TRUE(absl::StrContains(Wrong("colectives: [a]\n"), "did you mean `collectives`"));
   EXPECT_TRUE(absl::StrContains(Wrong("bus: {flavour: activemq}\n"), "bus.brokers: is missing"));
-  EXPECT_TRUE(absl::StrContains(Wrong("bus: {destination_prefix: a}\nbroker: {destination_prefix: b}\n"),
-                                "not that of the bus"));
-  EXPECT_TRUE(absl::StrContains(Wrong("bus: {brokers: ['b:61614']}\nbroker: {listen: '127.0.0.1:1'}\n"),
-                                "one or the other"));
+  EXPECT_TRUE(
+      absl::StrContains(Wrong("bus: {destination_prefix: a}\nbroker: {destination_prefix: b}\n"),
+                        "not that of the bus"));
+  EXPECT_TRUE(absl::StrContains(
+      Wrong("bus: {brokers: ['b:61614']}\nbroker: {listen: '127.0.0.1:1'}\n"), "one or the other"));
 }
 
 TEST(ConfigTest, TrustAndPolicyAreRequired) {

@@ -315,7 +315,7 @@ std::optional<absl::Duration> Job::NextDeadline() const {
   // Void entries only make the caller look once too often.
   if (!due_.empty()) next = std::min(next, due_.top().at);
   if (state_ == orch::v1::JOB_STATE_RUNNING && !waiting_.empty()) {
-    next = std::min(next, window_.NextTime().value_or(absl::InfiniteDuration()));
+    next = std::min(next, window_.NextTime(waiting()).value_or(absl::InfiniteDuration()));
   }
   if (next == absl::InfiniteDuration()) return std::nullopt;
   return next;

@@ -5,12 +5,11 @@
 #include <limits>
 #include <utility>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
 #include "api/errors.h"
 #include "base/status.h"
 #include "controller/proto_time.h"
+#include "target/limit.h"
 
 namespace orch::controller {
 namespace {
@@ -35,20 +34,9 @@ uint64_t SeededHash(absl::string_view seed, absl::string_view name) {
 
 absl::StatusOr<uint32_t> ResolveAmount(absl::string_view text, uint32_t of,
                                        absl::string_view field) {
-  absl::string_view digits = text;
-  const bool percent = absl::ConsumeSuffix(&digits, "%");
-  uint32_t number = 0;
-  const bool plain = !digits.empty() && digits.find_first_not_of("0123456789") == digits.npos;
-  if (!plain || !absl::SimpleAtoi(digits, &number)) {
-    return api::BadField(
-        field, absl::StrCat("expected a number or a percentage such as 10 or 25%, found \"",
-                            text.substr(0, 40), "\""));
-  }
-  if (number == 0) return api::BadField(field, "0 would be no node at all");
-  if (!percent) return number;
-  if (number > 100) return api::BadField(field, absl::StrCat(text, " is more than 100%"));
-  const uint64_t floored = static_cast<uint64_t>(of) * number / 100;
-  return std::max<uint32_t>(static_cast<uint32_t>(floored), of > 0 ? 1 : 0);
+  const auto amount = target::Limit::Parse(text);
+  if (!amount.ok()) return api::BadField(field, amount.status().message());
+  return static_cast<uint32_t>(amount->Of(of));
 }
 
 std::vector<std::string> ChooseNodes(std::vector<std::string> nodes, uint32_t limit,
@@ -157,9 +145,11 @@ void RolloutWindow::OnEnded(StartEnd how) {
   }
 }
 
-std::optional<absl::Duration> RolloutWindow::NextTime() const {
+std::optional<absl::Duration> RolloutWindow::NextTime(uint32_t waiting) const {
   if (!batch_full() || plan_.batch_sleep <= absl::ZeroDuration()) return std::nullopt;
-  return last_start_ + plan_.batch_sleep;
+  const absl::Duration over = last_start_ + plan_.batch_sleep;
+  if (Startable(waiting, over) == 0) return std::nullopt;
+  return over;
 }
 
 std::string RolloutWindow::StopReason() const {

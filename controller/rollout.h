@@ -16,9 +16,8 @@
 
 namespace orch::controller {
 
-// `10` or `25%` of `of`. A percentage is floored, but at least 1 of a non-empty set; an absolute
-// number may be larger than `of`. InvalidArgument (api::BadField for `field`): not of that form, 0,
-// or more than 100%.
+// `10` or `25%` of `of`, at most `of`. A percentage is floored, but at least 1 of a non-empty set.
+// InvalidArgument (api::BadField for `field`): not of that form, 0, or more than 100%.
 absl::StatusOr<uint32_t> ResolveAmount(absl::string_view text, uint32_t of,
                                        absl::string_view field);
 
@@ -59,8 +58,8 @@ class RolloutWindow {
   uint32_t Startable(uint32_t waiting, absl::Duration steady) const;
   void OnStarted(uint32_t nodes, absl::Duration steady);
   void OnEnded(StartEnd how);
-  // When Startable may grow though nothing ended: a batch_sleep passes.
-  std::optional<absl::Duration> NextTime() const;
+  // When some of the waiting may start though nothing ended: a batch_sleep is over by then.
+  std::optional<absl::Duration> NextTime(uint32_t waiting) const;
   // Why nothing may start any more: `canary failed: …`, `3 nodes failed (max_failures)`; empty: go
   // on.
   std::string StopReason() const;

@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
-#include "nodeagent/ladder.h"
+#include "nodeagent/timestamps.h"
 
 namespace orch::nodeagent {
 

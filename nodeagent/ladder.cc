@@ -8,6 +8,7 @@
 #include "api/catalog.h"
 #include "base/ids.h"
 #include "base/version.h"
+#include "nodeagent/timestamps.h"
 #include "target/target.h"
 
 namespace orch::nodeagent {
@@ -213,10 +214,9 @@ std::optional<Stop> CheckMeant(const Request& request, absl::string_view collect
     return Stop{Rung::kCollective, absl::StrCat("for collective ", request.collective(),
                                                 ", came on a destination of ", collective)};
   }
-  if (request.target().collective().empty() ? false
-                                            : request.target().collective() != collective) {
+  if (const std::string& own = request.target().collective(); !own.empty() && own != collective) {
     return Stop{Rung::kCollective,
-                absl::StrCat("its target is of collective ", request.target().collective())};
+                absl::StrCat("its target is of collective ", own)};
   }
   const auto& nodes = request.nodes();
   if (!nodes.empty() && std::find(nodes.begin(), nodes.end(), self.identity) == nodes.end()) {
@@ -228,14 +228,14 @@ std::optional<Stop> CheckMeant(const Request& request, absl::string_view collect
 std::optional<Stop> CheckTime(const Request& request, absl::Time now) {
   const absl::Time issued = ToTime(request.issue_time());
   const absl::Time expires = ToTime(request.expire_time());
-  if (issued > now + kFutureMax) {
-    return Stop{Rung::kFuture, absl::StrCat("issued ", Seconds(issued - now), " in the future")};
-  }
   if (expires <= now) {
     return Stop{Rung::kExpired, absl::StrCat("expired ", Seconds(now - expires), " ago")};
   }
   if (expires - issued > kLifetimeMax) {
     return Stop{Rung::kLifetime, absl::StrCat("valid for more than ", Seconds(kLifetimeMax))};
+  }
+  if (issued > now + kFutureMax) {
+    return Stop{Rung::kFuture, absl::StrCat("issued ", Seconds(issued - now), " in the future")};
   }
   return std::nullopt;
 }
@@ -296,10 +296,6 @@ std::string KindWords(const Request& request) {
     case Request::KIND_NOT_SET: break;
   }
   return "request";
-}
-
-absl::Time ToTime(const google::protobuf::Timestamp& time) {
-  return absl::FromUnixSeconds(time.seconds()) + absl::Nanoseconds(time.nanos());
 }
 
 }  // namespace orch::nodeagent

@@ -110,6 +110,5 @@ bool IsNamedAlone(const orch::bus::v1::Request& request);
 bool IsMutating(const orch::bus::v1::Request& request);
 // `action puppet.run`, `beacon`: for logs.
 std::string KindWords(const orch::bus::v1::Request& request);
-absl::Time ToTime(const google::protobuf::Timestamp& time);
 
 }  // namespace orch::nodeagent

@@ -54,7 +54,13 @@ struct Decision {
   uint32_t max_percent = 0;
   std::vector<Step> steps;
 
-  bool denied_outright() const { return conditions.empty() && otherwise == Effect::kDeny; }
+  // Whether no node at all can be allowed.
+  bool denied_outright() const {
+    for (const Condition& condition : conditions) {
+      if (condition.effect == Effect::kAllow) return false;
+    }
+    return otherwise == Effect::kDeny;
+  }
 };
 
 // How a node stands to the conditions of a request: used by the node itself and, as a preview, by the controller.
@@ -64,7 +70,27 @@ struct NodeDecision {
   std::string why;
   bool unknown = false;  // the roster can't tell; only on the controller
 };
-NodeDecision DecideOnNode(const std::vector<Condition>& conditions, Effect otherwise, const target::NodeView& node);
+NodeDecision DecideOnNode(const std::vector<Condition>& conditions, Effect otherwise,
+                          const target::NodeView& node);
+
+// The same with the conditions compiled once, for many nodes. A condition that doesn't compile denies.
+class NodeDecider {
+ public:
+  NodeDecider(const std::vector<Condition>& conditions, Effect otherwise);
+  ~NodeDecider();
+  NodeDecider(NodeDecider&&) noexcept;
+  NodeDecider& operator=(NodeDecider&&) noexcept;
+
+  NodeDecision Decide(const target::NodeView& node) const;
+
+ private:
+  struct Compiled;
+  std::vector<Compiled> conditions_;
+  Effect otherwise_;
+};
+
+// `Decision.rule` where no rule decided.
+inline constexpr char kDefaultDeny[] = "default deny";
 
 class Policy {
  public:

@@ -9,8 +9,12 @@
 #include "absl/strings/string_view.h"
 #include "orch/v1/audit_service.pb.h"
 
-// The hash-chained audit log: one JSON line per record, each carrying the hash of the one before. Blocking (write and
-// fsync): lives on the store thread. Not thread-safe.
+// The hash-chained audit log: one JSON line per record, each carrying the hash of the one before (trust/audit_line.h says
+// exactly how). Blocking (write and fsync): lives on the store thread. Not thread-safe, except that List may be called
+// from any thread at any time, so that a long search delays no decision.
+//
+// The chain shows an edit, a deletion, a swap or an insertion. It can't show that the end was cut off, or that somebody
+// wrote the whole file anew: for that, compare AuditVerdict::last_hash with one kept elsewhere.
 
 namespace orch::trust {
 

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+// orch-broker: the embedded STOMP broker as a process of its own.
+#include <CLI/CLI.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <csignal>
+#include <iostream>
+#include <memory>
+#include <string>
+
+#include "base/asio.h"
+#include "base/clock.h"
+#include "base/config.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "base/version.h"
+#include "bus/broker.h"
+#include "bus/broker_main_config.pb.h"
+#include "trust/identity.h"
+
+namespace orch::bus {
+namespace {
+
+constexpr int kExitFailure = 1;
+constexpr int kExitUsage = 64;
+constexpr int kExitInternal = 70;
+
+struct Flags {
+  std::string config_file;
+  std::string listen;
+  std::string log_format;
+  bool insecure_loopback = false;
+  bool check_config = false;
+  bool verbose = false;
+};
+
+int Complain(const std::string& text, int exit_code) {
+  std::cerr << "orch-broker: " << text << std::endl;
+  return exit_code;
+}
+
+void Declare(CLI::App* app, Flags* flags) {
+  app->add_option("--config", flags->config_file, "YAML file (see deploy/broker.yaml)")
+      ->type_name("FILE");
+  app->add_option("--listen", flags->listen, "host:port to listen on; port 0: any that is free")
+      ->type_name("ADDRESS");
+  app->add_flag("--insecure-loopback", flags->insecure_loopback,
+                "Plain STOMP, any login, any destination; only on loopback");
+  app->add_flag("--check-config", flags->check_config, "Check configuration and files, then exit");
+  app->add_flag("--verbose", flags->verbose, "Log each connection");
+  app->add_option("--log-format", flags->log_format, "text or json")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->type_name("FORMAT");
+  app->set_version_flag("--version", std::string("orch-broker ") + base::kVersion);
+}
+
+// The configuration file with the flags over it.
+absl::StatusOr<BrokerMainConfig> ReadConfig(const Flags& flags) {
+  BrokerMainConfig config;
+  std::string origin = "--listen";
+  if (!flags.config_file.empty()) {
+    ORCH_RETURN_IF_ERROR(base::LoadYaml(flags.config_file, &config));
+    origin = flags.config_file;
+  }
+  if (!flags.listen.empty()) config.mutable_broker()->set_listen(flags.listen);
+  if (flags.insecure_loopback) config.mutable_broker()->set_insecure_loopback(true);
+  if (!flags.log_format.empty()) config.set_log_format(flags.log_format);
+  if (flags.verbose) config.set_verbose(true);
+  const BrokerConfig& broker = config.broker();
+  if (broker.listen().empty()) {
+    return absl::InvalidArgumentError(
+        flags.config_file.empty()
+            ? "nothing to do: give --config FILE, or --listen ADDRESS with --insecure-loopback"
+            : absl::StrCat(origin, ": broker.listen: no address to listen on"));
+  }
+  if (const absl::Status status = ValidateBrokerConfig(broker); !status.ok()) {
+    return base::Annotate(status,
+                          flags.config_file.empty() ? origin : absl::StrCat(origin, ": broker"));
+  }
+  if (!broker.insecure_loopback() && !config.has_trust()) {
+    return absl::InvalidArgumentError(
+        flags.config_file.empty()
+            ? "--listen without --insecure-loopback needs certificates: give --config FILE"
+            : absl::StrCat(origin, ": trust: missing, and broker.insecure_loopback is not set"));
+  }
+  if (!config.log_format().empty() && config.log_format() != "text" &&
+      config.log_format() != "json") {
+    return absl::InvalidArgumentError(
+        absl::StrCat(origin, ": log_format: `", config.log_format(), "` is neither text nor json"));
+  }
+  return config;
+}
+
+// What the signals act on. Lives on: the strand.
+class Process {
+ public:
+  Process(base::asio::io_context* io, base::Strand strand, Broker* broker,
+          std::shared_ptr<trust::Credentials> credentials)
+      : io_(io),
+        broker_(broker),
+        credentials_(std::move(credentials)),
+        signals_(strand, SIGINT, SIGTERM, SIGHUP) {
+    Wait();
+  }
+
+ private:
+  void Wait() {
+    signals_.async_wait([this](const boost::system::error_code& error, int signal) {
+      if (error) return;
+      if (signal == SIGHUP) {
+        Reload();
+        Wait();
+        return;
+      }
+      base::LogInfo("stopping", {{"signal", strsignal(signal)}});
+      broker_->Stop([this] { io_->stop(); });
+    });
+  }
+
+  void Reload() {
+    if (credentials_ == nullptr) return;
+    const absl::StatusOr<bool> changed = credentials_->Reload(base::SystemClock().Read().wall);
+    if (!changed.ok()) {
+      base::LogError("certificates not reloaded, the old ones stay in force",
+                     {{"why", changed.status().message()}});
+    } else {
+      base::LogInfo(*changed ? "certificates reloaded" : "certificates have not changed");
+    }
+  }
+
+  base::asio::io_context* const io_;
+  Broker* const broker_;
+  const std::shared_ptr<trust::Credentials> credentials_;
+  base::asio::signal_set signals_;
+};
+
+int Serve(const BrokerMainConfig& config, std::shared_ptr<trust::Credentials> credentials) {
+  base::asio::io_context io(1);
+  const base::Strand strand = base::asio::make_strand(io);
+  Broker broker(strand, config.broker(), credentials);
+  if (const absl::Status status = broker.Listen(); !status.ok()) {
+    return Complain(std::string(status.message()), kExitFailure);
+  }
+  Process process(&io, strand, &broker, credentials);
+  base::LogInfo(
+      absl::StrCat("listening ", broker.address()),
+      {{"version", base::kVersion}, {"tls", config.broker().insecure_loopback() ? "no" : "yes"}});
+  io.run();
+  base::LogInfo("stopped");
+  return 0;
+}
+
+int Main(int argc, char** argv) {
+  CLI::App app("STOMP broker of orch: topics, queues, rights by certificate.", "orch-broker");
+  Flags flags;
+  Declare(&app, &flags);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& success) {
+    return app.exit(success);
+  } catch (const CLI::ParseError& error) {
+    return Complain(std::string(error.what()) + " (see --help)", kExitUsage);
+  }
+  absl::StatusOr<BrokerMainConfig> config = ReadConfig(flags);
+  if (!config.ok()) return Complain(std::string(config.status().message()), kExitUsage);
+  base::SetUpLog("orch-broker", config->verbose() ? base::LogLevel::kDebug : base::LogLevel::kInfo,
+                 config->log_format() == "json" ? base::LogFormat::kJson : base::LogFormat::kText);
+  std::shared_ptr<trust::Credentials> credentials;
+  if (!config->broker().insecure_loopback()) {
+    absl::StatusOr<std::shared_ptr<trust::Credentials>> loaded =
+        trust::Credentials::Load(config->trust(), base::SystemClock().Read().wall);
+    if (!loaded.ok()) return Complain(std::string(loaded.status().message()), kExitUsage);
+    credentials = *std::move(loaded);
+  }
+  if (flags.check_config) {
+    std::cout << "configuration is valid" << std::endl;
+    return 0;
+  }
+  return Serve(*config, std::move(credentials));
+}
+
+}  // namespace
+}  // namespace orch::bus
+
+int main(int argc, char** argv) {
+  try {
+    return orch::bus::Main(argc, argv);
+  } catch (const std::exception& error) {
+    return orch::bus::Complain(error.what(), orch::bus::kExitInternal);
+  }
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controller/database.h"
+
+#include <sqlite3.h>
+#include <sys/stat.h>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+
+namespace orch::controller {
+
+Statement::~Statement() {
+  if (statement_ == nullptr) return;
+  sqlite3_reset(statement_);
+  sqlite3_clear_bindings(statement_);
+}
+
+Statement& Statement::Int(int64_t value) {
+  ORCH_CHECK(sqlite3_bind_int64(statement_, ++bound_, value) == SQLITE_OK);
+  return *this;
+}
+
+Statement& Statement::Text(absl::string_view value) {
+  ORCH_CHECK(sqlite3_bind_text64(statement_, ++bound_, value.data() == nullptr ? "" : value.data(),
+                                 value.size(), SQLITE_STATIC, SQLITE_UTF8) == SQLITE_OK);
+  return *this;
+}
+
+Statement& Statement::Blob(absl::string_view value) {
+  ORCH_CHECK(sqlite3_bind_blob64(statement_, ++bound_, value.data() == nullptr ? "" : value.data(),
+                                 value.size(), SQLITE_STATIC) == SQLITE_OK);
+  return *this;
+}
+
+Statement& Statement::Null() {
+  ORCH_CHECK(sqlite3_bind_null(statement_, ++bound_) == SQLITE_OK);
+  return *this;
+}
+
+absl::Status Statement::Run() {
+  const int code = sqlite3_step(statement_);
+  if (code == SQLITE_DONE || code == SQLITE_ROW) return absl::OkStatus();
+  return database_->ErrorOf(code, sqlite3_sql(statement_));
+}
+
+absl::StatusOr<bool> Statement::Next() {
+  const int code = sqlite3_step(statement_);
+  if (code == SQLITE_ROW) return true;
+  if (code == SQLITE_DONE) return false;
+  return database_->ErrorOf(code, sqlite3_sql(statement_));
+}
+
+int64_t Statement::IntAt(int column) const { return sqlite3_column_int64(statement_, column); }
+
+absl::string_view Statement::BytesAt(int column) const {
+  const void* bytes = sqlite3_column_blob(statement_, column);
+  if (bytes == nullptr) return {};
+  return {static_cast<const char*>(bytes),
+          static_cast<size_t>(sqlite3_column_bytes(statement_, column))};
+}
+
+absl::StatusOr<std::unique_ptr<Database>> Database::Open(const std::string& path) {
+  std::unique_ptr<Database> database(new Database(path));
+  const mode_t mask = umask(0077);
+  const int code =
+      sqlite3_open_v2(path.c_str(), &database->handle_,
+                      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
+  absl::Status status =
+      code == SQLITE_OK ? database->Configure() : database->ErrorOf(code, "open");
+  umask(mask);
+  ORCH_RETURN_IF_ERROR(status);
+  return database;
+}
+
+absl::Status Database::Configure() {
+  sqlite3_extended_result_codes(handle_, 1);
+  sqlite3_busy_timeout(handle_, 5000);
+  return Execute(
+      "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY;"
+      "PRAGMA cache_size=-16000; PRAGMA journal_size_limit=67108864;");
+}
+
+Database::~Database() {
+  for (const auto& [sql, statement] : statements_) sqlite3_finalize(statement);
+  sqlite3_close(handle_);
+}
+
+absl::Status Database::Execute(const char* sql) {
+  const int code = sqlite3_exec(handle_, sql, nullptr, nullptr, nullptr);
+  return code == SQLITE_OK ? absl::OkStatus() : ErrorOf(code, sql);
+}
+
+Statement Database::Prepare(const char* sql) {
+  sqlite3_stmt*& statement = statements_[sql];
+  if (statement == nullptr) {
+    const int code = sqlite3_prepare_v3(handle_, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement,
+                                        nullptr);
+    // A full or broken disk can't fail here: the schema is in memory. What can is a mistake in `sql`.
+    if (code != SQLITE_OK) {
+      base::CheckFailed(__FILE__, __LINE__, absl::StrCat(sql, ": ", sqlite3_errmsg(handle_)).c_str());
+    }
+  }
+  return Statement(this, statement);
+}
+
+int64_t Database::last_insert_rowid() const { return sqlite3_last_insert_rowid(handle_); }
+int64_t Database::changes() const { return sqlite3_changes64(handle_); }
+
+absl::Status Database::ErrorOf(int code, absl::string_view what) const {
+  const std::string text = absl::StrCat("store ", path_, ": ", what.substr(0, 40), ": ",
+                                        handle_ == nullptr ? sqlite3_errstr(code)
+                                                           : sqlite3_errmsg(handle_));
+  switch (code & 0xff) {
+    case SQLITE_FULL:
+      return absl::ResourceExhaustedError(text);
+    case SQLITE_NOTADB:
+    case SQLITE_CORRUPT:
+      return absl::DataLossError(text);
+    case SQLITE_CANTOPEN:
+    case SQLITE_PERM:
+    case SQLITE_READONLY:
+      return absl::PermissionDeniedError(text);
+    default:
+      return absl::UnavailableError(text);
+  }
+}
+
+}  // namespace orch::controller

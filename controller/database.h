@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+typedef struct sqlite3 sqlite3;
+typedef struct sqlite3_stmt sqlite3_stmt;
+
+// The little of SQLite's C interface that the store needs, with errors as statuses:
+// `store /var/lib/orch/orch.db: INSERT INTO events …: database or disk is full`. Blocking; not thread-safe.
+
+namespace orch::controller {
+
+class Database;
+
+// A prepared statement in use; back in the database's cache, reset, when it goes out of scope.
+class Statement {
+ public:
+  Statement(Database* database, sqlite3_stmt* statement)
+      : database_(database), statement_(statement) {}
+  ~Statement();
+  Statement(Statement&& other) noexcept : database_(other.database_), statement_(other.statement_) {
+    other.statement_ = nullptr;
+  }
+  Statement& operator=(Statement&&) = delete;
+
+  // Parameters in order; the bytes must live until Run or the last Next.
+  Statement& Int(int64_t value);
+  Statement& Text(absl::string_view value);
+  Statement& Blob(absl::string_view value);
+  Statement& Null();
+
+  // For statements without rows.
+  absl::Status Run();
+  // True: there is a row. False: no more.
+  absl::StatusOr<bool> Next();
+  int64_t IntAt(int column) const;
+  // Text or blob; valid until the next Next.
+  absl::string_view BytesAt(int column) const;
+
+ private:
+  Database* database_;
+  sqlite3_stmt* statement_;
+  int bound_ = 0;
+};
+
+class Database {
+ public:
+  // Opens or creates it: WAL, synchronous=FULL. The file's mode is 0600.
+  static absl::StatusOr<std::unique_ptr<Database>> Open(const std::string& path);
+  ~Database();
+  Database(const Database&) = delete;
+  Database& operator=(const Database&) = delete;
+
+  // Several statements, without parameters or rows.
+  absl::Status Execute(const char* sql);
+  // `sql` is a literal: prepared once, kept by its address. A statement is used by one at a time. Fatal if it does not
+  // compile: it is part of this program.
+  Statement Prepare(const char* sql);
+  int64_t last_insert_rowid() const;
+  int64_t changes() const;
+  absl::Status ErrorOf(int code, absl::string_view what) const;
+
+ private:
+  explicit Database(std::string path) : path_(std::move(path)) {}
+  absl::Status Configure();
+
+  const std::string path_;
+  sqlite3* handle_ = nullptr;
+  absl::flat_hash_map<const char*, sqlite3_stmt*> statements_;
+};
+
+}  // namespace orch::controller

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include <memory>
+#include <utility>
+
+#include "base/asio.h"
+#include "controller/service_core.h"
+
+namespace orch::controller {
+
+// The bridge from a strand to a gRPC stream: at most one write in flight, whose message is a
+// member; heartbeats in silence; exactly one Finish. What is written next is the subclass's, which
+// is asked when the stream can take it, so a slow reader costs one message and delays nobody.
+//
+// Lives on: a strand of its own. gRPC's callbacks only post to it; the last of them, OnDone, posts
+// the end of the object (strands are FIFO, so nothing of gRPC comes after it). Whoever answers
+// later holds a shared_ptr and finds ended().
+template <typename Response>
+class OutStream : public grpc::ServerWriteReactor<Response>,
+                  public Stoppable,
+                  public std::enable_shared_from_this<OutStream<Response>> {
+ public:
+  void OnWriteDone(bool ok) final {
+    boost::asio::post(strand_, [this, ok] { AfterWrite(ok); });
+  }
+  void OnCancel() final {
+    boost::asio::post(strand_, [this] { End(absl::CancelledError("the caller has gone")); });
+  }
+  void OnDone() final {
+    boost::asio::post(strand_, [this] { Release(); });
+  }
+  void PostStop(absl::Status status) final {
+    boost::asio::post(strand_, [self = this->shared_from_this(), status] { self->End(status); });
+  }
+
+  // Called once, by the service, instead of any other method.
+  void PostStart() {
+    self_ = this->shared_from_this();
+    boost::asio::post(core_->strand, [core = core_, self = self_] { core->streams.insert(self); });
+    boost::asio::post(strand_, [self = self_] {
+      if (self->core_->stopping) return self->End(Stopping());
+      self->ArmHeartbeat();
+      self->Begin();
+    });
+  }
+
+ protected:
+  explicit OutStream(std::shared_ptr<ServiceCore> core)
+      : core_(std::move(core)), strand_(core_->parts.io->get_executor()), timer_(strand_) {}
+
+  // All on the strand. Begin comes first. Next may call Write, WriteLast or End, or nothing: then
+  // the subclass calls Wake when there is something. OnEnded comes once, before the object ends.
+  virtual void Begin() = 0;
+  virtual void Next() = 0;
+  virtual void OnEnded() = 0;
+  virtual void FillHeartbeat(Response* response) = 0;
+
+  bool ended() const { return ended_; }
+  const base::Strand& strand() const { return strand_; }
+  ServiceCore& core() { return *core_; }
+
+  void Wake() {
+    if (!writing_ && !ended_) Next();
+  }
+  void Write(Response response) {
+    message_ = std::move(response);
+    writing_ = true;
+    ArmHeartbeat();
+    this->StartWrite(&message_);
+  }
+  // The last message, then OK.
+  void WriteLast(Response response) {
+    message_ = std::move(response);
+    writing_ = true;
+    MarkEnded();
+    finished_ = true;
+    this->StartWriteAndFinish(&message_, grpc::WriteOptions(), core_->Count(absl::OkStatus()));
+  }
+  // Once is enough; later ones do nothing.
+  void End(const absl::Status& status) {
+    if (ended_) return;
+    MarkEnded();
+    final_status_ = status;
+    if (!writing_) FinishNow();
+  }
+
+ private:
+  void AfterWrite(bool ok) {
+    writing_ = false;
+    if (ended_) return FinishNow();
+    if (!ok) return End(absl::CancelledError("the caller has gone"));
+    Next();
+  }
+  void FinishNow() {
+    if (std::exchange(finished_, true)) return;
+    this->Finish(core_->Count(final_status_));
+  }
+  void MarkEnded() {
+    ended_ = true;
+    timer_.cancel();
+    OnEnded();
+  }
+  void ArmHeartbeat() {
+    timer_.expires_after(absl::ToChronoNanoseconds(core_->options.heartbeat));
+    timer_.async_wait([weak = this->weak_from_this()](boost::system::error_code error) {
+      const auto self = weak.lock();
+      if (error || self == nullptr || self->ended_) return;
+      if (self->writing_) return self->ArmHeartbeat();
+      Response heartbeat;
+      self->FillHeartbeat(&heartbeat);
+      self->Write(std::move(heartbeat));
+    });
+  }
+  void Release() {
+    boost::asio::post(core_->strand, [core = core_, self = self_] { core->streams.erase(self); });
+    self_.reset();
+  }
+
+  const std::shared_ptr<ServiceCore> core_;
+  const base::Strand strand_;
+
+  // On strand_ only.
+  boost::asio::steady_timer timer_;
+  Response message_;
+  absl::Status final_status_;
+  bool writing_ = false;
+  bool ended_ = false;     // nothing more is written but the end
+  bool finished_ = false;  // Finish was called
+  std::shared_ptr<OutStream> self_;
+};
+
+// JobService.RunJob: takes the job, then watches it.
+grpc::ServerWriteReactor<orch::v1::RunJobResponse>* StartRunJob(
+    std::shared_ptr<ServiceCore> core, CallerEvidence who, orch::v1::RunJobRequest request,
+    std::string traceparent);
+// JobService.WatchJob.
+grpc::ServerWriteReactor<orch::v1::WatchJobResponse>* StartWatchJob(
+    std::shared_ptr<ServiceCore> core, CallerEvidence who, orch::v1::WatchJobRequest request);
+// NodeService.DiscoverNodes: a node.ping job, read by the same cursor.
+grpc::ServerWriteReactor<orch::v1::DiscoverNodesResponse>* StartDiscoverNodes(
+    std::shared_ptr<ServiceCore> core, CallerEvidence who, orch::v1::DiscoverNodesRequest request);
+// NodeService.WatchNodes.
+grpc::ServerWriteReactor<orch::v1::WatchNodesResponse>* StartWatchNodes(
+    std::shared_ptr<ServiceCore> core, CallerEvidence who, orch::v1::WatchNodesRequest request);
+
+// Ids of readers of job logs and of the roster, unique in this process.
+uint64_t NextReaderId();
+
+}  // namespace orch::controller

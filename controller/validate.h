@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "orch/v1/job.pb.h"
+#include "orch/v1/target.pb.h"
+
+// What a request must look like before anybody is asked whether it is permitted. Every error is
+// InvalidArgument with a BadRequest that names the field, and the column in an expression. Pure.
+
+namespace orch::controller {
+
+// Exact names in one job.
+inline constexpr int kSpecNodesMax = 50000;
+// Bytes of a target.
+inline constexpr size_t kTargetBytesMax = 64 << 10;
+// Bytes of a reason.
+inline constexpr size_t kReasonMax = 1024;
+inline constexpr size_t kIdempotencyKeyMax = 128;
+inline constexpr int64_t kTimeoutMaxSeconds = 24 * 3600;
+
+// Fills in the collective `main`, sorts the exact nodes and takes out doubles, checks everything
+// else. `collectives` are those that this controller serves. `*printed` is the target as text.
+absl::Status ValidateSpec(const std::vector<std::string>& collectives, orch::v1::JobSpec* spec,
+                          std::string* printed);
+// `field` is the target's path, for example `spec.target`.
+absl::Status ValidateTarget(const std::vector<std::string>& collectives, absl::string_view field,
+                            orch::v1::Target* target, std::string* printed);
+// Zero is unset. `field` as above.
+absl::Status ValidateTimeout(absl::string_view field, const google::protobuf::Duration& timeout);
+absl::Status ValidateReason(absl::string_view field, absl::string_view reason);
+// Empty is unset: `[A-Za-z0-9._-]{1,128}`.
+absl::Status ValidateIdempotencyKey(absl::string_view key);
+// `<group>.<verb>`: an action or an API verb.
+absl::Status ValidateActionName(absl::string_view field, absl::string_view name);
+
+// `jobs/<ULID>` → `<ULID>`, `nodes/<identity>` → `<identity>`.
+absl::StatusOr<std::string> ParseJobName(absl::string_view field, absl::string_view name);
+absl::StatusOr<std::string> ParseNodeName(absl::string_view field, absl::string_view name);
+// 0 → `otherwise`; above `max` → `max`.
+absl::StatusOr<int> PageSize(int asked, int otherwise, int max);
+
+}  // namespace orch::controller

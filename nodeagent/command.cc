@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "nodeagent/command.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <cerrno>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "base/status.h"
+#include "nodeagent/process.h"
+#include "nodeagent/process_watch.h"
+
+namespace orch::nodeagent {
+namespace {
+
+constexpr size_t kErrorOutputMax = 16 << 10;
+
+}  // namespace
+
+class Command {
+ public:
+  Command(base::Strand strand, CommandSpec spec,
+          std::function<void(absl::StatusOr<std::string>)> done)
+      : strand_(strand),
+        spec_(std::move(spec)),
+        done_(std::move(done)),
+        output_{base::asio::posix::stream_descriptor(strand), {}, {}, spec_.output_max, false},
+        errors_{base::asio::posix::stream_descriptor(strand), {}, {}, kErrorOutputMax, true},
+        timer_(strand) {}
+  ~Command() {
+    if (watch_ != nullptr) watch_->Stop();
+    if (pid_ > 0) {
+      kill(-pid_, SIGKILL);
+      while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
+      }
+    }
+  }
+
+  static void Begin(const std::shared_ptr<Command>& self) {
+    const absl::Status spawned = self->Spawn();
+    const std::weak_ptr<Command> weak = self;
+    if (!spawned.ok()) {
+      base::asio::post(self->strand_, [weak, spawned] {
+        if (const auto command = weak.lock()) command->Finish(spawned);
+      });
+      return;
+    }
+    self->Read(weak, &Command::output_);
+    self->Read(weak, &Command::errors_);
+    const auto ended = [weak] {
+      if (const auto command = weak.lock()) command->OnEnded();
+    };
+    const std::optional<ProcessId> process = Identify(self->pid_);
+    if (process.has_value()) {
+      self->watch_ = ProcessWatch::Start(self->strand_, *process, ended);
+    } else {
+      base::asio::post(self->strand_, ended);
+    }
+    self->timer_.expires_after(absl::ToChronoNanoseconds(self->spec_.timeout));
+    self->timer_.async_wait([weak](boost::system::error_code error) {
+      const auto command = weak.lock();
+      if (error || command == nullptr) return;
+      command->Finish(absl::DeadlineExceededError(
+          absl::StrCat("no end after ", absl::FormatDuration(command->spec_.timeout))));
+    });
+  }
+
+ private:
+  struct Stream {
+    base::asio::posix::stream_descriptor descriptor;
+    std::array<char, 4096> buffer;
+    std::string text;
+    size_t max;
+    bool may_overflow;  // what is beyond `max` is dropped
+  };
+
+  absl::Status Spawn() {
+    int out[2];
+    int err[2];
+    if (pipe2(out, O_CLOEXEC) != 0) return absl::ErrnoToStatus(errno, "pipe");
+    output_.descriptor.assign(out[0]);
+    if (pipe2(err, O_CLOEXEC) != 0) {
+      close(out[1]);
+      return absl::ErrnoToStatus(errno, "pipe");
+    }
+    errors_.descriptor.assign(err[0]);
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_adddup2(&actions, out[1], 1);
+    posix_spawn_file_actions_adddup2(&actions, err[1], 2);
+    posix_spawn_file_actions_addchdir_np(&actions, "/");
+    posix_spawn_file_actions_addclosefrom_np(&actions, 3);
+    posix_spawnattr_t attributes;
+    posix_spawnattr_init(&attributes);
+    sigset_t signals;
+    sigfillset(&signals);
+    posix_spawnattr_setsigdefault(&attributes, &signals);
+    sigemptyset(&signals);
+    posix_spawnattr_setsigmask(&attributes, &signals);
+    posix_spawnattr_setflags(
+        &attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+    const std::vector<std::string> environment = ConstantEnvironment();
+    pid_t pid = 0;
+    const int error = posix_spawn(&pid, spec_.argv[0].c_str(), &actions, &attributes,
+                                  ExecVector(spec_.argv).data(), ExecVector(environment).data());
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&actions);
+    close(out[1]);
+    close(err[1]);
+    if (error != 0) return absl::ErrnoToStatus(error, "start");
+    pid_ = pid;
+    return absl::OkStatus();
+  }
+
+  void Read(const std::weak_ptr<Command>& weak, Stream Command::*which) {
+    Stream& stream = this->*which;
+    stream.descriptor.async_read_some(base::asio::buffer(stream.buffer),
+                                      [weak, which](boost::system::error_code error, size_t size) {
+                                        const auto command = weak.lock();
+                                        if (command == nullptr || error) return;
+                                        if (command->Append(command.get()->*which, size))
+                                          command->Read(weak, which);
+                                      });
+  }
+
+  // False if that was too much; the command is over then.
+  bool Append(Stream& stream, size_t size) {
+    const size_t room = stream.max - stream.text.size();
+    stream.text.append(stream.buffer.data(), std::min(size, room));
+    if (size <= room || stream.may_overflow) return true;
+    Finish(
+        absl::ResourceExhaustedError(absl::StrCat("more than ", stream.max, " bytes of output")));
+    return false;
+  }
+
+  // What is left in the pipe; whoever else still holds its other end is not waited for.
+  bool Drain(Stream& stream) {
+    boost::system::error_code error;
+    stream.descriptor.non_blocking(true, error);
+    while (!error) {
+      const size_t size = stream.descriptor.read_some(base::asio::buffer(stream.buffer), error);
+      if (!error && !Append(stream, size)) return false;
+    }
+    return true;
+  }
+
+  void OnEnded() {
+    if (!done_ || !Drain(output_) || !Drain(errors_)) return;
+    int status = 0;
+    while (waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
+    }
+    pid_ = 0;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return Finish(std::move(output_.text));
+    const std::vector<std::string> lines =
+        absl::StrSplit(absl::StripSuffix(errors_.text, "\n"), '\n');
+    const std::string how = WIFSIGNALED(status) ? absl::StrCat("signal ", WTERMSIG(status))
+                                                : absl::StrCat("exit code ", WEXITSTATUS(status));
+    Finish(absl::UnknownError(lines.back().empty() ? how : absl::StrCat(how, ": ", lines.back())));
+  }
+
+  void Finish(absl::StatusOr<std::string> result) {
+    const auto done = std::exchange(done_, nullptr);
+    timer_.cancel();
+    if (watch_ != nullptr) watch_->Stop();
+    if (pid_ > 0) kill(-pid_, SIGKILL);
+    if (!done) return;
+    if (!result.ok()) result = base::Annotate(result.status(), spec_.argv[0]);
+    done(std::move(result));
+  }
+
+  const base::Strand strand_;
+  const CommandSpec spec_;
+  std::function<void(absl::StatusOr<std::string>)> done_;
+  Stream output_;
+  Stream errors_;
+  base::asio::steady_timer timer_;
+  std::shared_ptr<ProcessWatch> watch_;
+  pid_t pid_ = 0;
+};
+
+std::shared_ptr<Command> RunCommand(base::Strand strand, CommandSpec spec,
+                                    std::function<void(absl::StatusOr<std::string>)> done) {
+  auto command = std::make_shared<Command>(std::move(strand), std::move(spec), std::move(done));
+  Command::Begin(command);
+  return command;
+}
+
+}  // namespace orch::nodeagent

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <istream>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "orch/v1/action.pb.h"
+
+namespace orch::nodeagent {
+
+// Bytes of a report that are read; beyond it a report is not used.
+inline constexpr size_t kReportMax = 64 << 20;
+// What is kept of it: changes, the skipped ones among them, their bytes, error lines, bytes of a
+// text.
+inline constexpr size_t kChangesMax = 500;
+inline constexpr size_t kSkippedMax = 50;
+inline constexpr size_t kChangesBytesMax = 128 << 10;
+inline constexpr size_t kErrorsMax = 20;
+inline constexpr size_t kReportTextMax = 1024;
+// Times of log lines that are kept to tell whose run it was.
+inline constexpr size_t kLogTimesMax = 32;
+
+// The part of Puppet's last_run_report.yaml that an answer needs.
+struct PuppetReport {
+  std::string time;  // as written: ISO 8601 with nanoseconds
+  std::string status;
+  std::string transaction_uuid;
+  std::string catalog_uuid;
+  std::string cached_catalog_status;
+  std::string configuration_version;
+  std::string environment;
+  std::string puppet_version;
+  bool noop = false;
+  bool noop_pending = false;
+  // Nullopt: no catalog was applied.
+  std::optional<orch::v1::ResourceCounts> resources;
+  std::optional<absl::Duration> config_retrieval_time;
+  // Changed, failed and noop-pending first, then skipped.
+  std::vector<orch::v1::ResourceChange> changes;
+  uint32_t changes_omitted = 0;
+  std::vector<std::string> errors;     // the last ones, oldest first; without Facter's complaints
+  std::vector<std::string> log_times;  // the last ones, as written
+};
+
+// Reads it as a stream of events: Puppet's reports grow to megabytes, and a document model to
+// thirty times that. Blocks: about a second for 10 MB; not for the strand. NotFound; DataLoss if it
+// is truncated or not what Puppet writes; ResourceExhausted if it is larger than kReportMax.
+// Thread-safe.
+absl::StatusOr<PuppetReport> ReadPuppetReport(const std::string& path);
+absl::StatusOr<PuppetReport> ParsePuppetReport(std::istream& in);
+
+// The transaction_uuid of a report, read from its first lines only; empty if there is none.
+std::string PeekTransactionUuid(const std::string& path);
+
+}  // namespace orch::nodeagent

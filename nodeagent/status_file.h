@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/asio.h"
+#include "nodeagent/agent.h"
+#include "nodeagent/puppet_paths.h"
+#include "nodeagent/status.pb.h"
+
+namespace orch::nodeagent {
+
+inline constexpr char kStatusFileName[] = "status.json";
+inline constexpr size_t kStatusFileMax = 1 << 20;
+inline constexpr absl::Duration kStatusFileInterval = absl::Seconds(1);
+
+// What the status is gathered from.
+struct StatusSources {
+  const base::Clock* clock = nullptr;
+  const Agent* agent = nullptr;
+  const bus::Client* client = nullptr;
+  const trust::Credentials* credentials = nullptr;
+  const Actions* actions = nullptr;
+  const Facts* facts = nullptr;
+  PuppetPathsFinder* paths = nullptr;
+  Self self;
+  absl::Time start_time;
+  std::string journal_reset;
+};
+AgentStatus GatherStatus(const StatusSources& sources);
+
+// Writes `<run_dir>/status.json` when something changed, at most once a second. Not durable, only atomic: a boot empties
+// run_dir anyway.
+//
+// Lives on: `strand`.
+class StatusFile {
+ public:
+  StatusFile(base::Strand strand, std::string path, std::function<AgentStatus()> gather);
+  void OnChange();
+  // Removes it: the agent stops.
+  void Remove();
+
+ private:
+  void Write();
+
+  const std::string path_;
+  const std::function<AgentStatus()> gather_;
+  base::asio::steady_timer timer_;
+  bool waiting_ = false;
+  bool removed_ = false;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+// NotFound: there is none, so the agent does not run.
+absl::StatusOr<AgentStatus> ReadStatusFile(const std::string& path);
+
+}  // namespace orch::nodeagent

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "target/regex.h"
+
+namespace orch::policy {
+
+// A list of callers as policies write it: principals, names of groups, `/regex/` (ActionPolicy only; it must match the
+// whole caller) and `*`. Immutable once filled.
+class CallerList {
+ public:
+  // InvalidArgument for a bad regular expression or an empty word.
+  absl::Status AddRegex(absl::string_view pattern);
+  void AddAny() { any_ = true; }
+  void AddWord(absl::string_view word) { words_.emplace(word); }
+
+  bool any() const { return any_; }
+  // Principals and groups.
+  const std::set<std::string>& words() const { return words_; }
+  // Whether the caller, or one of its groups, is in the list.
+  bool Contains(const std::string& caller, const std::vector<std::string>& groups) const;
+
+ private:
+  bool any_ = false;
+  std::set<std::string> words_;
+  std::vector<std::shared_ptr<const target::Regex>> regexes_;
+};
+
+inline constexpr size_t kGroupLevelsMax = 32;
+
+// Named groups of callers. Groups may nest; Check refuses cycles.
+class Groups {
+ public:
+  // AlreadyExists if there is a group of that name.
+  absl::Status Add(const std::string& name, CallerList members);
+  bool Has(const std::string& name) const { return members_.count(name) > 0; }
+  // InvalidArgument names a group that contains itself, or is nested too deeply. To be called once, when all are added.
+  absl::Status Check() const;
+  // Sorted; groups of groups included.
+  std::vector<std::string> Of(const std::string& caller) const;
+  const std::map<std::string, CallerList>& all() const { return members_; }
+
+ private:
+  absl::Status Visit(const std::string& name, std::vector<std::string>* path,
+                     std::set<std::string>* done) const;
+
+  std::map<std::string, CallerList> members_;
+};
+
+}  // namespace orch::policy

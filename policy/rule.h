@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "policy/arguments.h"
+#include "policy/groups.h"
+#include "policy/policy.h"
+
+// One rule, as both kinds of policy file come down to, and the list that decides. Pure.
+
+namespace orch::policy {
+
+// Which actions a rule is about: exact names, `puppet.*`, `*`.
+class ActionList {
+ public:
+  // Of the form `group.verb`, `group.*` or `*`; false if it is none of these.
+  bool Add(absl::string_view word);
+  bool Contains(absl::string_view action) const;
+  // Names without a `*`.
+  const std::set<std::string>& exact() const { return exact_; }
+
+ private:
+  bool any_ = false;
+  std::set<std::string> exact_;
+  std::set<std::string> groups_;
+};
+
+struct Rule {
+  Effect effect = Effect::kDeny;
+  std::string file;     // as errors and explanations name it
+  int line = 0;
+  std::string summary;  // the rule in short, one line
+  CallerList callers;
+  ActionList actions;
+  std::string where;           // empty: on every node
+  bool action_policy = false;  // see Condition
+  // Native rules only.
+  std::vector<ArgumentConstraint> arguments;
+  std::set<std::string> collectives;  // empty: all
+  bool reason_required = false;
+  uint32_t max_nodes = 0;
+  uint32_t max_percent = 0;
+
+  // `policy.yaml:12`: the file's last component.
+  std::string Name() const;
+  // Why the rule is not about this question, or empty if it is. `near` is set where only arguments or the reason are in
+  // the way.
+  std::string WhyNot(const Query& query, const std::vector<std::string>& groups, bool* near) const;
+};
+
+// Rules in order, the first that matches decides, else default deny.
+std::shared_ptr<const Policy> MakePolicy(Groups groups, std::vector<Rule> rules);
+
+}  // namespace orch::policy

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The performance table: raw fan-out of orch-broker beside the yardsticks of yardsticks/, and ping over simulated nodes."""
+
+import argparse
+import os
+import re
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "testing"))
+import fleet as fleets  # noqa: E402
+
+FANOUT = re.compile(r"all replies med ([\d.]+) \[([\d.]+)\.\.([\d.]+)\].*broker cpu/round (-?\d+) ms.*RSS \d+ -> (\d+) kB")
+
+
+def fanout(tool, port, pid, proto, subscribers, rounds):
+    """One run of the load client: (median, least, most) ms until all answers are there, broker CPU ms, RSS in KB."""
+    done = subprocess.run([tool, "--proto", proto, "--port", str(port), "--pid", str(pid), "-n", str(subscribers), "-r",
+                           str(rounds), "-w", "3"], capture_output=True, text=True, timeout=300, check=False)
+    match = FANOUT.search(done.stdout)
+    if not match or "lostrounds 0" not in done.stdout:
+        raise SystemExit(f"bench: {tool} {proto} {subscribers}: {done.stdout}{done.stderr}")
+    return tuple(float(group) for group in match.groups())
+
+
+def measure_fanout(yardsticks, sizes, rounds, directory):
+    """Both brokers in turn, so that they share the machine's moods."""
+    perfect_port = fleets.free_port()
+    perfect = fleets.Process("perfect", [os.path.join(yardsticks, "perfect"), str(perfect_port)],
+                             os.path.join(directory, "perfect.log")).start()
+    broker = fleets.Process("orch-broker", [fleets.binary("orch-broker"), "--listen", "127.0.0.1:0", "--insecure-loopback"],
+                            os.path.join(directory, "broker.log")).start()
+    port = int(broker.wait_log(r"listening\S* \S*?127\.0\.0\.1:(\d+)").group(1))
+    client = os.path.join(yardsticks, "fanout")
+    print("Raw fan-out: one 512-byte message to N subscribers, N answers to one queue; ms, median [least..most]\n")
+    print(f"{'N':>6}  {'perfect epoll':>24}  {'orch-broker':>24}  {'ratio':>6}  {'broker CPU/round':>17}  {'broker RSS':>11}")
+    try:
+        for size in sizes:
+            ideal = fanout(client, perfect_port, perfect.pid, "raw", size, rounds)
+            ours = fanout(client, port, broker.pid, "stomp", size, rounds)
+            print(f"{size:>6}  {spread(ideal):>24}  {spread(ours):>24}  {ours[0] / ideal[0]:>6.2f}  {ours[3]:>14.0f} ms  "
+                  f"{ours[4] / 1024:>8.1f} MB", flush=True)
+    finally:
+        perfect.kill()
+        broker.stop()
+
+
+def spread(row):
+    return f"{row[0]:.1f} [{row[1]:.1f}..{row[2]:.1f}]"
+
+
+def measure_ping(sizes, rounds, directory):
+    print("\nSigned ping through controller, embedded broker (TLS) and simulated nodes; ms, median [least..most]\n")
+    print(f"{'N':>6}  {'job, all answers':>24}  {'orchctl ping, whole process':>30}  {'controller RSS':>15}")
+    for size in sizes:
+        fleet = fleets.Fleet(os.path.join(directory, f"ping{size}"), nodes=())
+        fleet.make_ca()
+        fleet.start_controller()
+        swarm = fleets.Process("swarm", [fleets.binary("swarm"), "--broker", fleet.broker_address, "--ca-dir",
+                                         fleet.path("ca"), "--controller", "controller", "--nodes", str(size)],
+                               fleet.path("swarm.log")).start()
+        try:
+            swarm.wait_log(r"ready", 120)
+            fleet.wait_present(size, 120)
+            jobs, walls = [], []
+            for number in range(rounds + 2):
+                began = time.monotonic()
+                report = fleet.report("ping")
+                wall = (time.monotonic() - began) * 1000
+                if report["exit"] != 0 or len(report["nodes"]) != size:
+                    raise SystemExit(f"bench: ping of {size}: exit {report['exit']}, {len(report['nodes'])} nodes")
+                if number >= 2:
+                    jobs.append(job_ms(report["job"]))
+                    walls.append(wall)
+            rss = rss_kb(fleet.controller.pid)
+            print(f"{size:>6}  {of(jobs):>24}  {of(walls):>30}  {rss / 1024:>12.1f} MB", flush=True)
+        finally:
+            swarm.stop()
+            fleet.stop()
+
+
+def job_ms(job):
+    """From taking the job to its end, by the controller's own clock."""
+    def seconds(text):
+        whole, _, fraction = text.rstrip("Z").partition(".")
+        return time.mktime(time.strptime(whole, "%Y-%m-%dT%H:%M:%S")) + float("0." + (fraction or "0"))
+    return (seconds(job["end_time"]) - seconds(job["create_time"])) * 1000
+
+
+def of(values):
+    return f"{statistics.median(values):.1f} [{min(values):.1f}..{max(values):.1f}]"
+
+
+def rss_kb(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as status:
+        return int(re.search(r"VmRSS:\s+(\d+)", status.read()).group(1))
+
+
+def measure_node(directory):
+    """The node agent idle: RSS, CPU over a while, and how long it takes to be ready."""
+    fleet = fleets.Fleet(os.path.join(directory, "node"), nodes=("node1.example.net",))
+    fleet.make_ca()
+    fleet.start_controller()
+    try:
+        times = []
+        for _ in range(5):
+            began = time.monotonic()
+            node = fleet.start_node("node1.example.net")
+            node.wait_log(r"ready")
+            times.append((time.monotonic() - began) * 1000)
+            if len(times) < 5:
+                node.stop()
+        fleet.wait_present(1)
+        time.sleep(3)
+        before = cpu_ms(node.pid)
+        time.sleep(10)
+        print(f"\nNode agent: ready after {of(times)} ms, RSS {rss_kb(node.pid) / 1024:.1f} MB, "
+              f"CPU {cpu_ms(node.pid) - before} ms in 10 s idle", flush=True)
+    finally:
+        fleet.stop()
+
+
+def cpu_ms(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+        fields = stat.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) * 1000 // os.sysconf("SC_CLK_TCK")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--yardsticks", required=True)
+    parser.add_argument("--quick", action="store_true")
+    arguments = parser.parse_args()
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    with tempfile.TemporaryDirectory(prefix="orch-bench-") as directory:
+        measure_fanout(arguments.yardsticks, (100, 1000) if arguments.quick else (100, 1000, 5000),
+                       5 if arguments.quick else 11, directory)
+        measure_ping((100,) if arguments.quick else (100, 1000), 5 if arguments.quick else 11, directory)
+        measure_node(directory)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "trust/audit_line.h"
+
+#include <google/protobuf/util/time_util.h>
+
+#include <map>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/strip.h"
+#include "api/json.h"
+#include "base/sha256.h"
+#include "base/status.h"
+
+namespace orch::trust {
+namespace {
+
+constexpr size_t kHashSize = 64;
+constexpr absl::string_view kHashKey = ",\"hash\":\"";
+constexpr absl::string_view kPreviousKey = ",\"previous_hash\":\"";
+constexpr absl::string_view kSequenceKey = "{\"sequence\":\"";
+
+// The code point at the beginning of `text` and its length in bytes (RFC 3629); a length of 0 where
+// there is none.
+uint32_t DecodeUtf8(absl::string_view text, size_t* size) {
+  const auto byte = [text](size_t i) { return static_cast<uint8_t>(text[i]); };
+  const uint8_t lead = byte(0);
+  *size = lead < 0x80 ? 1 : lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf5 ? 4
+                                                                                              : 0;
+  if (*size <= 1) return lead;
+  uint32_t code = lead & (0xff >> (*size + 1));
+  for (size_t i = 1; i < *size; ++i) {
+    if (i >= text.size() || (byte(i) & 0xc0) != 0x80) {
+      *size = 0;
+      return 0;
+    }
+    code = (code << 6) | (byte(i) & 0x3f);
+  }
+  const bool too_long = (*size == 3 && code < 0x800) || (*size == 4 && code < 0x10000);
+  if (too_long || (code >= 0xd800 && code < 0xe000) || code > 0x10ffff) *size = 0;
+  return code;
+}
+
+// Whether a terminal or an editor would not just show it: controls, line separators, and what turns
+// the direction of writing.
+bool IsTreacherous(uint32_t code) {
+  return code < 0x20 || (code >= 0x7f && code < 0xa0) || (code >= 0x200e && code <= 0x200f) ||
+         (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069) || code == 0xfeff;
+}
+
+void AppendString(absl::string_view text, std::string* out) {
+  out->push_back('"');
+  while (!text.empty()) {
+    size_t size = 0;
+    const uint32_t code = DecodeUtf8(text, &size);
+    if (size == 0) {
+      out->append("\\ufffd");
+      size = 1;
+    } else if (code == '"' || code == '\\') {
+      out->push_back('\\');
+      out->push_back(static_cast<char>(code));
+    } else if (IsTreacherous(code)) {
+      absl::StrAppendFormat(out, "\\u%04x", code);
+    } else {
+      absl::StrAppend(out, text.substr(0, size));
+    }
+    text.remove_prefix(size);
+  }
+  out->push_back('"');
+}
+
+// The line without the field hash.
+std::string HashedPart(const orch::v1::AuditRecord& record) {
+  std::string out = absl::StrCat(kSequenceKey, record.sequence(), "\"");
+  const auto add_string = [&out](absl::string_view key, absl::string_view value) {
+    absl::StrAppend(&out, ",\"", key, "\":");
+    AppendString(value, &out);
+  };
+  if (record.has_time()) {
+    add_string("time", google::protobuf::util::TimeUtil::ToString(record.time()));
+  } else {
+    absl::StrAppend(&out, ",\"time\":null");
+  }
+  add_string("kind", record.kind());
+  add_string("caller", record.caller());
+  add_string("certificate_serial", record.certificate_serial());
+  add_string("peer", record.peer());
+  add_string("action", record.action());
+  add_string("argument_digest", record.argument_digest());
+  add_string("target", record.target());
+  absl::StrAppend(&out, ",\"resolved\":", record.resolved());
+  add_string("decision", record.decision());
+  add_string("rule", record.rule());
+  add_string("job", record.job());
+  absl::StrAppend(&out, ",\"outcomes\":{");
+  const std::map<std::string, uint32_t> outcomes(record.outcomes().begin(),
+                                                 record.outcomes().end());
+  absl::string_view comma;
+  for (const auto& [name, count] : outcomes) {
+    absl::StrAppend(&out, comma);
+    AppendString(name, &out);
+    absl::StrAppend(&out, ":", count);
+    comma = ",";
+  }
+  absl::StrAppend(&out, "}");
+  add_string("reason", record.reason());
+  absl::StrAppend(&out, ",\"validate_only\":", record.validate_only() ? "true" : "false");
+  add_string("previous_hash", record.previous_hash());
+  absl::StrAppend(&out, "}");
+  return out;
+}
+
+bool IsHash(absl::string_view text) {
+  if (text.size() != kHashSize) return false;
+  for (const char c : text) {
+    if (!absl::ascii_isdigit(c) && (c < 'a' || c > 'f')) return false;
+  }
+  return true;
+}
+
+// Takes `<key><64 digits>"` off the end of `*text`.
+bool TakeHash(absl::string_view key, absl::string_view* text, std::string* out) {
+  if (!absl::ConsumeSuffix(text, "\"") || text->size() < kHashSize) return false;
+  const absl::string_view hash = text->substr(text->size() - kHashSize);
+  if (!IsHash(hash)) return false;
+  out->assign(hash.data(), hash.size());
+  text->remove_suffix(kHashSize);
+  return absl::ConsumeSuffix(text, key);
+}
+
+std::string Range(uint64_t first, uint64_t last) {
+  return first == last ? absl::StrCat("record ", first, " is missing")
+                       : absl::StrCat("records ", first, "-", last, " are missing");
+}
+
+}  // namespace
+
+std::string FirstPreviousHash() { return std::string(kHashSize, '0'); }
+
+std::string AuditLine(orch::v1::AuditRecord* record) {
+  std::string out = HashedPart(*record);
+  record->set_hash(base::HexSha256(out));
+  out.pop_back();
+  absl::StrAppend(&out, kHashKey, record->hash(), "\"}");
+  return out;
+}
+
+absl::StatusOr<AuditLink> ReadAuditLink(absl::string_view line) {
+  AuditLink out;
+  absl::string_view rest = line;
+  const size_t digits = line.find('"', kSequenceKey.size());
+  if (line.size() > kAuditLineMax || !absl::StartsWith(line, kSequenceKey) ||
+      digits == absl::string_view::npos ||
+      !absl::SimpleAtoi(line.substr(kSequenceKey.size(), digits - kSequenceKey.size()),
+                        &out.sequence) ||
+      !absl::ConsumeSuffix(&rest, "}") || !TakeHash(kHashKey, &rest, &out.hash)) {
+    return absl::InvalidArgumentError("not an audit record");
+  }
+  out.computed_hash = base::HexSha256(absl::StrCat(rest, "}"));
+  if (!TakeHash(kPreviousKey, &rest, &out.previous_hash)) {
+    return absl::InvalidArgumentError("not an audit record");
+  }
+  return out;
+}
+
+absl::StatusOr<orch::v1::AuditRecord> ParseAuditLine(absl::string_view line) {
+  orch::v1::AuditRecord out;
+  ORCH_RETURN_IF_ERROR(api::FromJson(line, &out));
+  return out;
+}
+
+absl::Status AuditChain::Follow(absl::string_view line) {
+  before_is_bad_ = false;
+  const uint64_t expected = sequence_ + 1;
+  const absl::StatusOr<AuditLink> read = ReadAuditLink(line);
+  if (!read.ok()) {
+    return absl::InvalidArgumentError(
+        anywhere_ ? "not an audit record"
+                  : absl::StrCat("not an audit record, where record ", expected, " should be"));
+  }
+  const AuditLink& link = *read;
+  if (link.computed_hash != link.hash) {
+    return absl::InvalidArgumentError(absl::StrCat("record ", link.sequence,
+                                                   " was changed: its hash is ", link.computed_hash,
+                                                   ", and it says ", link.hash));
+  }
+  if (!anywhere_ && link.sequence > expected) {
+    return absl::InvalidArgumentError(Range(expected, link.sequence - 1));
+  }
+  if (!anywhere_ && link.sequence < expected) {
+    return absl::InvalidArgumentError(absl::StrCat("record ", link.sequence,
+                                                   " stands where record ", expected,
+                                                   " should be"));
+  }
+  if (!anywhere_ && link.previous_hash != hash_) {
+    before_is_bad_ = sequence_ > 0;
+    return absl::InvalidArgumentError(
+        before_is_bad_
+            ? absl::StrCat("record ", sequence_, " is not the one that record ", link.sequence,
+                           " follows: its hash is ", hash_, ", and that one names ",
+                           link.previous_hash)
+            : absl::StrCat("record 1 follows a record ", link.previous_hash,
+                           ", and the first has none before it"));
+  }
+  anywhere_ = false;
+  sequence_ = link.sequence;
+  hash_ = link.hash;
+  return absl::OkStatus();
+}
+
+}  // namespace orch::trust

@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "trust/audit_log.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <fstream>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "base/config.h"
+#include "trust/audit_line.h"
+
+namespace orch::trust {
+namespace {
+
+using orch::v1::AuditRecord;
+
+class AuditLogTest : public ::testing::Test {
+ protected:
+  AuditLogTest() {
+    std::string directory = absl::StrCat(getenv("TEST_TMPDIR"), "/audit.XXXXXX");
+    EXPECT_NE(mkdtemp(directory.data()), nullptr);
+    path_ = directory + "/audit.jsonl";
+  }
+
+  std::unique_ptr<AuditLog> Open() {
+    auto log = AuditLog::Open(path_);
+    EXPECT_TRUE(log.ok()) << log.status();
+    return log.ok() ? *std::move(log) : nullptr;
+  }
+
+  // Appends `count` records, `group` at a time.
+  static void Fill(AuditLog* log, int count, int group = 1) {
+    for (int i = 0; i < count; i += group) {
+      std::vector<AuditRecord> records(group);
+      for (int k = 0; k < group; ++k) {
+        records[k].set_kind("decision");
+        records[k].set_caller((i + k) % 2 == 0 ? "cert=alice" : "cert=bob");
+        records[k].set_target(std::string(200, 'x'));
+      }
+      ASSERT_TRUE(log->Append(&records).ok());
+    }
+  }
+
+  std::string Content() { return *base::ReadFile(path_, 64 << 20); }
+  std::vector<std::string> LinesOf() {
+    std::vector<std::string> out = absl::StrSplit(Content(), '\n');
+    out.pop_back();
+    return out;
+  }
+  void Write(const std::string& content) {
+    std::ofstream(path_, std::ios::binary | std::ios::trunc) << content;
+  }
+  void WriteLines(const std::vector<std::string>& lines) {
+    Write(absl::StrJoin(lines, "\n") + "\n");
+  }
+  AuditVerdict Verify() { return *VerifyAuditFile(path_); }
+  // A record as somebody would forge it who knows how hashes are made.
+  static std::string Forged(const std::string& line, const std::string& caller) {
+    AuditRecord record = *ParseAuditLine(line);
+    record.set_caller(caller);
+    return AuditLine(&record);
+  }
+
+  std::string path_;
+};
+
+std::vector<uint64_t> Sequences(const std::vector<AuditRecord>& records) {
+  std::vector<uint64_t> out;
+  for (const AuditRecord& record : records) out.push_back(record.sequence());
+  return out;
+}
+
+bool IsCaller(const AuditRecord& record, const void* caller) {
+  return record.caller() == static_cast<const char*>(caller);
+}
+
+TEST_F(AuditLogTest, LinksRecordsAcrossRestarts) {
+  Fill(Open().get(), 3);
+  const auto log = Open();
+  std::vector<AuditRecord> records(2);
+  ASSERT_TRUE(log->Append(&records).ok());
+  EXPECT_EQ(records[0].sequence(), 4u);
+  EXPECT_EQ(records[1].previous_hash(), records[0].hash());
+  const AuditVerdict verdict = Verify();
+  EXPECT_TRUE(verdict.intact) << verdict.why;
+  EXPECT_EQ(verdict.records, 5u);
+  EXPECT_EQ(verdict.last_hash, records[1].hash());
+}
+
+TEST_F(AuditLogTest, IsForItsOwnerAlone) {
+  const mode_t before = umask(0);
+  Open();
+  umask(before);
+  struct stat info = {};
+  ASSERT_EQ(stat(path_.c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 07777, 0600u);
+}
+
+TEST_F(AuditLogTest, HasOneWriter) {
+  const auto log = Open();
+  const auto second = AuditLog::Open(path_);
+  ASSERT_FALSE(second.ok());
+  EXPECT_EQ(second.status().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(AuditLogTest, NamesAFileThatItCantOpen) {
+  EXPECT_NE(AuditLog::Open("/nowhere/audit").status().message().find("/nowhere/audit"),
+            absl::string_view::npos);
+  EXPECT_FALSE(AuditLog::Open("/dev/null").ok());
+  EXPECT_EQ(VerifyAuditFile("/nowhere/audit").status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(AuditLogTest, ListsTheNewestFirst) {
+  const auto log = Open();
+  Fill(log.get(), 10);
+  EXPECT_EQ(Sequences(*log->List(0, 3, nullptr, nullptr)), (std::vector<uint64_t>{10, 9, 8}));
+  EXPECT_EQ(Sequences(*log->List(8, 3, nullptr, nullptr)), (std::vector<uint64_t>{7, 6, 5}));
+  EXPECT_EQ(Sequences(*log->List(3, 9, nullptr, nullptr)), (std::vector<uint64_t>{2, 1}));
+  EXPECT_TRUE(log->List(1, 9, nullptr, nullptr)->empty());
+  EXPECT_TRUE(log->List(0, 0, nullptr, nullptr)->empty());
+  EXPECT_EQ(Sequences(*log->List(0, 2, IsCaller, "cert=bob")), (std::vector<uint64_t>{10, 8}));
+}
+
+TEST_F(AuditLogTest, FindsAPageInALongFile) {
+  const auto log = Open();
+  Fill(log.get(), 5000, 100);
+  ASSERT_GT(Content().size(), 2u << 20);
+  for (uint64_t before = 2; before <= 5001; before += 123) {
+    EXPECT_EQ(Sequences(*log->List(before, 1, nullptr, nullptr)),
+              std::vector<uint64_t>{before - 1});
+  }
+  EXPECT_EQ(log->List(0, 10000, nullptr, nullptr)->size(), 5000u);
+}
+
+TEST_F(AuditLogTest, TakesLongRecordsAndRefusesTooLongOnes) {
+  const auto log = Open();
+  std::vector<AuditRecord> records(3);
+  for (auto& record : records) record.set_target(std::string(kAuditLineMax - 2000, 'x'));
+  ASSERT_TRUE(log->Append(&records).ok());
+  EXPECT_EQ(Sequences(*log->List(3, 5, nullptr, nullptr)), (std::vector<uint64_t>{2, 1}));
+  std::vector<AuditRecord> too_long(1);
+  too_long[0].set_target(std::string(kAuditLineMax, 'x'));
+  EXPECT_EQ(log->Append(&too_long).code(), absl::StatusCode::kResourceExhausted);
+  Fill(log.get(), 1);
+  EXPECT_EQ(Verify().records, 4u);
+}
+
+TEST_F(AuditLogTest, MovesATornLastLineAside) {
+  Fill(Open().get(), 3);
+  const std::vector<std::string> lines = LinesOf();
+  for (const size_t size : {size_t{1}, lines[2].size() / 2, lines[2].size()}) {
+    unlink((path_ + ".torn").c_str());
+    const std::string torn = lines[2].substr(0, size);
+    Write(absl::StrCat(lines[0], "\n", lines[1], "\n", torn));
+    EXPECT_FALSE(Verify().intact);
+    const auto log = Open();
+    EXPECT_EQ(*base::ReadFile(path_ + ".torn"), torn + "\n");
+    const auto last = log->List(0, 1, nullptr, nullptr);
+    EXPECT_EQ(last->front().kind(), "repaired");
+    EXPECT_EQ(last->front().sequence(), 3u);
+    EXPECT_TRUE(Verify().intact) << Verify().why;
+  }
+}
+
+TEST_F(AuditLogTest, RepairsATornFirstLine) {
+  Write("{\"sequence\":\"1\",\"ti");
+  EXPECT_EQ(Open()->List(0, 9, nullptr, nullptr)->size(), 1u);
+  EXPECT_TRUE(Verify().intact);
+}
+
+TEST_F(AuditLogTest, RefusesAnyOtherBrokenEnd) {
+  Fill(Open().get(), 3);
+  std::vector<std::string> lines = LinesOf();
+  lines[1] = Forged(lines[1], "cert=eve");
+  WriteLines(lines);
+  const auto log = AuditLog::Open(path_);
+  ASSERT_FALSE(log.ok());
+  EXPECT_EQ(log.status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_NE(log.status().message().find("record 2 is not the one"), absl::string_view::npos);
+  Write("hello\n");
+  EXPECT_FALSE(AuditLog::Open(path_).ok());
+  Write(std::string(5 << 20, '\0'));
+  EXPECT_FALSE(AuditLog::Open(path_).ok());
+}
+
+TEST_F(AuditLogTest, FailsClosedOnAFullDisk) {
+  auto log = Open();
+  Fill(log.get(), 3);
+  const std::string before = Content();
+  signal(SIGXFSZ, SIG_IGN);
+  struct rlimit limit = {};
+  getrlimit(RLIMIT_FSIZE, &limit);
+  const struct rlimit full = {before.size() + 100, limit.rlim_max};
+  setrlimit(RLIMIT_FSIZE, &full);
+  std::vector<AuditRecord> records(1);
+  const absl::Status failed = log->Append(&records);
+  setrlimit(RLIMIT_FSIZE, &limit);
+  EXPECT_FALSE(failed.ok());
+  EXPECT_EQ(records[0].sequence(), 0u);
+  EXPECT_EQ(Content(), before);
+  EXPECT_FALSE(log->Append(&records).ok()) << "there is room again, but what is on the disk?";
+  log.reset();
+  log = Open();
+  EXPECT_TRUE(log->Append(&records).ok());
+  EXPECT_EQ(records[0].sequence(), 4u);
+  EXPECT_TRUE(Verify().intact);
+}
+
+TEST_F(AuditLogTest, NoticesThatTheFileIsNotItsOwnAnyMore) {
+  std::vector<AuditRecord> records(1);
+  auto log = Open();
+  Fill(log.get(), 2);
+  ASSERT_EQ(rename(path_.c_str(), (path_ + ".1").c_str()), 0);
+  EXPECT_EQ(log->Append(&records).code(), absl::StatusCode::kDataLoss);
+  ASSERT_EQ(rename((path_ + ".1").c_str(), path_.c_str()), 0);
+  log.reset();
+  log = Open();
+  ASSERT_EQ(truncate(path_.c_str(), 10), 0);
+  EXPECT_EQ(log->Append(&records).code(), absl::StatusCode::kDataLoss);
+}
+
+TEST_F(AuditLogTest, ListRefusesAChangedRecord) {
+  const auto log = Open();
+  Fill(log.get(), 3);
+  std::string content = Content();
+  content[content.find("cert=bob")] = 'C';
+  std::fstream(path_, std::ios::binary | std::ios::in | std::ios::out) << content;
+  EXPECT_EQ(log->List(0, 9, nullptr, nullptr).status().code(), absl::StatusCode::kDataLoss);
+}
+
+TEST_F(AuditLogTest, VerifyTakesAnEmptyFile) {
+  Open();
+  const AuditVerdict verdict = Verify();
+  EXPECT_TRUE(verdict.intact);
+  EXPECT_EQ(verdict.records, 0u);
+  EXPECT_EQ(verdict.last_hash, FirstPreviousHash());
+}
+
+struct Tampering {
+  const char* name;
+  void (*tamper)(std::vector<std::string>*, std::string (*)(const std::string&, const std::string&));
+  uint64_t bad_line;
+  const char* why;
+};
+
+class TamperedTest : public AuditLogTest, public ::testing::WithParamInterface<Tampering> {};
+
+TEST_P(TamperedTest, NamesTheFirstBadRecord) {
+  Fill(Open().get(), 20);
+  std::vector<std::string> lines = LinesOf();
+  GetParam().tamper(&lines, Forged);
+  WriteLines(lines);
+  const AuditVerdict verdict = Verify();
+  EXPECT_FALSE(verdict.intact);
+  EXPECT_EQ(verdict.bad_line, GetParam().bad_line);
+  EXPECT_NE(verdict.why.find(GetParam().why), std::string::npos) << verdict.why;
+  EXPECT_EQ(verdict.records, verdict.bad_line - 1);
+  if (verdict.records > 0) {
+    EXPECT_EQ(verdict.last_hash, ReadAuditLink(lines[verdict.records - 1])->hash);
+  }
+}
+
+using Strings = std::vector<std::string>;
+using Forge = std::string (*)(const std::string&, const std::string&);
+INSTANTIATE_TEST_SUITE_P(
+    All, TamperedTest,
+    ::testing::Values(
+        Tampering{"edit", [](Strings* l, Forge) { (*l)[6][(*l)[6].find("cert=")] = 'C'; }, 7,
+                  "record 7 was changed: its hash is "},
+        Tampering{"skilled_edit", [](Strings* l, Forge f) { (*l)[6] = f((*l)[6], "cert=eve"); }, 7,
+                  "record 7 is not the one that record 8 follows"},
+        Tampering{"deletion", [](Strings* l, Forge) { l->erase(l->begin() + 11); }, 12,
+                  "record 12 is missing"},
+        Tampering{"deletion_of_two",
+                  [](Strings* l, Forge) { l->erase(l->begin() + 11, l->begin() + 13); }, 12,
+                  "records 12-13 are missing"},
+        Tampering{"deletion_of_the_first", [](Strings* l, Forge) { l->erase(l->begin()); }, 1,
+                  "record 1 is missing"},
+        Tampering{"swap", [](Strings* l, Forge) { std::swap((*l)[4], (*l)[5]); }, 5,
+                  "record 5 is missing"},
+        Tampering{"insertion", [](Strings* l, Forge f) { l->insert(l->begin() + 4, (*l)[4]); }, 6,
+                  "record 5 stands where record 6 should be"},
+        Tampering{"rubbish", [](Strings* l, Forge) { l->insert(l->begin() + 4, "hello"); }, 5,
+                  "not an audit record, where record 5 should be"},
+        Tampering{"empty_line", [](Strings* l, Forge) { l->insert(l->begin() + 4, ""); }, 5,
+                  "not an audit record"},
+        Tampering{"truncation_in_the_middle",
+                  [](Strings* l, Forge) { (*l)[9].resize((*l)[9].size() / 2); }, 10,
+                  "not an audit record, where record 10 should be"},
+        Tampering{"endless_line",
+                  [](Strings* l, Forge) { (*l)[9] = std::string(3 << 20, 'x'); }, 10,
+                  "a torn line, where record 10 should be"}),
+    [](const auto& info) { return info.param.name; });
+
+}  // namespace
+}  // namespace orch::trust
