@@ -58,7 +58,7 @@ class NetworkStreams : public StreamFactory {
     absl::StatusOr<std::shared_ptr<SSL_CTX>> context = ContextFor(name);
     if (!context.ok()) co_return context.status();
     base::Awaitable<absl::StatusOr<std::unique_ptr<Stream>>> handshake =
-        ConnectTls(*std::move(socket), *context, credentials_, name);
+        ConnectTls(*std::move(socket), *context, name);
     absl::StatusOr<std::unique_ptr<Stream>> stream = co_await std::move(handshake);
     co_return std::move(stream);
   }

@@ -28,13 +28,11 @@ base::Awaitable<absl::StatusOr<boost::asio::ip::tcp::socket>> ConnectTcp(base::S
 std::unique_ptr<Stream> NewTcpStream(boost::asio::ip::tcp::socket socket);
 
 // The client's side of a TLS handshake over such a socket. `context` is of
-// Credentials::NewClientContext; `server_name` goes into SNI (left out for addresses);
-// `credentials` reads the peer's certificate for Stream::certificate(). Completes when: usable.
-// Errors: Unavailable, `TLS handshake: …`. Cancellation: total, closes the socket; there is no
-// deadline of its own. Runs on: the socket's strand.
+// Credentials::NewClientContext; `server_name` goes into SNI (left out for addresses). Completes
+// when: usable. Errors: Unavailable, `TLS handshake: …`. Cancellation: total, closes the socket;
+// there is no deadline of its own. Runs on: the socket's strand.
 base::Awaitable<absl::StatusOr<std::unique_ptr<Stream>>> ConnectTls(
-    boost::asio::ip::tcp::socket socket, std::shared_ptr<SSL_CTX> context,
-    std::shared_ptr<trust::Credentials> credentials, std::string server_name);
+    boost::asio::ip::tcp::socket socket, std::shared_ptr<SSL_CTX> context, std::string server_name);
 
 // SSL_CTX_free as a deleter; null stays null.
 std::shared_ptr<SSL_CTX> OwnContext(SSL_CTX* context);

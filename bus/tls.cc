@@ -2,7 +2,6 @@
 #include <arpa/inet.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <sys/socket.h>
 
@@ -13,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "bus/socket_stream.h"
+#include "trust/identity.h"
 
 // OpenSSL directly on the non-blocking socket, Asio only waiting for it: an idle connection holds
 // no buffers of ours, which is what lets one process hold thousands. (Asio's own ssl::stream keeps
@@ -70,10 +70,10 @@ BIO* NewSocketBio(int descriptor) {
 
 // What OpenSSL's last failed call on `ssl` means; a certificate that was not accepted first.
 std::string SslErrorText(SSL* ssl, int ssl_error, int system_error) {
-  const long verified = SSL_get_verify_result(ssl);
   const unsigned long code = ERR_peek_last_error();
-  if (ERR_GET_REASON(code) == SSL_R_CERTIFICATE_VERIFY_FAILED && verified != X509_V_OK) {
-    return absl::StrCat("the peer's certificate: ", X509_verify_cert_error_string(verified));
+  if (ERR_GET_REASON(code) == SSL_R_CERTIFICATE_VERIFY_FAILED) {
+    const absl::Status judgement = trust::PeerOf(ssl).status();
+    return absl::StrCat("the broker's certificate: ", judgement.message());
   }
   if (code != 0) {
     const char* reason = ERR_reason_error_string(code);
@@ -81,21 +81,6 @@ std::string SslErrorText(SSL* ssl, int ssl_error, int system_error) {
   }
   if (ssl_error == SSL_ERROR_SYSCALL && system_error != 0) return std::strerror(system_error);
   return "closed by the peer";
-}
-
-// The chain that the peer showed, leaf first, as trust/ takes it.
-std::string PeerPem(SSL* ssl) {
-  BIO* bio = BIO_new(BIO_s_mem());
-  ORCH_CHECK(bio != nullptr);
-  STACK_OF(X509)* chain = SSL_get_peer_cert_chain(ssl);
-  for (int i = 0; chain != nullptr && i < sk_X509_num(chain); ++i) {
-    PEM_write_bio_X509(bio, sk_X509_value(chain, i));
-  }
-  char* data = nullptr;
-  const long size = BIO_get_mem_data(bio, &data);
-  std::string pem(data, static_cast<size_t>(size));
-  BIO_free(bio);
-  return pem;
 }
 
 // Lives on: its socket's strand.
@@ -111,7 +96,7 @@ class TlsStream : public Stream {
   ~TlsStream() override { Close(); }
 
   // Completes when: the handshake is done. Errors: Unavailable. Cancellation: by Close.
-  base::Awaitable<absl::Status> Handshake(std::shared_ptr<trust::Credentials> credentials) {
+  base::Awaitable<absl::Status> Handshake() {
     for (;;) {
       ERR_clear_error();
       const int result = SSL_do_handshake(ssl_.get());
@@ -121,12 +106,9 @@ class TlsStream : public Stream {
       if (!status.ok()) co_return status;
     }
     established_ = true;
-    absl::StatusOr<trust::Peer> peer = credentials->VerifyPeerPem(PeerPem(ssl_.get()), absl::Now());
-    if (!peer.ok()) {
-      co_return absl::UnavailableError(
-          absl::StrCat("TLS handshake: the peer's certificate: ", peer.status().message()));
-    }
-    certificate_ = *std::move(peer);
+    // A broker need not have an identity of ours.
+    absl::StatusOr<trust::Peer> peer = trust::PeerOf(ssl_.get());
+    if (peer.ok()) certificate_ = *std::move(peer);
     co_return absl::OkStatus();
   }
 
@@ -248,14 +230,13 @@ bool IsIpAddress(const std::string& host) {
 }  // namespace
 
 base::Awaitable<absl::StatusOr<std::unique_ptr<Stream>>> ConnectTls(
-    tcp::socket socket, std::shared_ptr<SSL_CTX> context,
-    std::shared_ptr<trust::Credentials> credentials, std::string server_name) {
+    tcp::socket socket, std::shared_ptr<SSL_CTX> context, std::string server_name) {
   SslPtr ssl(SSL_new(context.get()));
   if (ssl == nullptr) co_return absl::UnavailableError("TLS handshake: out of memory");
   SSL_set_connect_state(ssl.get());
   if (!IsIpAddress(server_name)) SSL_set_tlsext_host_name(ssl.get(), server_name.c_str());
   auto stream = std::make_unique<TlsStream>(std::move(socket), std::move(ssl));
-  base::Awaitable<absl::Status> shaking = stream->Handshake(credentials);
+  base::Awaitable<absl::Status> shaking = stream->Handshake();
   absl::Status shaken = co_await std::move(shaking);
   if (!shaken.ok()) co_return shaken;
   co_return std::unique_ptr<Stream>(std::move(stream));

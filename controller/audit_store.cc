@@ -162,7 +162,7 @@ absl::StatusOr<std::shared_ptr<AuditStore>> AuditStore::Open(const std::string& 
 }
 
 absl::StatusOr<std::shared_ptr<AuditStore>> AuditStore::Open(OpenLog open_log,
-                                                            absl::Duration retry_interval) {
+                                                             absl::Duration retry_interval) {
   std::shared_ptr<AuditStore> store(new AuditStore(std::move(open_log), retry_interval));
   ORCH_RETURN_IF_ERROR(store->writer_->Start());
   return store;

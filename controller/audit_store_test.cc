@@ -62,12 +62,14 @@ class FakeLog : public trust::AuditLog {
 class AuditStoreTest : public testing::Test {
  protected:
   void Open() {
-    auto store = AuditStore::Open([this]() -> absl::StatusOr<std::unique_ptr<trust::AuditLog>> {
-      const std::lock_guard<std::mutex> lock(disk_.mutex);
-      ++disk_.opened;
-      if (disk_.failing) return absl::UnavailableError("disk full");
-      return std::make_unique<FakeLog>(&disk_);
-    }, absl::Milliseconds(10));
+    auto store = AuditStore::Open(
+        [this]() -> absl::StatusOr<std::unique_ptr<trust::AuditLog>> {
+          const std::lock_guard<std::mutex> lock(disk_.mutex);
+          ++disk_.opened;
+          if (disk_.failing) return absl::UnavailableError("disk full");
+          return std::make_unique<FakeLog>(&disk_);
+        },
+        absl::Milliseconds(10));
     ASSERT_TRUE(store.ok()) << store.status();
     store_ = *std::move(store);
   }

@@ -16,7 +16,7 @@ Statement::~Statement() {
 }
 
 Statement& Statement::Int(int64_t value) {
-  ORCH_CHECK(sqlite3_bind_int64(statement_, ++bound_, value) == SQLITE_OK);
+  Bound(broken_.ok() ? sqlite3_bind_int64(statement_, ++bound_, value) : SQLITE_OK);
   return *this;
 }
 
@@ -65,8 +65,7 @@ absl::StatusOr<std::unique_ptr<Database>> Database::Open(const std::string& path
   const int code =
       sqlite3_open_v2(path.c_str(), &database->handle_,
                       SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
-  absl::Status status =
-      code == SQLITE_OK ? database->Configure() : database->ErrorOf(code, "open");
+  absl::Status status = code == SQLITE_OK ? database->Configure() : database->ErrorOf(code, "open");
   umask(mask);
   ORCH_RETURN_IF_ERROR(status);
   return database;
@@ -93,11 +92,13 @@ absl::Status Database::Execute(const char* sql) {
 Statement Database::Prepare(const char* sql) {
   sqlite3_stmt*& statement = statements_[sql];
   if (statement == nullptr) {
-    const int code = sqlite3_prepare_v3(handle_, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement,
-                                        nullptr);
-    // A full or broken disk can't fail here: the schema is in memory. What can is a mistake in `sql`.
+    const int code =
+        sqlite3_prepare_v3(handle_, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
+    // A full or broken disk can't fail here: the schema is in memory. What can is a mistake in
+    // `sql`.
     if (code != SQLITE_OK) {
-      base::CheckFailed(__FILE__, __LINE__, absl::StrCat(sql, ": ", sqlite3_errmsg(handle_)).c_str());
+      base::CheckFailed(__FILE__, __LINE__,
+                        absl::StrCat(sql, ": ", sqlite3_errmsg(handle_)).c_str());
     }
   }
   return Statement(this, statement);
@@ -107,9 +108,9 @@ int64_t Database::last_insert_rowid() const { return sqlite3_last_insert_rowid(h
 int64_t Database::changes() const { return sqlite3_changes64(handle_); }
 
 absl::Status Database::ErrorOf(int code, absl::string_view what) const {
-  const std::string text = absl::StrCat("store ", path_, ": ", what.substr(0, 40), ": ",
-                                        handle_ == nullptr ? sqlite3_errstr(code)
-                                                           : sqlite3_errmsg(handle_));
+  const std::string text =
+      absl::StrCat("store ", path_, ": ", what.substr(0, 40), ": ",
+                   handle_ == nullptr ? sqlite3_errstr(code) : sqlite3_errmsg(handle_));
   switch (code & 0xff) {
     case SQLITE_FULL:
       return absl::ResourceExhaustedError(text);

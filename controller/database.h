@@ -14,7 +14,8 @@ typedef struct sqlite3 sqlite3;
 typedef struct sqlite3_stmt sqlite3_stmt;
 
 // The little of SQLite's C interface that the store needs, with errors as statuses:
-// `store /var/lib/orch/orch.db: INSERT INTO events …: database or disk is full`. Blocking; not thread-safe.
+// `store /var/lib/orch/orch.db: INSERT INTO events …: database or disk is full`. Blocking; not
+// thread-safe.
 
 namespace orch::controller {
 
@@ -23,13 +24,12 @@ class Database;
 // A prepared statement in use; back in the database's cache, reset, when it goes out of scope.
 class Statement {
  public:
-  Statement(Database* database, sqlite3_stmt* statement)
-      : database_(database), statement_(statement) {}
+  // `broken`: it could not be prepared; Run and Next say why.
+  Statement(Database* database, sqlite3_stmt* statement, absl::Status broken)
+      : database_(database), statement_(statement), broken_(std::move(broken)) {}
   ~Statement();
-  Statement(Statement&& other) noexcept : database_(other.database_), statement_(other.statement_) {
-    other.statement_ = nullptr;
-  }
-  Statement& operator=(Statement&&) = delete;
+  Statement(const Statement&) = delete;
+  Statement& operator=(const Statement&) = delete;
 
   // Parameters in order; the bytes must live until Run or the last Next.
   Statement& Int(int64_t value);
@@ -48,6 +48,7 @@ class Statement {
  private:
   Database* database_;
   sqlite3_stmt* statement_;
+  absl::Status broken_;
   int bound_ = 0;
 };
 
@@ -61,8 +62,8 @@ class Database {
 
   // Several statements, without parameters or rows.
   absl::Status Execute(const char* sql);
-  // `sql` is a literal: prepared once, kept by its address. A statement is used by one at a time. Fatal if it does not
-  // compile: it is part of this program.
+  // `sql` is a literal: prepared once, kept by its address. A statement is used by one at a time.
+  // Fatal if it does not compile: it is part of this program.
   Statement Prepare(const char* sql);
   int64_t last_insert_rowid() const;
   int64_t changes() const;

@@ -67,7 +67,7 @@ class OutStream : public grpc::ServerWriteReactor<Response>,
   }
   void Write(Response response) {
     message_ = std::move(response);
-    writing_ = true;
+    writing_ = wrote_ = true;
     ArmHeartbeat();
     this->StartWrite(&message_);
   }
@@ -108,7 +108,8 @@ class OutStream : public grpc::ServerWriteReactor<Response>,
     timer_.async_wait([weak = this->weak_from_this()](boost::system::error_code error) {
       const auto self = weak.lock();
       if (error || self == nullptr || self->ended_) return;
-      if (self->writing_) return self->ArmHeartbeat();
+      // The first message is never a heartbeat.
+      if (self->writing_ || !self->wrote_) return self->ArmHeartbeat();
       Response heartbeat;
       self->FillHeartbeat(&heartbeat);
       self->Write(std::move(heartbeat));
@@ -127,6 +128,7 @@ class OutStream : public grpc::ServerWriteReactor<Response>,
   Response message_;
   absl::Status final_status_;
   bool writing_ = false;
+  bool wrote_ = false;
   bool ended_ = false;     // nothing more is written but the end
   bool finished_ = false;  // Finish was called
   std::shared_ptr<OutStream> self_;

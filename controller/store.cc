@@ -104,7 +104,8 @@ void Store::RunThread() {
       };
       const absl::Duration now = options_.clock->Read().steady;
       const absl::Duration pause = (retrying_ ? std::min(retry_at_, prune_at_) : prune_at_) - now;
-      wake_.wait_for(lock, absl::ToChronoMilliseconds(std::max(pause, absl::ZeroDuration())), awake);
+      wake_.wait_for(lock, absl::ToChronoMilliseconds(std::max(pause, absl::ZeroDuration())),
+                     awake);
       while (!new_writes_.empty()) {
         writes_.push_back(std::move(new_writes_.front()));
         new_writes_.pop_front();
@@ -113,6 +114,7 @@ void Store::RunThread() {
       stop = stopping_;
     }
     const absl::Duration now = options_.clock->Read().steady;
+    if (retrying_ && now >= retry_at_ && writes_.empty()) Probe();
     while (!writes_.empty() && (!retrying_ || now >= retry_at_)) {
       CommitSome();
       if (retrying_) break;
@@ -128,9 +130,7 @@ void Store::CommitSome() {
   const size_t count = std::min(writes_.size(), kStoreGroupMax);
   absl::Status status = CommitTogether(count);
   if (status.ok()) {
-    if (!ok()) base::LogInfo("the store can be written again");
-    ok_ = true;
-    retrying_ = false;
+    OnWritten();
     for (size_t i = 0; i < count; ++i) {
       Write write = std::move(writes_.front());
       writes_.pop_front();
@@ -144,6 +144,21 @@ void Store::CommitSome() {
     base::LogError("the store can't be written", {{"error", status.ToString()}});
   }
   CommitOneByOne(count);
+}
+
+void Store::OnWritten() {
+  if (!ok()) base::LogInfo("the store can be written again");
+  ok_ = true;
+  retrying_ = false;
+}
+
+void Store::Probe() {
+  absl::Status status = rows_->Begin();
+  if (status.ok()) status = rows_->Probe(options_.clock->Read().wall);
+  if (status.ok()) status = rows_->Commit();
+  if (status.ok()) return OnWritten();
+  rows_->Rollback();
+  retry_at_ = options_.clock->Read().steady + kRetryInterval;
 }
 
 absl::Status Store::CommitTogether(size_t count) {
@@ -183,9 +198,9 @@ void Store::CommitOneByOne(size_t count) {
   }
   writes_.insert(writes_.begin(), std::make_move_iterator(kept.begin()),
                  std::make_move_iterator(kept.end()));
-  retrying_ = stuck;
+  retrying_ = true;
   retry_at_ = options_.clock->Read().steady + kRetryInterval;
-  ok_ = !stuck;
+  ok_ = false;
 }
 
 void Store::Decide(Write write, absl::Status status) {

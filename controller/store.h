@@ -20,7 +20,8 @@
 
 namespace orch::controller {
 
-// Calls that wait for the store thread; a further read is refused, a write that reports its failure too.
+// Calls that wait for the store thread; a further read is refused, a write that reports its failure
+// too.
 inline constexpr size_t kStoreQueueMax = 100'000;
 // Writes in one commit.
 inline constexpr size_t kStoreGroupMax = 1000;
@@ -34,21 +35,24 @@ struct StoreOptions {
   std::function<void(std::function<void()>)> post;
 };
 
-// Jobs, their nodes and events, signed requests, idempotency keys and the roster in SQLite, on one thread of its own.
-// Writes that wait together are committed together (one fsync); a completion means durable. Reads see only what is
-// durable, and every write that was posted before them.
+// Jobs, their nodes and events, signed requests, idempotency keys and the roster in SQLite, on one
+// thread of its own. Writes that wait together are committed together (one fsync); a completion
+// means durable. Reads see only what is durable, and every write that was posted before them.
 //
-// When a commit fails (disk full), writes that must not be lost are tried again every second in their order and those
-// posted later wait behind them; writes that may fail do so at once. ok() says which it is.
+// When a commit fails (disk full), writes that must not be lost are tried again every second in
+// their order and those posted later wait behind them; writes that may fail do so at once. ok()
+// says which it is.
 //
-// Thread-safe: everything named Post… queues; the queue has the one lock. The Load… calls are for before Start.
+// Thread-safe: everything named Post… queues; the queue has the one lock. The Load… calls are for
+// before Start.
 class Store {
  public:
   using Done = std::function<void(absl::Status)>;
   template <typename T>
   using Callback = std::function<void(absl::StatusOr<T>)>;
 
-  // Holds `<path>.lock` while it lives. FailedPrecondition: another process holds it, or the schema is newer.
+  // Holds `<path>.lock` while it lives. FailedPrecondition: another process holds it, or the schema
+  // is newer.
   static absl::StatusOr<std::unique_ptr<Store>> Open(StoreOptions options);
   ~Store();
 
@@ -85,10 +89,14 @@ class Store {
 
   void PostReadJob(std::function<void(absl::Status refused)> read);
   void RunThread();
-  // Commits the oldest of `writes_`, which it shortens; completions of what is decided are posted home.
+  // Commits the oldest of `writes_`, which it shortens; completions of what is decided are posted
+  // home.
   void CommitSome();
   absl::Status CommitTogether(size_t count);
   void CommitOneByOne(size_t count);
+  // Nothing waits, but writes are refused: finds out whether they need to be.
+  void Probe();
+  void OnWritten();
   void Decide(Write write, absl::Status status);
   void PruneSome();
 
@@ -106,7 +114,7 @@ class Store {
 
   // On the store thread only.
   std::deque<Write> writes_;
-  bool retrying_ = false;  // the oldest of writes_ failed before
+  bool retrying_ = false;  // the last commit failed
   absl::Duration retry_at_;
   absl::Duration prune_at_;
   base::LogLimiter log_limiter_;

@@ -122,8 +122,7 @@ absl::StatusOr<std::vector<std::shared_ptr<const orch::v1::JobEvent>>> StoreRows
 }
 
 absl::StatusOr<std::optional<KnownKey>> StoreRows::FindKey(const std::string& caller,
-                                                           const std::string& key,
-                                                           absl::Time now) {
+                                                           const std::string& key, absl::Time now) {
   Statement select = database_->Prepare(
       "SELECT body_digest, job_id FROM idempotency WHERE caller=? AND key=? AND time_ms>=?");
   select.Text(caller).Text(key).Int(absl::ToUnixMillis(now - kIdempotencyKept));

@@ -14,11 +14,13 @@
 #include "controller/stored.pb.h"
 #include "orch/v1/job.pb.h"
 
-// What the store keeps and in which form: the schema, and each thing that is written or asked, as plain blocking calls.
+// What the store keeps and in which form: the schema, and each thing that is written or asked, as
+// plain blocking calls.
 
 namespace orch::controller {
 
-// The number of the schema that this build writes; older ones are migrated forward, newer ones refused.
+// The number of the schema that this build writes; older ones are migrated forward, newer ones
+// refused.
 inline constexpr int kSchemaVersion = 1;
 // Idempotency keys are remembered for so long.
 inline constexpr absl::Duration kIdempotencyKept = absl::Hours(24);
@@ -37,8 +39,8 @@ struct JobUpdate {
   StoredStatus status;
   Job::Changes changes;
 };
-// Something heard of a job that ended before. Kept only if the request was ours, the node was asked and `state` is not
-// what is known anyway.
+// Something heard of a job that ended before. Kept only if the request was ours, the node was asked
+// and `state` is not what is known anyway.
 struct LateRow {
   std::string job_id;
   std::string request_id;
@@ -64,7 +66,7 @@ struct UnfinishedJob {
   std::vector<StoredRequest> requests;
 };
 struct JobsQuery {
-  std::string caller;     // empty: any
+  std::string caller;  // empty: any
   std::vector<orch::v1::JobState> states;
   std::string before_id;  // empty: from the newest
   size_t limit = 0;
@@ -90,7 +92,12 @@ class StoreRows {
   absl::Status Commit() { return database_->Execute("COMMIT"); }
   void Rollback() { (void)database_->Execute("ROLLBACK"); }
   absl::Status Apply(const StoreWrite& write, absl::Time now);
-  // Forgets at most `most` of the ended jobs that are too old or too many, and old idempotency keys. True: there may be more.
+  // Writes something that nobody needs.
+  absl::Status Probe(absl::Time now);
+  // The file may not grow beyond so many pages: a full disk, for those who try one out.
+  absl::Status LimitPages(int64_t pages);
+  // Forgets at most `most` of the ended jobs that are too old or too many, and old idempotency
+  // keys. True: there may be more.
   absl::StatusOr<bool> Prune(uint64_t jobs_kept, absl::Time ended_before, int most, absl::Time now);
 
   // NotFound where there is none.

@@ -44,6 +44,7 @@ CREATE TABLE idempotency(
   time_ms INTEGER NOT NULL,
   PRIMARY KEY(caller, key)) WITHOUT ROWID;
 CREATE TABLE nodes(node TEXT PRIMARY KEY, record BLOB NOT NULL);
+CREATE TABLE probes(id INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL);
 )";
 
 Statement& Time(Statement& statement, absl::Time time) {
@@ -68,10 +69,9 @@ absl::Status StoreRows::Migrate(const std::string& path) {
     if (row) version = query.IntAt(0);
   }
   if (version > kSchemaVersion) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("store ", path, ": its schema has version ", version,
-                     ", this build knows versions up to ", kSchemaVersion,
-                     ": start the newer orch-controller that wrote it"));
+    return absl::FailedPreconditionError(absl::StrCat(
+        "store ", path, ": its schema has version ", version, ", this build knows versions up to ",
+        kSchemaVersion, ": start the newer orch-controller that wrote it"));
   }
   if (version == kSchemaVersion) return absl::OkStatus();
   ORCH_RETURN_IF_ERROR(Begin());
@@ -105,11 +105,20 @@ absl::Status StoreRows::Apply(const StoreWrite& write, absl::Time now) {
   return absl::OkStatus();
 }
 
+absl::Status StoreRows::Probe(absl::Time now) {
+  return database_->Prepare("INSERT OR REPLACE INTO probes VALUES(1,?)")
+      .Int(absl::ToUnixMillis(now))
+      .Run();
+}
+
+absl::Status StoreRows::LimitPages(int64_t pages) {
+  return database_->Execute(absl::StrCat("PRAGMA max_page_count=", pages).c_str());
+}
+
 absl::Status StoreRows::InsertJob(const NewJobRow& job, absl::Time now) {
   const std::string record = job.record.SerializeAsString();
   ORCH_RETURN_IF_ERROR(
-      database_
-          ->Prepare("INSERT INTO jobs(id, caller, state, record, status) VALUES(?,?,?,?,?)")
+      database_->Prepare("INSERT INTO jobs(id, caller, state, record, status) VALUES(?,?,?,?,?)")
           .Text(job.id)
           .Text(job.caller)
           .Int(job.record.job().state())
@@ -182,8 +191,9 @@ absl::Status StoreRows::KeepLate(const LateRow& late) {
   }
   if (request.digest() != late.request_digest) return absl::OkStatus();
   return database_
-      ->Prepare("UPDATE job_nodes SET late_evidence=? WHERE node=? AND state<>? AND "
-                "job=(SELECT key FROM jobs WHERE id=?)")
+      ->Prepare(
+          "UPDATE job_nodes SET late_evidence=? WHERE node=? AND state<>? AND "
+          "job=(SELECT key FROM jobs WHERE id=?)")
       .Text(late.evidence)
       .Text(late.node)
       .Int(late.state)

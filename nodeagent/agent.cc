@@ -15,6 +15,7 @@ using orch::bus::v1::Request;
 
 Agent::Agent(AgentParts parts)
     : parts_(std::move(parts)),
+      policy_(parts_.policy),
       replies_(parts_.clock, parts_.self.identity, parts_.destinations, parts_.client,
                parts_.credentials),
       presence_(PresenceParts{parts_.clock, parts_.self.identity, parts_.self.collectives,
@@ -131,7 +132,7 @@ void Agent::OnLookedUp(const MessagePtr& message,
 std::optional<Stop> Agent::CheckNode(const Message& message) const {
   const Request& request = message.request;
   if (auto stop = CheckTarget(request, *parts_.facts)) return stop;
-  if (auto stop = CheckConditions(request, parts_.policy.get(), *parts_.facts)) return stop;
+  if (auto stop = CheckConditions(request, policy_.get(), *parts_.facts)) return stop;
   if (leaving_) return Stop{Rung::kCapacity, "this node agent is being stopped"};
   if (!request.job_id().empty() && cancelled_jobs_.Contains(request.job_id(), message.now.wall)) {
     return Stop{Rung::kCancelled, "the job was cancelled before the request arrived"};

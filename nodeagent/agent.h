@@ -46,7 +46,7 @@ struct AgentParts {
   Actions* actions = nullptr;
   JournalStore* journal = nullptr;
   Facts* facts = nullptr;
-  std::shared_ptr<const policy::Policy> policy;  // the node's own; null: none
+  std::shared_ptr<const policy::Policy> policy;  // this node's own; null: none
   int running_max = kRunningMaxDefault;
   absl::Duration presence_interval = kPresenceIntervalDefault;
   absl::Time start_time;
@@ -89,6 +89,8 @@ class Agent {
   void OnTick();
   // Facts, classes or Puppet's state changed.
   void OnNodeChange();
+  // This node's own policy was read again.
+  void TakePolicy(std::shared_ptr<const policy::Policy> policy) { policy_ = std::move(policy); }
   // Says goodbye on the bus. Runs go on; nothing new is started.
   void Leave();
 
@@ -156,6 +158,7 @@ class Agent {
   }
 
   const AgentParts parts_;
+  std::shared_ptr<const policy::Policy> policy_;
   Replies replies_;
   Presence presence_;
   LadderCounters counters_;

@@ -42,7 +42,7 @@ Request Ping() {
   return request;
 }
 
-Request Run() {
+Request PuppetRun() {
   Request request = Ping();
   request.mutable_action()->mutable_action()->mutable_puppet_run();
   request.add_nodes("web1.example.net");
@@ -113,7 +113,7 @@ TEST(Signer, MustBeListedByExactName) {
 
 TEST(Parse, TakesWhatIsWhole) {
   EXPECT_EQ(Parse(Ping()), "passed");
-  EXPECT_EQ(Parse(Run()), "passed");
+  EXPECT_EQ(Parse(PuppetRun()), "passed");
 }
 
 TEST(Parse, RefusesTrailingBytes) {
@@ -125,17 +125,17 @@ TEST(Parse, RefusesTrailingBytes) {
 }
 
 TEST(Parse, RefusesUnknownFieldsAndValues) {
-  Request request = Run();
+  Request request = PuppetRun();
   request.GetReflection()->MutableUnknownFields(&request)->AddVarint(900, 1);
   EXPECT_EQ(Parse(request).rfind("invalid: unknown field 900", 0), 0u) << Parse(request);
-  request = Run();
+  request = PuppetRun();
   auto* run = request.mutable_action()->mutable_action()->mutable_puppet_run();
   run->GetReflection()->MutableUnknownFields(run)->AddVarint(901, 1);
   EXPECT_EQ(Parse(request).rfind("invalid: unknown field 901", 0), 0u) << Parse(request);
 }
 
 TEST(Parse, NamesANewerProtocol) {
-  Request request = Run();
+  Request request = PuppetRun();
   request.set_protocol(2);
   request.GetReflection()->MutableUnknownFields(&request)->AddVarint(900, 1);
   EXPECT_EQ(Parse(request), "unsupported: protocol 2; this node speaks 1");
@@ -229,7 +229,7 @@ TEST(Meant, NeedsMyNameWhereNamesAre) {
   request.add_nodes("web1.example.net");
   EXPECT_FALSE(CheckMeant(request, "main", Node()));
   EXPECT_FALSE(IsNamedAlone(request));
-  EXPECT_TRUE(IsNamedAlone(Run()));
+  EXPECT_TRUE(IsNamedAlone(PuppetRun()));
 }
 
 TEST(Window, HasExactEnds) {
@@ -309,18 +309,18 @@ TEST(Conditions, TheNodesOwnPolicyMustAllowToo) {
   EXPECT_FALSE(CheckConditions(request, own->get(), Facts()));
   request.set_caller("cert=guest");
   EXPECT_EQ(CheckConditions(request, own->get(), Facts())->rung, Rung::kDenied);
-  request = Run();
+  request = PuppetRun();
   const auto stop = CheckConditions(request, own->get(), Facts());
   ASSERT_TRUE(stop);
   EXPECT_EQ(stop->why.rfind("this node's own policy", 0), 0u) << stop->why;
 }
 
 TEST(Words, NameTheKind) {
-  EXPECT_EQ(KindWords(Run()), "action puppet.run");
+  EXPECT_EQ(KindWords(PuppetRun()), "action puppet.run");
   Request request = Ping();
   request.mutable_beacon();
   EXPECT_EQ(KindWords(request), "beacon");
-  EXPECT_TRUE(IsMutating(Run()));
+  EXPECT_TRUE(IsMutating(PuppetRun()));
   EXPECT_FALSE(IsMutating(Ping()));
   EXPECT_FALSE(IsMutating(request));
 }

@@ -59,7 +59,7 @@ std::optional<Stop> Agent::OnDiscover(const Message& message) {
     return Stop{Rung::kUnsupported,
                 absl::StrCat("this node does not offer ", request.discover().action())};
   }
-  if (auto stop = CheckConditions(request, parts_.policy.get(), *parts_.facts)) return stop;
+  if (auto stop = CheckConditions(request, policy_.get(), *parts_.facts)) return stop;
   if (auto stop = CheckClock(message); stop && mutates) return stop;
   ++counters_.passed;
   orch::bus::v1::Discovered discovered;

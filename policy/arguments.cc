@@ -56,8 +56,8 @@ std::string ScalarText(const Message& message, const FieldDescriptor& field, int
       return absl::StrCat(one ? r.GetFloat(message, &field)
                               : r.GetRepeatedFloat(message, &field, index));
     case FieldDescriptor::CPPTYPE_MESSAGE: {
-      const Message& inner = one ? r.GetMessage(message, &field)
-                                 : r.GetRepeatedMessage(message, &field, index);
+      const Message& inner =
+          one ? r.GetMessage(message, &field) : r.GetRepeatedMessage(message, &field, index);
       if (inner.GetDescriptor() == google::protobuf::Duration::descriptor()) {
         return google::protobuf::util::TimeUtil::ToString(
             static_cast<const google::protobuf::Duration&>(inner));
@@ -144,9 +144,10 @@ std::optional<Values> Given(absl::string_view name, absl::string_view action,
 }  // namespace
 
 std::string ArgumentConstraint::Print() const {
-  const std::string what = kind == Kind::kRequired    ? "required"
-                           : kind == Kind::kForbidden ? "forbidden"
-                                                      : absl::StrCat("[", absl::StrJoin(values, ", "), "]");
+  const std::string what = kind == Kind::kRequired ? "required"
+                           : kind == Kind::kForbidden
+                               ? "forbidden"
+                               : absl::StrCat("[", absl::StrJoin(values, ", "), "]");
   return absl::StrCat(name, ": ", what);
 }
 

@@ -13,8 +13,8 @@
 
 namespace orch::policy {
 
-// A list of callers as policies write it: principals, names of groups, `/regex/` (ActionPolicy only; it must match the
-// whole caller) and `*`. Immutable once filled.
+// A list of callers as policies write it: principals, names of groups, `/regex/` (ActionPolicy
+// only; it must match the whole caller) and `*`. Immutable once filled.
 class CallerList {
  public:
   // InvalidArgument for a bad regular expression or an empty word.
@@ -42,7 +42,8 @@ class Groups {
   // AlreadyExists if there is a group of that name.
   absl::Status Add(const std::string& name, CallerList members);
   bool Has(const std::string& name) const { return members_.count(name) > 0; }
-  // InvalidArgument names a group that contains itself, or is nested too deeply. To be called once, when all are added.
+  // InvalidArgument names a group that contains itself, or is nested too deeply. To be called once,
+  // when all are added.
   absl::Status Check() const;
   // Sorted; groups of groups included.
   std::vector<std::string> Of(const std::string& caller) const;

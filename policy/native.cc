@@ -43,7 +43,8 @@ class Reader {
     if (root.kind != Yaml::Kind::kMap) return Error(root, "expected groups and rules");
     ORCH_RETURN_IF_ERROR(CheckKeys(root, {"groups", "rules"}));
     const Yaml* rules = root.Find("rules");
-    if (rules == nullptr) return Error(root, "there are no rules; to deny everything write rules: []");
+    if (rules == nullptr)
+      return Error(root, "there are no rules; to deny everything write rules: []");
     if (rules->kind != Yaml::Kind::kList) return Error(*rules, "rules: expected a list");
     if (rules->list.size() > kRulesMax) {
       return Error(*rules, absl::StrCat("rules: more than ", kRulesMax));
@@ -68,7 +69,8 @@ class Reader {
   absl::Status CheckKeys(const Yaml& map, const std::vector<absl::string_view>& known) const {
     for (const auto& [key, value] : map.map) {
       if (std::find(known.begin(), known.end(), key) == known.end()) {
-        return Error(value, absl::StrCat(key, ": no such field; known: ", absl::StrJoin(known, ", ")));
+        return Error(value,
+                     absl::StrCat(key, ": no such field; known: ", absl::StrJoin(known, ", ")));
       }
     }
     return absl::OkStatus();
@@ -87,18 +89,20 @@ class Reader {
         out.push_back(element.text);
       }
     }
-    const bool blank = std::any_of(out.begin(), out.end(),
-                                   [](const std::string& word) { return word.empty(); });
+    const bool blank =
+        std::any_of(out.begin(), out.end(), [](const std::string& word) { return word.empty(); });
     if (out.empty() || blank) return Error(node, absl::StrCat(field, ": expected at least a word"));
     return out;
   }
 
   absl::Status ReadGroups(const Yaml& node, Groups* out) const {
     if (node.kind != Yaml::Kind::kMap) return Error(node, "groups: expected name: [callers]");
-    if (node.map.size() > kGroupsMax) return Error(node, absl::StrCat("groups: more than ", kGroupsMax));
+    if (node.map.size() > kGroupsMax)
+      return Error(node, absl::StrCat("groups: more than ", kGroupsMax));
     for (const auto& [name, members] : node.map) {
       if (!AllOf(name, "._-")) {
-        return Error(members, absl::StrCat("groups.", name, ": a name is made of letters, digits, . _ -"));
+        return Error(members,
+                     absl::StrCat("groups.", name, ": a name is made of letters, digits, . _ -"));
       }
       CallerList callers;
       const bool empty = members.kind == Yaml::Kind::kList && members.list.empty();
@@ -123,10 +127,10 @@ class Reader {
   }
 
   absl::StatusOr<Rule> ReadRule(const Yaml& node, const Groups& groups) const {
-    if (node.kind != Yaml::Kind::kMap) return Error(node, "a rule is a mapping with effect, callers and actions");
-    ORCH_RETURN_IF_ERROR(
-        CheckKeys(node, {"effect", "callers", "actions", "where", "arguments", "max_nodes",
-                         "max_percent", "collectives", "reason"}));
+    if (node.kind != Yaml::Kind::kMap)
+      return Error(node, "a rule is a mapping with effect, callers and actions");
+    ORCH_RETURN_IF_ERROR(CheckKeys(node, {"effect", "callers", "actions", "where", "arguments",
+                                          "max_nodes", "max_percent", "collectives", "reason"}));
     Rule rule;
     rule.file = name_;
     rule.line = node.line;
@@ -167,8 +171,8 @@ class Reader {
     ORCH_ASSIGN_OR_RETURN(const std::vector<std::string> words, Words(*node, "actions"));
     for (const std::string& word : words) {
       if (!rule->actions.Add(word)) {
-        return Error(*node, absl::StrCat("actions: expected puppet.run, puppet.* or *, found `",
-                                         word, "`"));
+        return Error(
+            *node, absl::StrCat("actions: expected puppet.run, puppet.* or *, found `", word, "`"));
       }
     }
     return absl::OkStatus();
@@ -201,15 +205,16 @@ class Reader {
         constraint.kind = ArgumentConstraint::Kind::kOneOf;
         ORCH_ASSIGN_OR_RETURN(constraint.values, Words(value, field));
       } else {
-        return Error(value, absl::StrCat(field, ": expected required, forbidden or a list of values"));
+        return Error(value,
+                     absl::StrCat(field, ": expected required, forbidden or a list of values"));
       }
       rule->arguments.push_back(std::move(constraint));
     }
     return absl::OkStatus();
   }
 
-  // A misspelt argument would make a rule that never holds. External actions are known to the nodes only: a rule that
-  // names one by itself may constrain anything.
+  // A misspelt argument would make a rule that never holds. External actions are known to the nodes
+  // only: a rule that names one by itself may constrain anything.
   absl::Status CheckArgument(const Yaml& at, const std::string& name, const Rule& rule) const {
     for (const std::string& action : rule.actions.exact()) {
       if (api::FindAction(action) == nullptr) return absl::OkStatus();
@@ -273,8 +278,11 @@ class Reader {
     };
     std::string out = absl::StrCat(text("effect"), " ", text("callers"), ": ", text("actions"));
     if (!text("where").empty()) absl::StrAppend(&out, " where ", text("where"));
-    if (out.size() > kSummaryMax) out = absl::StrCat(out.substr(0, kSummaryMax), "...");
-    return out;
+    std::replace(out.begin(), out.end(), '\n', ' ');
+    if (out.size() <= kSummaryMax) return out;
+    size_t end = kSummaryMax;
+    while ((out[end] & 0xC0) == 0x80) --end;  // never inside a character
+    return absl::StrCat(out.substr(0, end), "...");
   }
 
   const std::string name_;

@@ -18,7 +18,8 @@ struct NodeDecider::Compiled {
 
 namespace {
 
-// What one condition says about a node: nothing, its effect, or, on the controller, perhaps its effect.
+// What one condition says about a node: nothing, its effect, or, on the controller, perhaps its
+// effect.
 struct Says {
   std::optional<Effect> effect;
   bool perhaps = false;

@@ -9,8 +9,8 @@
 #include "orch/v1/action.pb.h"
 #include "target/node_view.h"
 
-// Rights (docs/security.md): ordered rules, the first that matches decides, default deny. Pure; a Policy is an immutable
-// snapshot, thread-safe, replaced as a whole on reload.
+// Rights (docs/security.md): ordered rules, the first that matches decides, default deny. Pure; a
+// Policy is an immutable snapshot, thread-safe, replaced as a whole on reload.
 
 namespace orch::policy {
 
@@ -22,7 +22,7 @@ struct Query {
   std::string action;                           // `puppet.run`, or an API verb such as `job.cancel`
   const orch::v1::Action* arguments = nullptr;  // null for API verbs
   std::string collective = "main";
-  std::string reason;            // the caller's reason, for rules with `reason: required`
+  std::string reason;  // the caller's reason, for rules with `reason: required`
 };
 
 // A condition that only a node's facts decide.
@@ -30,7 +30,8 @@ struct Condition {
   Effect effect;
   std::string where;  // target expression
   std::string rule;   // `policy.yaml:12`
-  // From an ActionPolicy file: a missing fact is false, as there. Native: unknown denies, unknown does not allow.
+  // From an ActionPolicy file: a missing fact is false, as there. Native: unknown denies, unknown
+  // does not allow.
   bool action_policy = false;
 };
 
@@ -63,7 +64,8 @@ struct Decision {
   }
 };
 
-// How a node stands to the conditions of a request: used by the node itself and, as a preview, by the controller.
+// How a node stands to the conditions of a request: used by the node itself and, as a preview, by
+// the controller.
 struct NodeDecision {
   Effect effect = Effect::kDeny;
   std::string rule;
@@ -73,7 +75,8 @@ struct NodeDecision {
 NodeDecision DecideOnNode(const std::vector<Condition>& conditions, Effect otherwise,
                           const target::NodeView& node);
 
-// The same with the conditions compiled once, for many nodes. A condition that doesn't compile denies.
+// The same with the conditions compiled once, for many nodes. A condition that doesn't compile
+// denies.
 class NodeDecider {
  public:
   NodeDecider(const std::vector<Condition>& conditions, Effect otherwise);
@@ -96,10 +99,13 @@ class Policy {
  public:
   // Reads a native `policy.yaml`. InvalidArgument, with file and line, refuses the file as a whole.
   static absl::StatusOr<std::shared_ptr<const Policy>> LoadNative(const std::string& path);
-  static absl::StatusOr<std::shared_ptr<const Policy>> ParseNative(absl::string_view text, absl::string_view name);
+  static absl::StatusOr<std::shared_ptr<const Policy>> ParseNative(absl::string_view text,
+                                                                   absl::string_view name);
   // Reads a directory of ActionPolicy files (`<agent>.policy`, `groups`).
-  static absl::StatusOr<std::shared_ptr<const Policy>> LoadActionPolicyDirectory(const std::string& path);
-  // Both sources together: native rules first, ActionPolicy files for what no native rule decided. Either may be null.
+  static absl::StatusOr<std::shared_ptr<const Policy>> LoadActionPolicyDirectory(
+      const std::string& path);
+  // Both sources together: native rules first, ActionPolicy files for what no native rule decided.
+  // Either may be null.
   static std::shared_ptr<const Policy> Combine(std::shared_ptr<const Policy> native,
                                                std::shared_ptr<const Policy> action_policy);
 

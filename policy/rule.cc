@@ -17,9 +17,7 @@ bool IsName(absl::string_view text) {
 }
 
 // The tighter of two limits, where 0 is none.
-uint32_t Tighter(uint32_t a, uint32_t b) {
-  return a == 0 ? b : b == 0 ? a : std::min(a, b);
-}
+uint32_t Tighter(uint32_t a, uint32_t b) { return a == 0 ? b : b == 0 ? a : std::min(a, b); }
 
 absl::string_view EffectWord(Effect effect) {
   return effect == Effect::kAllow ? "allows" : "denies";
@@ -135,9 +133,7 @@ bool ActionList::Contains(absl::string_view action) const {
          groups_.count(std::string(action.substr(0, action.find('.')))) > 0;
 }
 
-std::string Rule::Name() const {
-  return absl::StrCat(file.substr(file.rfind('/') + 1), ":", line);
-}
+std::string Rule::Name() const { return absl::StrCat(file.substr(file.rfind('/') + 1), ":", line); }
 
 std::string Rule::WhyNot(const Query& query, const std::vector<std::string>& groups,
                          bool* near) const {
@@ -148,7 +144,8 @@ std::string Rule::WhyNot(const Query& query, const std::vector<std::string>& gro
     return absl::StrCat(query.action, " is none of its actions");
   }
   if (!collectives.empty() && collectives.count(query.collective) == 0) {
-    return absl::StrCat("only in ", absl::StrJoin(collectives, ", "), ", not in ", query.collective);
+    return absl::StrCat("only in ", absl::StrJoin(collectives, ", "), ", not in ",
+                        query.collective);
   }
   *near = true;
   const Doubt doubt = effect == Effect::kAllow ? Doubt::kIsNo : Doubt::kIsYes;

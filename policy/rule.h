@@ -33,7 +33,7 @@ class ActionList {
 
 struct Rule {
   Effect effect = Effect::kDeny;
-  std::string file;     // as errors and explanations name it
+  std::string file;  // as errors and explanations name it
   int line = 0;
   std::string summary;  // the rule in short, one line
   CallerList callers;
@@ -49,8 +49,8 @@ struct Rule {
 
   // `policy.yaml:12`: the file's last component.
   std::string Name() const;
-  // Why the rule is not about this question, or empty if it is. `near` is set where only arguments or the reason are in
-  // the way.
+  // Why the rule is not about this question, or empty if it is. `near` is set where only arguments
+  // or the reason are in the way.
   std::string WhyNot(const Query& query, const std::vector<std::string>& groups, bool* near) const;
 };
 

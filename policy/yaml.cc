@@ -13,14 +13,18 @@ namespace orch::policy {
 namespace {
 
 constexpr size_t kDepthMax = 16;
+constexpr size_t kKeysMax = 2'000;  // of one mapping
 
-// Builds the tree from the parser's events: those tell what a finished YAML::Node has forgotten, such as aliases.
+// Builds the tree from the parser's events: those tell what a finished YAML::Node has forgotten,
+// such as aliases.
 class Builder : public YAML::EventHandler {
  public:
   void OnDocumentStart(const YAML::Mark&) override {}
   void OnDocumentEnd() override {}
 
-  void OnNull(const YAML::Mark& mark, YAML::anchor_t) override { Add(Make(Yaml::Kind::kNull, mark)); }
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t) override {
+    Add(Make(Yaml::Kind::kNull, mark));
+  }
 
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override { Refuse(mark, "aliases"); }
 
@@ -106,6 +110,8 @@ class Builder : public YAML::EventHandler {
       level.node.map.emplace_back(level.key, std::move(node));
     } else if (node.kind != Yaml::Kind::kText) {
       Fail(node.line, "a key must be a plain word");
+    } else if (level.node.map.size() == kKeysMax) {
+      Fail(node.line, absl::StrCat("more than ", kKeysMax, " keys"));
     } else if (level.node.Find(node.text) != nullptr) {
       Fail(node.line, absl::StrCat(node.text, " is given twice"));
     } else {

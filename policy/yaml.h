@@ -10,8 +10,9 @@
 
 namespace orch::policy {
 
-// A YAML document as plain values that know their line: what a policy needs in order to name the rule it means. Refused
-// are aliases, tags, duplicate keys, keys that are no words, a second document, and what is nested too deeply.
+// A YAML document as plain values that know their line: what a policy needs in order to name the
+// rule it means. Refused are aliases, tags, duplicate keys, keys that are no words, a second
+// document, and what is nested too deeply.
 struct Yaml {
   enum class Kind { kNull, kText, kList, kMap };
   Kind kind = Kind::kNull;

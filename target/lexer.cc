@@ -42,6 +42,10 @@ absl::Status CheckText(absl::string_view text) {
     return absl::InvalidArgumentError(
         absl::StrCat("longer than ", kExpressionBytesMax, " bytes (", text.size(), ")"));
   }
+  return CheckCharacters(text);
+}
+
+absl::Status CheckCharacters(absl::string_view text) {
   for (size_t i = 0; i < text.size();) {
     const size_t length = CharacterLength(text, i);
     if (length == 0) return ColumnError(text, i, "not valid UTF-8");

@@ -54,6 +54,8 @@ OperatorPrefix OperatorAt(absl::string_view text);
 // Whether a text can be part of the language at all: at most kExpressionBytesMax bytes of UTF-8
 // without control characters other than tab and line ends. InvalidArgument says what is wrong.
 absl::Status CheckText(absl::string_view text);
+// The same without the limit.
+absl::Status CheckCharacters(absl::string_view text);
 
 // `column 14: <what>` for a byte of a text that is not cut into tokens.
 absl::Status ColumnError(absl::string_view text, size_t byte, absl::string_view what);

@@ -63,10 +63,8 @@ absl::StatusOr<orch::v1::Target> TargetOf(const json& test_case) {
   if (target == test_case.end() || !target->is_object()) return Malformed("target", "an object");
   orch::v1::Target out;
   const std::pair<const char*, google::protobuf::RepeatedPtrField<std::string>*> lists[] = {
-      {"facts", out.mutable_facts()},
-      {"classes", out.mutable_classes()},
-      {"actions", out.mutable_actions()},
-      {"identities", out.mutable_identities()},
+      {"facts", out.mutable_facts()},     {"classes", out.mutable_classes()},
+      {"actions", out.mutable_actions()}, {"identities", out.mutable_identities()},
       {"select", out.mutable_select()},
   };
   for (const auto& [key, field] : lists) {
@@ -97,8 +95,8 @@ absl::StatusOr<std::string> PolicyVerdict(const json& test_case) {
   ORCH_ASSIGN_OR_RETURN(query.caller, Text(test_case, "caller"));
   ORCH_ASSIGN_OR_RETURN(const std::string action, Text(test_case, "action"));
   query.action = absl::StrCat("case.", action);
-  const auto policy = policy::ParseActionPolicy(
-      {{"case.policy", text}, {"groups", groups}}, policy::ActionNames::kAsWritten);
+  const auto policy = policy::ParseActionPolicy({{"case.policy", text}, {"groups", groups}},
+                                                policy::ActionNames::kAsWritten);
   if (!policy.ok()) return "invalid";
   const policy::Decision decision = (*policy)->Decide(query);
   const policy::NodeDecision on_node =

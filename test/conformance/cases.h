@@ -13,7 +13,8 @@ namespace orch::conformance {
 // `true`, `false` or `invalid` for {node, target}. InvalidArgument if the case itself is malformed.
 absl::StatusOr<std::string> TargetVerdict(const nlohmann::json& test_case);
 
-// `allow`, `deny` or `invalid` for {policy, groups, caller, action, node}. InvalidArgument as above.
+// `allow`, `deny` or `invalid` for {policy, groups, caller, action, node}. InvalidArgument as
+// above.
 absl::StatusOr<std::string> PolicyVerdict(const nlohmann::json& test_case);
 
 }  // namespace orch::conformance

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// run KIND FILE.jsonl [--verdicts]: puts each case of FILE to our code and compares with what the original answered.
+// run KIND FILE.jsonl [--verdicts]: puts each case of FILE to our code and compares with what the
+// original answered.
 //
-// KIND is `targets` or `policies`. Prints the id of each case that came out otherwise, then `N passed, N failed`; exits 0
-// only if none failed. With --verdicts it prints `id<TAB>verdict` for each case (true, false, invalid, allow, deny), and
-// a case needs no `expect`. A malformed line counts as failed. Exit 64: it was called wrongly, or FILE can't be read.
+// KIND is `targets` or `policies`. Prints the id of each case that came out otherwise, then `N
+// passed, N failed`; exits 0 only if none failed. With --verdicts it prints `id<TAB>verdict` for
+// each case (true, false, invalid, allow, deny), and a case needs no `expect`. A malformed line
+// counts as failed. Exit 64: it was called wrongly, or FILE can't be read.
 
 #include <fstream>
 #include <iostream>
@@ -43,7 +45,8 @@ class Run {
   void Take(const std::string& line) {
     ++line_;
     if (line.find_first_not_of(" \t\r") == std::string::npos) return;
-    const nlohmann::json test_case = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+    const nlohmann::json test_case =
+        nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
     if (!test_case.is_object()) {
       Fail("line " + std::to_string(line_), "not a JSON object");
       return;

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controller/service.h"
+
+#include <grpc/support/log.h>
+#include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/resource_quota.h>
+
+#include <algorithm>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/strip.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "bus/address.h"
+#include "controller/service_core.h"
+#include "controller/tls.h"
+
+namespace orch::controller {
+namespace {
+
+// What one connection may cost, in bytes, streams and pings.
+constexpr int kRequestBytesMax = 4 << 20;
+constexpr int kStreamsPerConnectionMax = 256;
+constexpr int kMetadataBytesMax = 16 << 10;
+constexpr size_t kMemoryMax = 512 << 20;
+constexpr int kHandshakeTimeoutMs = 10'000;
+// We ask a silent peer whether it is there, and let peers ask us as often as every 10 s.
+constexpr int kKeepaliveTimeMs = 30'000;
+constexpr int kKeepaliveTimeoutMs = 10'000;
+constexpr int kPeerPingsEveryMs = 10'000;
+
+// What a caller is told to wait while the controller is stopping or full.
+constexpr absl::Duration kRetryDelay = absl::Seconds(2);
+
+constexpr const char* kServiceNames[] = {"", "orch.v1.JobService", "orch.v1.NodeService",
+                                         "orch.v1.PolicyService", "orch.v1.AuditService"};
+
+// gRPC's own words are for developers: what matters of them, we say ourselves.
+void LogFromGrpc(gpr_log_func_args* arguments) {
+  base::LogDebug("grpc", {{"says", arguments->message}});
+}
+
+void SetArguments(grpc::ServerBuilder* builder) {
+  builder->SetMaxReceiveMessageSize(kRequestBytesMax);
+  builder->SetMaxSendMessageSize(-1);
+  builder->SetResourceQuota(grpc::ResourceQuota("orch").Resize(kMemoryMax));
+  const std::pair<const char*, int> integers[] = {
+      // A second server on the same port must fail, not take half of the calls.
+      {GRPC_ARG_ALLOW_REUSEPORT, 0},
+      {GRPC_ARG_MAX_CONCURRENT_STREAMS, kStreamsPerConnectionMax},
+      {GRPC_ARG_MAX_METADATA_SIZE, kMetadataBytesMax},
+      {GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeTimeoutMs},
+      {GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveTimeMs},
+      {GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs},
+      {GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1},
+      {GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kPeerPingsEveryMs},
+  };
+  for (const auto& [name, value] : integers) builder->AddChannelArgument(name, value);
+}
+
+}  // namespace
+
+absl::Status Stopping() {
+  return api::WithRetry(
+      api::Error(absl::StatusCode::kUnavailable, "STOPPING", "the controller is stopping"),
+      kRetryDelay);
+}
+
+absl::Status TooManyCalls() {
+  return api::WithRetry(api::Error(absl::StatusCode::kResourceExhausted, "TOO_MANY_CALLS",
+                                   "too many calls wait for an answer"),
+                        kRetryDelay);
+}
+
+CallerEvidence EvidenceOf(const grpc::CallbackServerContext& context) {
+  CallerEvidence out;
+  // `ipv4:127.0.0.1:4711`, `ipv6:%5B::1%5D:4711`.
+  out.peer = absl::StrReplaceAll(context.peer(), {{"%5B", "["}, {"%5D", "]"}});
+  for (const char* prefix : {"ipv4:", "ipv6:"}) {
+    out.peer = std::string(absl::StripPrefix(out.peer, prefix));
+  }
+  const std::shared_ptr<const grpc::AuthContext> auth = context.auth_context();
+  if (auth == nullptr) return out;
+  for (const char* property : {"x509_pem_cert_chain", "x509_pem_cert"}) {
+    const std::vector<grpc::string_ref> values = auth->FindPropertyValues(property);
+    if (values.empty()) continue;
+    out.certificate_pem.assign(values[0].data(), values[0].size());
+    break;
+  }
+  return out;
+}
+
+std::string TraceparentOf(const grpc::CallbackServerContext& context) {
+  constexpr size_t kLength = 55;  // 00-<32 hex>-<16 hex>-<2 hex>
+  const auto& metadata = context.client_metadata();
+  const auto found = metadata.find("traceparent");
+  if (found == metadata.end() || found->second.size() != kLength) return "";
+  std::string out(found->second.data(), found->second.size());
+  for (size_t i = 0; i < kLength; ++i) {
+    const bool dash = i == 2 || i == 35 || i == 52;
+    const bool hex = absl::ascii_isdigit(out[i]) || (out[i] >= 'a' && out[i] <= 'f');
+    if (dash ? out[i] != '-' : !hex) return "";
+  }
+  return out;
+}
+
+class Services::Server {
+ public:
+  Server(ServiceParts parts, ServiceOptions options)
+      : core_(std::make_shared<ServiceCore>(std::move(parts), std::move(options))) {
+    services_.push_back(NewJobService(core_));
+    services_.push_back(NewNodeService(core_));
+    services_.push_back(NewPolicyService(core_));
+    services_.push_back(NewAuditService(core_));
+  }
+  ~Server() { Stop(absl::ZeroDuration()); }
+
+  absl::Status Start() {
+    const ServiceOptions& options = core_->options;
+    ORCH_ASSIGN_OR_RETURN(const bus::Address address, bus::ParseAddress(options.listen));
+    if (options.insecure_loopback && !bus::IsLoopback(address.host)) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("listen ", options.listen, ": insecure_loopback is for loopback only"));
+    }
+    gpr_set_log_function(&LogFromGrpc);
+    std::shared_ptr<grpc::ServerCredentials> credentials = grpc::InsecureServerCredentials();
+    if (!options.insecure_loopback) {
+      ORCH_ASSIGN_OR_RETURN(tls_, ServerTls::Make(core_->parts.credentials, options.roles,
+                                                  &core_->counts.handshakes_refused));
+      credentials = tls_->credentials();
+    }
+    ORCH_RETURN_IF_ERROR(CheckAddress(address));
+    grpc::EnableDefaultHealthCheckService(true);
+    grpc::ServerBuilder builder;
+    SetArguments(&builder);
+    int port = 0;
+    builder.AddListeningPort(options.listen, credentials, &port);
+    for (const auto& service : services_) builder.RegisterService(service.get());
+    server_ = builder.BuildAndStart();
+    if (server_ == nullptr || port == 0) {
+      server_.reset();
+      return absl::UnavailableError(absl::StrCat("listen ", options.listen, ": can't be bound"));
+    }
+    const bool v6 = absl::StrContains(address.host, ":");
+    address_ = absl::StrCat(v6 ? "[" : "", address.host, v6 ? "]" : "", ":", port);
+    SetServing(false);
+    return absl::OkStatus();
+  }
+
+  void SetServing(bool serving) {
+    if (server_ == nullptr) return;
+    grpc::HealthCheckServiceInterface* const health = server_->GetHealthCheckService();
+    for (const char* name : kServiceNames) health->SetServingStatus(name, serving);
+  }
+
+  absl::Status UpdateCertificates() { return tls_ ? tls_->Update() : absl::OkStatus(); }
+
+  void Stop(absl::Duration grace) {
+    if (server_ == nullptr) return;
+    SetServing(false);
+    core_->stopping = true;
+    boost::asio::post(core_->strand, [core = core_] {
+      for (const auto& stream : core->streams) stream->PostStop(Stopping());
+    });
+    server_->Shutdown(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(grace));
+    server_->Wait();
+    server_.reset();
+  }
+
+  const std::string& address() const { return address_; }
+  const CallCounts& counts() const { return core_->counts; }
+
+ private:
+  // gRPC doesn't say why it can't bind; the kernel does.
+  absl::Status CheckAddress(const bus::Address& address) {
+    if (address.port == 0) return absl::OkStatus();
+    namespace ip = boost::asio::ip;
+    boost::system::error_code error;
+    ip::tcp::resolver resolver(*core_->parts.io);
+    const auto found = resolver.resolve(address.host, absl::StrCat(address.port), error);
+    if (!error) {
+      ip::tcp::acceptor probe(*core_->parts.io);
+      const ip::tcp::endpoint endpoint = found.begin()->endpoint();
+      probe.open(endpoint.protocol(), error);
+      if (!error) probe.set_option(boost::asio::socket_base::reuse_address(true), error);
+      if (!error) probe.bind(endpoint, error);
+      if (!error) probe.listen(1, error);
+    }
+    if (!error) return absl::OkStatus();
+    return absl::UnavailableError(
+        absl::StrCat("listen ", core_->options.listen, ": ", error.message()));
+  }
+
+  const std::shared_ptr<ServiceCore> core_;
+  std::vector<std::unique_ptr<grpc::Service>> services_;
+  std::unique_ptr<ServerTls> tls_;
+  std::unique_ptr<grpc::Server> server_;
+  std::string address_;
+};
+
+Services::Services(std::unique_ptr<Server> server) : server_(std::move(server)) {}
+Services::~Services() = default;
+
+absl::StatusOr<std::unique_ptr<Services>> Services::Start(ServiceParts parts,
+                                                          ServiceOptions options) {
+  auto server = std::make_unique<Server>(std::move(parts), std::move(options));
+  ORCH_RETURN_IF_ERROR(server->Start());
+  return std::unique_ptr<Services>(new Services(std::move(server)));
+}
+
+const std::string& Services::address() const { return server_->address(); }
+void Services::SetServing(bool serving) { server_->SetServing(serving); }
+absl::Status Services::UpdateCertificates() { return server_->UpdateCertificates(); }
+void Services::Stop(absl::Duration grace) { server_->Stop(grace); }
+const CallCounts& Services::counts() const { return server_->counts(); }
+
+}  // namespace orch::controller

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+// orch-nodeagent: obeys signed requests on a node.
+#include <malloc.h>
+
+#include <CLI/CLI.hpp>
+#include <cstring>
+#include <iostream>
+
+#include "base/log.h"
+#include "base/version.h"
+#include "nodeagent/config.h"
+#include "nodeagent/run.h"
+#include "nodeagent/run_wrapper.h"
+#include "nodeagent/status.h"
+
+namespace orch::nodeagent {
+namespace {
+
+constexpr int kExitUsage = 64;
+constexpr int kExitInternal = 70;
+
+struct Flags {
+  std::string config = kConfigPathDefault;
+  bool check_config = false;
+  bool verbose = false;
+  std::string log_format = "text";
+  std::string output = "table";
+};
+
+int Fail(const absl::Status& status) {
+  std::cerr << "orch-nodeagent: " << status.message() << "\n";
+  switch (status.code()) {
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kNotFound:
+    case absl::StatusCode::kPermissionDenied:
+      return kExitUsage;
+    default:
+      return kExitInternal;
+  }
+}
+
+base::LogLevel LevelOf(const NodeAgentConfig& config, bool verbose) {
+  if (verbose) return base::LogLevel::kDebug;
+  switch (config.log_level()) {
+    case LOG_LEVEL_DEBUG:
+      return base::LogLevel::kDebug;
+    case LOG_LEVEL_WARNING:
+      return base::LogLevel::kWarning;
+    case LOG_LEVEL_ERROR:
+      return base::LogLevel::kError;
+    default:
+      return base::LogLevel::kInfo;
+  }
+}
+
+int Serve(const NodeAgentConfig& config, const Flags& flags) {
+  base::SetUpLog("orch-nodeagent", LevelOf(config, flags.verbose),
+                 flags.log_format == "json" ? base::LogFormat::kJson : base::LogFormat::kText);
+  return Fail(RunNodeAgent(config));  // returns only if it could not start
+}
+
+int Main(int argc, char** argv) {
+  // The process that stands by a Puppet run: nothing else may happen in it.
+  if (argc == 3 && std::strcmp(argv[1], "run-wrapper") == 0) return RunWrapperMain(argv[2]);
+  mallopt(M_ARENA_MAX, 1);
+
+  Flags flags;
+  CLI::App app("Obeys signed requests of orch controllers on this node.", "orch-nodeagent");
+  app.add_option("--config", flags.config, "the configuration")->capture_default_str();
+  app.add_flag("--check-config", flags.check_config, "check the configuration and exit");
+  app.add_flag("--verbose", flags.verbose, "log everything");
+  app.add_option("--log-format", flags.log_format, "text or json")
+      ->check(CLI::IsMember({"text", "json"}));
+  app.set_version_flag("--version", std::string("orch-nodeagent ") + base::kVersion);
+  CLI::App* status = app.add_subcommand("status", "show what the running agent does");
+  status->add_option("-o,--output", flags.output, "table or json")
+      ->check(CLI::IsMember({"table", "json"}));
+  CLI::App* doctor = app.add_subcommand("doctor", "look for faults");
+  for (CLI::App* command : {status, doctor}) command->fallthrough();
+  app.require_subcommand(0, 1);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kExitUsage;
+  }
+
+  const auto config = LoadConfig(flags.config);
+  if (!config.ok()) return Fail(config.status());
+  if (flags.check_config) {
+    std::cout << flags.config << ": good\n";
+    return 0;
+  }
+  if (status->parsed()) return ShowStatus(*config, flags.output == "json");
+  if (doctor->parsed()) return ShowDoctor(*config, flags.config);
+  return Serve(*config, flags);
+}
+
+}  // namespace
+}  // namespace orch::nodeagent
+
+int main(int argc, char** argv) { return orch::nodeagent::Main(argc, argv); }

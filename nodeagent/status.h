@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "nodeagent/config.h"
+#include "nodeagent/status.pb.h"
+
+namespace orch::nodeagent {
+
+// How long before a certificate or CRL ends it is spoken of.
+inline constexpr absl::Duration kEndWarning = absl::Hours(24 * 60);
+
+// `orch-nodeagent status`: what the running agent left in its run_dir, as text or JSON on stdout. The exit code: 0 it runs
+// and is connected, 1 not. Works without a controller.
+int ShowStatus(const NodeAgentConfig& config, bool json);
+
+// For people. Pure.
+std::string StatusText(const AgentStatus& status, bool alive, absl::Time now);
+
+enum class Finding { kGood, kWarning, kBad };
+struct Check {
+  Finding finding;
+  std::string what;
+  std::string text;
+};
+// What the status says to somebody who looks for a fault. Pure.
+std::vector<Check> CheckStatus(const AgentStatus& status, bool alive, absl::Time now);
+
+// `orch-nodeagent doctor`: the same and live checks of certificates, directories, Puppet and each broker, a line each.
+// The exit code: 0 nothing is bad, 1 something is.
+int ShowDoctor(const NodeAgentConfig& config, const std::string& config_path);
+
+}  // namespace orch::nodeagent
