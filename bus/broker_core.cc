@@ -108,6 +108,7 @@ void BrokerCore::Close(BrokerSession* session, base::Now now) {
 void BrokerCore::Reply(BrokerSession* session, const Frame& frame) {
   session->outbox.Add(Encode(frame, session->version));
   ready_.Add(session);
+  router_.CheckSlow(session);
 }
 
 void BrokerCore::Fail(BrokerSession* session, const std::string* receipt, absl::string_view why,

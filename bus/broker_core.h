@@ -73,6 +73,7 @@ class BrokerCore {
 
   std::vector<BrokerNote> TakeNotes() { return std::exchange(notes_, {}); }
   BrokerCounters counters() const;
+  size_t bytes_held() const { return meter_.bytes; }
   size_t sessions() const { return sessions_.size(); }
 
  private:

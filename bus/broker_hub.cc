@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bus/broker_hub.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
@@ -10,6 +12,11 @@ namespace {
 
 // The clock is looked at no more often than this, whatever falls due.
 constexpr absl::Duration kTimerStep = absl::Milliseconds(50);
+// After so much was held and freed again, the allocator is asked to return it to the system.
+constexpr size_t kReturnedBytes = 32 << 20;
+constexpr absl::Duration kReturnDelay = absl::Seconds(1);
+// What of a refusal's text tells its kind.
+constexpr size_t kReasonBytes = 24;
 
 }  // namespace
 
@@ -68,6 +75,7 @@ void BrokerHub::Settle() {
   settling_ = false;
   handshake_steps_ = kHandshakeStepsMax;
   LogNotes();
+  WatchMemory();
   buried_.clear();
   if (done_ != nullptr && core_.sessions() == 0) {
     stopped_ = true;
@@ -97,10 +105,24 @@ void BrokerHub::WakeAt(absl::Duration when, std::function<void()> wake) {
 }
 
 void BrokerHub::LogRefusal(const std::string& where, const std::string& why) {
-  const std::string host = where.substr(0, where.rfind(':'));
+  const std::string key =
+      absl::StrCat(where.substr(0, where.rfind(':')), " ", why.substr(0, kReasonBytes));
   uint64_t suppressed = 0;
-  if (!refusals_.Admit(host, Now(), &suppressed)) return;
+  if (!refusals_.Admit(key, Now(), &suppressed)) return;
   base::LogWarning("connection ended", {{"peer", where}, {"why", why}, {"suppressed", suppressed}});
+}
+
+void BrokerHub::WatchMemory() {
+  const size_t held = core_.bytes_held();
+  held_max_ = std::max(held_max_, held);
+  if (giving_back_ || held_max_ < held + kReturnedBytes) return;
+  giving_back_ = true;
+  WakeAt(Now().steady + kReturnDelay, [this] {
+    giving_back_ = false;
+    held_max_ = core_.bytes_held();
+    // Freed blocks below one that lives stay with the process otherwise.
+    malloc_trim(0);
+  });
 }
 
 void BrokerHub::LogNotes() {

@@ -54,7 +54,7 @@ class BrokerHub : public std::enable_shared_from_this<BrokerHub> {
   void WakeAt(absl::Duration when, std::function<void()> wake);
   // One of kHandshakeStepsMax a round; false: they are used up, try again in the next round.
   bool TakeHandshakeStep() { return handshake_steps_-- > 0; }
-  // One line per peer address and minute.
+  // One line per peer address, kind of reason and minute.
   void LogRefusal(const std::string& where, const std::string& why);
 
  private:
@@ -63,6 +63,7 @@ class BrokerHub : public std::enable_shared_from_this<BrokerHub> {
   void LogNotes();
   void SetTimer();
   void OnTimer();
+  void WatchMemory();
 
   base::Strand strand_;
   BrokerCore core_;
@@ -74,6 +75,8 @@ class BrokerHub : public std::enable_shared_from_this<BrokerHub> {
   std::vector<std::unique_ptr<Pollable>> buried_;
   std::vector<std::pair<absl::Duration, std::function<void()>>> wakes_;
   base::LogLimiter refusals_;
+  size_t held_max_ = 0;  // bytes held, at most, since memory was last given back
+  bool giving_back_ = false;
   int handshake_steps_ = kHandshakeStepsMax;
   bool settling_ = false;
   bool stopped_ = false;

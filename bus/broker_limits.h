@@ -24,7 +24,7 @@ struct BrokerBounds {
   size_t queue_bytes = 64 << 20;
   // Messages, outgoing frames and unfinished incoming frames over all connections. All queues
   // together take at most half of it, so that what passes through always has room.
-  size_t total_bytes = 512 << 20;
+  size_t total_bytes = 256 << 20;
   size_t subscriptions = 128;
 };
 

@@ -271,10 +271,13 @@ void Router::Deliver(Subscription* subscription, const MessagePtr& message, int 
     subscription->unacked.emplace(number, Unacked{message, nacks});
   }
   ready_->Add(session);
-  if (session->outbox.bytes() > bounds_.consumer_bytes) {
-    session->slow = true;
-    slow_.push_back(session);
-  }
+  CheckSlow(session);
+}
+
+void Router::CheckSlow(BrokerSession* session) {
+  if (session->slow || session->outbox.bytes() <= bounds_.consumer_bytes) return;
+  session->slow = true;
+  slow_.push_back(session);
 }
 
 bool Router::HasCredit(const Subscription& subscription) const {

@@ -73,6 +73,8 @@ class Router {
   void OnRoom(BrokerSession* session, base::Now now);
   // Drops what has expired in queues.
   void Expire(base::Now now);
+  // Remembers `session` if more than consumer_bytes wait for it.
+  void CheckSlow(BrokerSession* session);
   // Sessions that were found to be over consumer_bytes since the last call.
   std::vector<BrokerSession*> TakeSlow();
 

@@ -9,6 +9,7 @@
 #include "base/ids.h"
 #include "base/status.h"
 #include "bus/address.h"
+#include "bus/bus_config.h"
 
 namespace orch::controller {
 namespace {
@@ -99,9 +100,9 @@ class Checker {
       if (config->has_broker()) {
         return Error("broker", "there are bus.brokers already; a controller uses one or the other");
       }
-      for (const std::string& broker : config->bus().brokers()) {
-        const absl::StatusOr<bus::Address> parsed = bus::ParseAddress(broker);
-        if (!parsed.ok()) return Error("bus.brokers", parsed.status().message());
+      const absl::Status valid = bus::ValidateBusConfig(config->bus());
+      if (!valid.ok()) {
+        return absl::InvalidArgumentError(absl::StrCat(name_, ": bus.", valid.message()));
       }
       return absl::OkStatus();
     }

@@ -15,35 +15,31 @@ Statement::~Statement() {
   sqlite3_clear_bindings(statement_);
 }
 
-Statement& Statement::Int(int64_t value) {
-  Bound(broken_.ok() ? sqlite3_bind_int64(statement_, ++bound_, value) : SQLITE_OK);
+Statement& Statement::Note(int code) {
+  if (code != SQLITE_OK && broken_.ok()) broken_ = database_->ErrorOf(code, "bind");
   return *this;
+}
+
+Statement& Statement::Int(int64_t value) {
+  return Note(sqlite3_bind_int64(statement_, ++bound_, value));
 }
 
 Statement& Statement::Text(absl::string_view value) {
-  ORCH_CHECK(sqlite3_bind_text64(statement_, ++bound_, value.data() == nullptr ? "" : value.data(),
-                                 value.size(), SQLITE_STATIC, SQLITE_UTF8) == SQLITE_OK);
-  return *this;
+  return Note(sqlite3_bind_text64(statement_, ++bound_, value.data() == nullptr ? "" : value.data(),
+                                  value.size(), SQLITE_STATIC, SQLITE_UTF8));
 }
 
 Statement& Statement::Blob(absl::string_view value) {
-  ORCH_CHECK(sqlite3_bind_blob64(statement_, ++bound_, value.data() == nullptr ? "" : value.data(),
-                                 value.size(), SQLITE_STATIC) == SQLITE_OK);
-  return *this;
+  return Note(sqlite3_bind_blob64(statement_, ++bound_, value.data() == nullptr ? "" : value.data(),
+                                  value.size(), SQLITE_STATIC));
 }
 
-Statement& Statement::Null() {
-  ORCH_CHECK(sqlite3_bind_null(statement_, ++bound_) == SQLITE_OK);
-  return *this;
-}
+Statement& Statement::Null() { return Note(sqlite3_bind_null(statement_, ++bound_)); }
 
-absl::Status Statement::Run() {
-  const int code = sqlite3_step(statement_);
-  if (code == SQLITE_DONE || code == SQLITE_ROW) return absl::OkStatus();
-  return database_->ErrorOf(code, sqlite3_sql(statement_));
-}
+absl::Status Statement::Run() { return Next().status(); }
 
 absl::StatusOr<bool> Statement::Next() {
+  ORCH_RETURN_IF_ERROR(broken_);
   const int code = sqlite3_step(statement_);
   if (code == SQLITE_ROW) return true;
   if (code == SQLITE_DONE) return false;
@@ -91,21 +87,14 @@ absl::Status Database::Execute(const char* sql) {
 
 Statement Database::Prepare(const char* sql) {
   sqlite3_stmt*& statement = statements_[sql];
+  absl::Status broken;
   if (statement == nullptr) {
     const int code =
         sqlite3_prepare_v3(handle_, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
-    // A full or broken disk can't fail here: the schema is in memory. What can is a mistake in
-    // `sql`.
-    if (code != SQLITE_OK) {
-      base::CheckFailed(__FILE__, __LINE__,
-                        absl::StrCat(sql, ": ", sqlite3_errmsg(handle_)).c_str());
-    }
+    if (code != SQLITE_OK) broken = ErrorOf(code, sql);
   }
-  return Statement(this, statement);
+  return Statement(this, statement, std::move(broken));
 }
-
-int64_t Database::last_insert_rowid() const { return sqlite3_last_insert_rowid(handle_); }
-int64_t Database::changes() const { return sqlite3_changes64(handle_); }
 
 absl::Status Database::ErrorOf(int code, absl::string_view what) const {
   const std::string text =

@@ -46,6 +46,8 @@ class Statement {
   absl::string_view BytesAt(int column) const;
 
  private:
+  Statement& Note(int code);
+
   Database* database_;
   sqlite3_stmt* statement_;
   absl::Status broken_;
@@ -63,10 +65,7 @@ class Database {
   // Several statements, without parameters or rows.
   absl::Status Execute(const char* sql);
   // `sql` is a literal: prepared once, kept by its address. A statement is used by one at a time.
-  // Fatal if it does not compile: it is part of this program.
   Statement Prepare(const char* sql);
-  int64_t last_insert_rowid() const;
-  int64_t changes() const;
   absl::Status ErrorOf(int code, absl::string_view what) const;
 
  private:

@@ -35,6 +35,7 @@ Job::Job(JobSetup setup, std::vector<JobNodeStart> nodes, std::vector<std::strin
       Move(&nodes_[index], orch::v1::NODE_STATE_SENT);
     }
   }
+  message_ = setup_.note;
   if (!setup_.mutating) {
     for (std::string& name : maybe) {
       if (!index_.contains(name)) maybe_.insert(std::move(name));

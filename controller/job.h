@@ -49,6 +49,7 @@ struct JobSetup {
   absl::Duration answer_timeout;  // read-only
   absl::Duration run_timeout;     // mutating: from acceptance to giving up
   RolloutPlan rollout;            // mutating
+  std::string note;               // the job's message, as long as there is nothing better
 };
 
 // A node at the start: to be asked, or ended already (it declined in the discovery, was silent,

@@ -8,6 +8,8 @@
 
 #include "base/asio.h"
 #include "controller/service_core.h"
+#include "orch/v1/job_service.pb.h"
+#include "orch/v1/node_service.pb.h"
 
 namespace orch::controller {
 

@@ -3,8 +3,10 @@
 
 #include <grpc/support/log.h>
 #include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/impl/service_type.h>
 #include <grpcpp/resource_quota.h>
 
+#include <boost/asio/ip/tcp.hpp>
 #include <algorithm>
 
 #include "absl/strings/ascii.h"

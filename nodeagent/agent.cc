@@ -27,9 +27,8 @@ Agent::~Agent() = default;
 
 void Agent::Start() {
   for (const std::string& collective : parts_.self.collectives) {
-    const auto take = Guard([this, collective](const bus::Delivery& delivery) {
-      OnMessage(collective, delivery);
-    });
+    const auto take = Guard(
+        [this, collective](const bus::Delivery& delivery) { OnMessage(collective, delivery); });
     parts_.client->Subscribe(parts_.destinations.Request(collective), take);
     parts_.client->Subscribe(parts_.destinations.Node(collective, parts_.self.identity), take);
   }
@@ -89,7 +88,8 @@ std::optional<Stop> Agent::Open(const std::string& body, Message* message) const
   return stop;
 }
 
-// Expiry is all that keeps a late request from starting: it needs a clock that agrees with the controller's.
+// Expiry is all that keeps a late request from starting: it needs a clock that agrees with the
+// controller's.
 std::optional<Stop> Agent::CheckClock(const Message& message) const {
   const auto skew = beacons_.Skew(message.request.controller(), message.now);
   if (!skew || absl::AbsDuration(*skew) <= kClockSkewMax) return std::nullopt;
@@ -167,9 +167,9 @@ void Agent::OnAccepted(const MessagePtr& message, const absl::StatusOr<AcceptRes
     case Acceptance::kDuplicate:
       return AnswerKnown(*message, result->known);
     case Acceptance::kStale:
-      return Refuse(message, {Rung::kJournal,
-                              absl::StrCat("issued before ", absl::FormatTime(result->floor),
-                                           ": whether it ran already can't be told")});
+      return Refuse(message,
+                    {Rung::kJournal, absl::StrCat("issued before ", absl::FormatTime(result->floor),
+                                                  ": whether it ran already can't be told")});
     case Acceptance::kExpired:
       return Refuse(message, {Rung::kExpired, "expired while it waited for the journal"});
     case Acceptance::kFull:
@@ -202,8 +202,8 @@ void Agent::Resume(const JournalEntry& entry) {
                    {{"request", base::Hex(entry.request.request_id)}});
     return;
   }
-  const auto exchange = ResumedExchange(request, entry.request.digest, entry.accept_time,
-                                        parts_.clock->Read().wall);
+  const auto exchange =
+      ResumedExchange(request, entry.request.digest, entry.accept_time, parts_.clock->Read().wall);
   running_[request.request_id()] = Running{exchange, api::NameOf(request.action().action()),
                                            request.caller(), true, entry.accept_time};
   base::LogInfo("resume", {{"action", api::NameOf(request.action().action())},

@@ -71,9 +71,10 @@ struct RecentStop {
   std::string what;
 };
 
-// A node's side of the bus: requests come in and climb the ladder, one function a rung; those that reach its top are
-// carried out, and what came of them is answered. Nothing is answered before the signature of a controller of ours held,
-// and a mutating request is durable in the journal before anything is done.
+// A node's side of the bus: requests come in and climb the ladder, one function a rung; those that
+// reach its top are carried out, and what came of them is answered. Nothing is answered before the
+// signature of a controller of ours held, and a mutating request is durable in the journal before
+// anything is done.
 //
 // Lives on: the strand it is given.
 class Agent {

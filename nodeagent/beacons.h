@@ -15,28 +15,30 @@ inline constexpr absl::Duration kBeaconInterval = absl::Seconds(30);
 inline constexpr int kBeaconsMissedMax = 3;
 // A node further off refuses mutating requests: its expiry can't be relied on.
 inline constexpr absl::Duration kClockSkewMax = absl::Seconds(30);
-// How long a deaf node waits at most before it reconnects again; each time that doesn't help doubles the wait.
+// How long a deaf node waits at most before it reconnects again; each time that doesn't help
+// doubles the wait.
 inline constexpr absl::Duration kDeafWaitMax = absl::Minutes(30);
 
-// What the controllers' signs of life tell: that the bus still brings us messages, how far our clock is off, and whether
-// mutating actions are frozen. Pure.
+// What the controllers' signs of life tell: that the bus still brings us messages, how far our
+// clock is off, and whether mutating actions are frozen. Pure.
 class Beacons {
  public:
   struct Seen {
-    base::Now at;             // when the newest came, by our clocks
-    absl::Time issue_time;    // by the controller's
-    absl::Time start_time;    // of the controller
+    base::Now at;           // when the newest came, by our clocks
+    absl::Time issue_time;  // by the controller's
+    absl::Time start_time;  // of the controller
     uint64_t sequence = 0;
     bool frozen = false;
     std::map<std::string, std::string> crl_numbers;
   };
 
-  // A beacon of `controller` whose signature held. False: it is not newer than what is known (the bus repeated or
-  // delayed it), and nothing changes. Beacons don't pass the time window: they are what measures it.
+  // A beacon of `controller` whose signature held. False: it is not newer than what is known (the
+  // bus repeated or delayed it), and nothing changes. Beacons don't pass the time window: they are
+  // what measures it.
   bool OnBeacon(const orch::bus::v1::Request& request, base::Now now);
 
-  // Our clock minus the controller's as of now, also after a step of our clock since the beacon; includes the way over
-  // the bus. Nullopt: never heard.
+  // Our clock minus the controller's as of now, also after a step of our clock since the beacon;
+  // includes the way over the bus. Nullopt: never heard.
   std::optional<absl::Duration> Skew(const std::string& controller, base::Now now) const;
   // The widest over all controllers.
   std::optional<absl::Duration> WidestSkew(base::Now now) const;
@@ -44,8 +46,8 @@ class Beacons {
   // The bus connected (again): silence counts from here.
   void OnConnected(base::Now now) { connected_ = now.steady; }
   void OnDisconnected() { connected_.reset(); }
-  // Asked every few seconds. Why to reconnect, if no controller at all was heard for three beacons' time though one had
-  // been before; a single silent controller is its own trouble.
+  // Asked every few seconds. Why to reconnect, if no controller at all was heard for three beacons'
+  // time though one had been before; a single silent controller is its own trouble.
   std::optional<std::string> NextDeafness(base::Now now);
 
   const std::map<std::string, Seen>& seen() const { return seen_; }

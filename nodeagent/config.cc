@@ -19,8 +19,7 @@ absl::Status Bad(absl::string_view name, absl::string_view field, absl::string_v
 
 template <typename List>
 bool HasTwice(const List& list) {
-  return std::set<std::string>(list.begin(), list.end()).size() !=
-         static_cast<size_t>(list.size());
+  return std::set<std::string>(list.begin(), list.end()).size() != static_cast<size_t>(list.size());
 }
 
 void FillIn(NodeAgentConfig* config) {
@@ -42,7 +41,8 @@ absl::Status CheckNames(const NodeAgentConfig& config, absl::string_view name) {
   }
   for (const std::string& collective : config.collectives()) {
     if (!base::IsCollective(collective)) {
-      return Bad(name, "collectives", absl::StrCat("\"", collective, "\" must be [a-z0-9_-]{1,32}"));
+      return Bad(name, "collectives",
+                 absl::StrCat("\"", collective, "\" must be [a-z0-9_-]{1,32}"));
     }
   }
   if (HasTwice(config.collectives())) return Bad(name, "collectives", "a name stands there twice");
@@ -54,8 +54,8 @@ absl::Status CheckNames(const NodeAgentConfig& config, absl::string_view name) {
   }
   for (const std::string& controller : config.controllers()) {
     if (!base::IsIdentity(controller)) {
-      return Bad(name, "controllers", absl::StrCat("\"", controller, "\" is not an exact CN, ",
-                                                   "[a-z0-9._-]{1,253}"));
+      return Bad(name, "controllers",
+                 absl::StrCat("\"", controller, "\" is not an exact CN, ", "[a-z0-9._-]{1,253}"));
     }
   }
   if (HasTwice(config.controllers())) return Bad(name, "controllers", "a name stands there twice");
@@ -109,7 +109,8 @@ absl::Status Check(const NodeAgentConfig& config, absl::string_view name) {
     ORCH_RETURN_IF_ERROR(CheckPath(name, "policy_file", config.policy_file()));
   }
   if (config.state_dir() == config.run_dir()) {
-    return Bad(name, "run_dir", "must not be state_dir: a boot empties the one and keeps the other");
+    return Bad(name, "run_dir",
+               "must not be state_dir: a boot empties the one and keeps the other");
   }
   return CheckLimits(config, name);
 }

@@ -22,13 +22,14 @@ namespace asio = base::asio;
 
 constexpr absl::Duration kConnectMax = absl::Seconds(5);
 
-// Connects and hangs up. Completes when: usable or not. Errors: in `*out`. Cancellation: none. Runs on: `strand`.
+// Connects and hangs up. Completes when: usable or not. Errors: in `*out`. Cancellation: none. Runs
+// on: `strand`.
 base::Awaitable<void> TryBroker(base::Strand strand, std::shared_ptr<bus::StreamFactory> streams,
                                 std::string address, absl::Status* out) {
   auto connected = co_await base::WithDeadline(streams->Connect(strand, address), kConnectMax);
   if (!connected) {
-    *out = absl::DeadlineExceededError(absl::StrCat("connect ", address, ": no answer in ",
-                                                    absl::FormatDuration(kConnectMax)));
+    *out = absl::DeadlineExceededError(
+        absl::StrCat("connect ", address, ": no answer in ", absl::FormatDuration(kConnectMax)));
   } else if (!connected->ok()) {
     *out = connected->status();
   } else {
@@ -59,11 +60,10 @@ void CheckTrust(const NodeAgentConfig& config, std::vector<Check>* checks) {
   }
   const trust::Peer& self = (*credentials)->self();
   const bool fits = config.identity().empty() || config.identity() == self.common_name;
-  checks->push_back({fits && self.role == trust::Role::kNode ? Finding::kGood : Finding::kBad,
-                     "identity", absl::StrCat(self.common_name, ", role ",
-                                              trust::RoleName(self.role),
-                                              fits ? "" : ", but the configuration says ",
-                                              fits ? "" : config.identity())});
+  checks->push_back(
+      {fits && self.role == trust::Role::kNode ? Finding::kGood : Finding::kBad, "identity",
+       absl::StrCat(self.common_name, ", role ", trust::RoleName(self.role),
+                    fits ? "" : ", but the configuration says ", fits ? "" : config.identity())});
   for (const std::string& address : config.bus().brokers()) {
     checks->push_back(CheckBroker(config.bus(), address, *credentials));
   }

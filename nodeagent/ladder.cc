@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "api/catalog.h"
 #include "base/ids.h"
 #include "base/version.h"
@@ -16,9 +15,12 @@ namespace {
 
 using orch::bus::v1::Request;
 
-std::optional<Stop> Invalid(absl::string_view why) { return Stop{Rung::kInvalid, std::string(why)}; }
+std::optional<Stop> Invalid(absl::string_view why) {
+  return Stop{Rung::kInvalid, std::string(why)};
+}
 
-// RFC 3339's years 0001-9999 and whole nanoseconds, as Timestamp demands; anything else could overflow below.
+// RFC 3339's years 0001-9999 and whole nanoseconds, as Timestamp demands; anything else could
+// overflow below.
 bool IsTimestamp(const google::protobuf::Timestamp& time) {
   return time.seconds() >= -62135596800 && time.seconds() <= 253402300799 && time.nanos() >= 0 &&
          time.nanos() <= 999'999'999;
@@ -28,12 +30,15 @@ std::string Seconds(absl::Duration d) {
   return absl::StrCat(absl::ToInt64Seconds(absl::Ceil(d, absl::Seconds(1))), " s");
 }
 
+std::string Words(const std::string& rule, const std::string& why) {
+  return rule.empty() ? why : absl::StrCat(rule, ": ", why);
+}
+
 std::optional<Stop> CheckKind(const Request& request) {
   switch (request.kind_case()) {
     case Request::kAction: {
       const absl::Status valid = api::Validate(request.action().action(), "action");
       if (!valid.ok()) return Invalid(std::string(valid.message()));
-      if (api::NameOf(request.action().action()).empty()) return Invalid("no action");
       // A mutating job runs on a frozen list of nodes: whoever is on it is named.
       if (IsMutating(request) && request.nodes().empty()) {
         return Invalid("a mutating action that names no nodes");
@@ -96,30 +101,54 @@ std::optional<Stop> CheckFields(const Request& request) {
 
 absl::string_view RungName(Rung rung) {
   switch (rung) {
-    case Rung::kSize: return "too_large";
-    case Rung::kEnvelope: return "envelope";
-    case Rung::kUnknownKey: return "unknown_key";
-    case Rung::kChain: return "chain";
-    case Rung::kRevoked: return "revoked";
-    case Rung::kRole: return "role";
-    case Rung::kSignature: return "signature";
-    case Rung::kController: return "controller";
-    case Rung::kUnsupported: return "unsupported";
-    case Rung::kInvalid: return "invalid";
-    case Rung::kCollective: return "collective";
-    case Rung::kNotNamed: return "not_named";
-    case Rung::kFuture: return "not_yet_valid";
-    case Rung::kExpired: return "expired";
-    case Rung::kLifetime: return "lifetime";
-    case Rung::kClock: return "clock";
-    case Rung::kReplayed: return "replayed";
-    case Rung::kKnown: return "duplicate";
-    case Rung::kReplayWindow: return "replay_window_full";
-    case Rung::kJournal: return "journal";
-    case Rung::kNotMatched: return "not_matched";
-    case Rung::kDenied: return "denied";
-    case Rung::kCancelled: return "cancelled";
-    case Rung::kCapacity: return "capacity";
+    case Rung::kSize:
+      return "too_large";
+    case Rung::kEnvelope:
+      return "envelope";
+    case Rung::kUnknownKey:
+      return "unknown_key";
+    case Rung::kChain:
+      return "chain";
+    case Rung::kRevoked:
+      return "revoked";
+    case Rung::kRole:
+      return "role";
+    case Rung::kSignature:
+      return "signature";
+    case Rung::kController:
+      return "controller";
+    case Rung::kUnsupported:
+      return "unsupported";
+    case Rung::kInvalid:
+      return "invalid";
+    case Rung::kCollective:
+      return "collective";
+    case Rung::kNotNamed:
+      return "not_named";
+    case Rung::kFuture:
+      return "not_yet_valid";
+    case Rung::kExpired:
+      return "expired";
+    case Rung::kLifetime:
+      return "lifetime";
+    case Rung::kClock:
+      return "clock";
+    case Rung::kReplayed:
+      return "replayed";
+    case Rung::kKnown:
+      return "duplicate";
+    case Rung::kReplayWindow:
+      return "replay_window_full";
+    case Rung::kJournal:
+      return "journal";
+    case Rung::kNotMatched:
+      return "not_matched";
+    case Rung::kDenied:
+      return "denied";
+    case Rung::kCancelled:
+      return "cancelled";
+    case Rung::kCapacity:
+      return "capacity";
   }
   return "unknown";
 }
@@ -138,13 +167,20 @@ absl::string_view ReasonOf(Rung rung) {
 
 Rung RungOf(trust::Refusal refusal) {
   switch (refusal) {
-    case trust::Refusal::kTooLarge: return Rung::kSize;
-    case trust::Refusal::kEnvelope: return Rung::kEnvelope;
-    case trust::Refusal::kUnknownKey: return Rung::kUnknownKey;
-    case trust::Refusal::kChain: return Rung::kChain;
-    case trust::Refusal::kRevoked: return Rung::kRevoked;
-    case trust::Refusal::kRole: return Rung::kRole;
-    case trust::Refusal::kSignature: return Rung::kSignature;
+    case trust::Refusal::kTooLarge:
+      return Rung::kSize;
+    case trust::Refusal::kEnvelope:
+      return Rung::kEnvelope;
+    case trust::Refusal::kUnknownKey:
+      return Rung::kUnknownKey;
+    case trust::Refusal::kChain:
+      return Rung::kChain;
+    case trust::Refusal::kRevoked:
+      return Rung::kRevoked;
+    case trust::Refusal::kRole:
+      return Rung::kRole;
+    case trust::Refusal::kSignature:
+      return Rung::kSignature;
   }
   return Rung::kEnvelope;
 }
@@ -192,8 +228,8 @@ std::optional<Stop> ParseStrictly(absl::string_view payload, const trust::Peer& 
     return Invalid("the signed bytes are not a request");
   }
   if (request->controller() != signer.common_name) {
-    return Stop{Rung::kController, absl::StrCat("signed by ", signer.common_name, ", in the name of ",
-                                                request->controller())};
+    return Stop{Rung::kController, absl::StrCat("signed by ", signer.common_name,
+                                                ", in the name of ", request->controller())};
   }
   if (request->protocol() > static_cast<uint32_t>(base::kProtocol)) {
     return Stop{Rung::kUnsupported, absl::StrCat("protocol ", request->protocol(),
@@ -203,7 +239,8 @@ std::optional<Stop> ParseStrictly(absl::string_view payload, const trust::Peer& 
   if (const absl::Status known = api::RefuseUnknown(*request); !known.ok()) {
     return Invalid(std::string(known.message()));
   }
-  // Fields sent twice and values spelled at length parse as well, but say something that nobody reads.
+  // Fields sent twice and values spelled at length parse as well, but say something that nobody
+  // reads.
   if (request->ByteSizeLong() != payload.size()) return Invalid("bytes that say nothing");
   return CheckFields(*request);
 }
@@ -215,8 +252,7 @@ std::optional<Stop> CheckMeant(const Request& request, absl::string_view collect
                                                 ", came on a destination of ", collective)};
   }
   if (const std::string& own = request.target().collective(); !own.empty() && own != collective) {
-    return Stop{Rung::kCollective,
-                absl::StrCat("its target is of collective ", own)};
+    return Stop{Rung::kCollective, absl::StrCat("its target is of collective ", own)};
   }
   const auto& nodes = request.nodes();
   if (!nodes.empty() && std::find(nodes.begin(), nodes.end(), self.identity) == nodes.end()) {
@@ -260,22 +296,22 @@ std::optional<Stop> CheckConditions(const Request& request, const policy::Policy
   const policy::NodeDecision asked = policy::DecideOnNode(
       conditions, request.default_allow() ? Effect::kAllow : Effect::kDeny, node);
   if (asked.effect != Effect::kAllow) {
-    return Stop{Rung::kDenied, absl::StrJoin({asked.rule, asked.why}, ": ")};
+    return Stop{Rung::kDenied, Words(asked.rule, asked.why)};
   }
   if (own == nullptr) return std::nullopt;
   policy::Query query;
   query.caller = request.caller();
   query.collective = request.collective();
-  query.action = request.has_discover() ? request.discover().action()
-                                        : api::NameOf(request.action().action());
+  query.action =
+      request.has_discover() ? request.discover().action() : api::NameOf(request.action().action());
   if (request.has_action()) query.arguments = &request.action().action();
   const policy::Decision decision = own->Decide(query);
   const policy::NodeDecision mine =
       policy::DecideOnNode(decision.conditions, decision.otherwise, node);
   if (mine.effect == Effect::kAllow) return std::nullopt;
-  return Stop{Rung::kDenied,
-              absl::StrCat("this node's own policy: ", mine.rule.empty() ? decision.rule : mine.rule,
-                           ": ", mine.why.empty() ? decision.reason : mine.why)};
+  return Stop{Rung::kDenied, absl::StrCat("this node's own policy: ",
+                                          Words(mine.rule.empty() ? decision.rule : mine.rule,
+                                                mine.why.empty() ? decision.reason : mine.why))};
 }
 
 bool IsNamedAlone(const Request& request) { return request.nodes_size() == 1; }
@@ -286,14 +322,22 @@ bool IsMutating(const Request& request) {
 
 std::string KindWords(const Request& request) {
   switch (request.kind_case()) {
-    case Request::kAction: return absl::StrCat("action ", api::NameOf(request.action().action()));
-    case Request::kDiscover: return absl::StrCat("discover ", request.discover().action());
-    case Request::kPresenceQuery: return "presence query";
-    case Request::kResultQuery: return "result query";
-    case Request::kCancel: return "cancel";
-    case Request::kBeacon: return "beacon";
-    case Request::kCrl: return "crl";
-    case Request::KIND_NOT_SET: break;
+    case Request::kAction:
+      return absl::StrCat("action ", api::NameOf(request.action().action()));
+    case Request::kDiscover:
+      return absl::StrCat("discover ", request.discover().action());
+    case Request::kPresenceQuery:
+      return "presence query";
+    case Request::kResultQuery:
+      return "result query";
+    case Request::kCancel:
+      return "cancel";
+    case Request::kBeacon:
+      return "beacon";
+    case Request::kCrl:
+      return "crl";
+    case Request::KIND_NOT_SET:
+      break;
   }
   return "request";
 }

@@ -14,9 +14,9 @@
 #include "target/node_view.h"
 #include "trust/identity.h"
 
-// The rungs that a request climbs before this node does anything (docs/security.md, "Messages"), as far as they are
-// decided without a socket, a clock or a disk: each function is one rung and says nullopt (go on) or where and why the
-// request stops. agent.cc calls them in order. Pure.
+// The rungs that a request climbs before this node does anything (docs/security.md, "Messages"), as
+// far as they are decided without a socket, a clock or a disk: each function is one rung and says
+// nullopt (go on) or where and why the request stops. agent.cc calls them in order. Pure.
 
 namespace orch::nodeagent {
 
@@ -30,7 +30,8 @@ enum class Rung {
   kRevoked,
   kRole,
   kSignature,
-  kController,  // a controller's certificate, but not one in `controllers:`, or it speaks for another
+  kController,  // a controller's certificate, but not one in `controllers:`, or it speaks for
+                // another
   // Signed by a controller of ours: answered where the request was meant for this node.
   kUnsupported,
   kInvalid,
@@ -41,7 +42,7 @@ enum class Rung {
   kLifetime,
   kClock,     // beacons show that this node's clock can't decide about time
   kReplayed,  // silence: the same request came before
-  kKnown,     // a mutating request that the journal or this process knows: answered with what is known
+  kKnown,  // a mutating request that the journal or this process knows: answered with what is known
   kReplayWindow,
   kJournal,
   kNotMatched,  // silence, except where the node was named alone
@@ -89,17 +90,20 @@ inline constexpr int kResultQueryMax = 500;
 
 // The signer has the role and is one of `controllers:`.
 std::optional<Stop> CheckSigner(const trust::Peer& signer, const Self& self);
-// Parses the signed bytes: nothing after the message, no field or value unknown within the protocol, every field of its
-// shape. `*request` is filled as far as it parses, so that a refusal can be answered.
+// Parses the signed bytes: nothing after the message, no field or value unknown within the
+// protocol, every field of its shape. `*request` is filled as far as it parses, so that a refusal
+// can be answered.
 std::optional<Stop> ParseStrictly(absl::string_view payload, const trust::Peer& signer,
                                   orch::bus::v1::Request* request);
-// Its collective is the one of the destination it came on, and mine; if it names nodes, I am among them.
+// Its collective is the one of the destination it came on, and mine; if it names nodes, I am among
+// them.
 std::optional<Stop> CheckMeant(const orch::bus::v1::Request& request, absl::string_view collective,
                                const Self& self);
 // Not yet void, without grace; not from the future, not valid for too long.
 std::optional<Stop> CheckTime(const orch::bus::v1::Request& request, absl::Time now);
 // The target holds on my live facts; what can't be decided is not me.
-std::optional<Stop> CheckTarget(const orch::bus::v1::Request& request, const target::NodeView& node);
+std::optional<Stop> CheckTarget(const orch::bus::v1::Request& request,
+                                const target::NodeView& node);
 // The request's conditions and this node's own policy (null: none) both allow.
 std::optional<Stop> CheckConditions(const orch::bus::v1::Request& request,
                                     const policy::Policy* own, const target::NodeView& node);

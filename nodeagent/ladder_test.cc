@@ -78,9 +78,9 @@ TEST(Rungs, AreSilentUntilTheSignatureHeld) {
                           Rung::kCollective, Rung::kNotNamed, Rung::kReplayed, Rung::kNotMatched}) {
     EXPECT_FALSE(IsAnswered(rung)) << RungName(rung);
   }
-  for (const Rung rung : {Rung::kUnsupported, Rung::kInvalid, Rung::kFuture, Rung::kExpired,
-                          Rung::kLifetime, Rung::kClock, Rung::kReplayWindow, Rung::kJournal,
-                          Rung::kDenied, Rung::kCapacity}) {
+  for (const Rung rung :
+       {Rung::kUnsupported, Rung::kInvalid, Rung::kFuture, Rung::kExpired, Rung::kLifetime,
+        Rung::kClock, Rung::kReplayWindow, Rung::kJournal, Rung::kDenied, Rung::kCapacity}) {
     EXPECT_TRUE(IsAnswered(rung)) << RungName(rung);
   }
 }
@@ -188,7 +188,7 @@ const Spoiled kSpoiled[] = {
     {"caller", [](Request* r) { r->set_caller("operator"); }},
     {"target: ", [](Request* r) { r->mutable_target()->add_select("role=web and"); }},
     {"no kind", [](Request* r) { r->clear_kind(); }},
-    {"no action", [](Request* r) { r->mutable_action()->clear_action(); }},
+    {"action: no action", [](Request* r) { r->mutable_action()->clear_action(); }},
     {"discover", [](Request* r) { r->mutable_discover(); }},
     {"cancel", [](Request* r) { r->mutable_cancel()->set_job_id("x"); }},
     {"result query", [](Request* r) { r->mutable_result_query()->add_request_ids("short"); }},
@@ -200,7 +200,8 @@ const Spoiled kSpoiled[] = {
      }},
     {"a mutating action that names no nodes",
      [](Request* r) { r->mutable_action()->mutable_action()->mutable_puppet_run(); }},
-    {"", [](Request* r) {
+    {"",
+     [](Request* r) {
        r->add_nodes("web1.example.net");
        auto* run = r->mutable_action()->mutable_action()->mutable_puppet_run();
        run->set_environment("--server=evil");

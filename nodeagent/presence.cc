@@ -111,8 +111,8 @@ void Presence::Send(bool whole, bool with_facts, bool leaving) {
   presence.set_sequence(++sequence_);
   presence.set_leaving(leaving);
   if (with_facts) AddFacts(&presence);
-  const auto envelope = parts_.credentials->Sign(trust::Domain::kPresence,
-                                                 presence.SerializeAsString(), whole);
+  const auto envelope =
+      parts_.credentials->Sign(trust::Domain::kPresence, presence.SerializeAsString(), whole);
   if (!envelope.ok()) {
     base::LogError("sign a presence", {{"error", envelope.status().ToString()}});
     return;

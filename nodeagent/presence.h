@@ -17,7 +17,8 @@
 namespace orch::nodeagent {
 
 inline constexpr absl::Duration kPresenceIntervalDefault = absl::Minutes(5);
-// The certificate and the list of actions travel in the first presence of a connection, when asked for, and this often.
+// The certificate and the list of actions travel in the first presence of a connection, when asked
+// for, and this often.
 inline constexpr absl::Duration kPresenceWholeInterval = absl::Hours(1);
 // Changes within this time make one presence.
 inline constexpr absl::Duration kPresenceChangeMin = absl::Seconds(2);
@@ -39,9 +40,9 @@ struct PresenceParts {
   absl::Time start_time;
 };
 
-// What this node says of itself, signed, on the presence topic of each of its collectives: on each connect, on change, every
-// interval with jitter, when asked, and once with `leaving` at the end. Has no timer of its own: OnTick is called every few
-// seconds.
+// What this node says of itself, signed, on the presence topic of each of its collectives: on each
+// connect, on change, every interval with jitter, when asked, and once with `leaving` at the end.
+// Has no timer of its own: OnTick is called every few seconds.
 //
 // Lives on: the agent's strand.
 class Presence {

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "base/status.h"
+#include "nodeagent/clean_text.h"
 #include "nodeagent/report_reader.h"
 
 namespace orch::nodeagent {
@@ -22,11 +23,9 @@ using orch::v1::ResourceChange;
 constexpr int kPeekLinesMax = 64;
 
 std::string Cut(const std::string& text) {
-  if (text.size() <= kReportTextMax) return text;
-  size_t end = kReportTextMax;
-  // Not in the middle of a UTF-8 character.
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) end--;
-  return absl::StrCat(text.substr(0, end), "…");
+  std::string cut = CleanText(text, kReportTextMax);
+  if (text.size() > kReportTextMax) cut += "…";
+  return cut;
 }
 
 bool IsErrorLevel(absl::string_view level) {

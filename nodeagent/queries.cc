@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// All that a controller asks besides actions: discovery, presence, results, cancelling; and what it tells: beacons, CRLs.
+// All that a controller asks besides actions: discovery, presence, results, cancelling; and what it
+// tells: beacons, CRLs.
 #include "absl/strings/str_cat.h"
 #include "base/ids.h"
 #include "nodeagent/agent.h"
@@ -84,9 +85,9 @@ std::optional<Stop> Agent::OnBeacon(const Message& message) {
   ++counters_.passed;
   const auto skew = beacons_.Skew(message.request.controller(), message.now);
   if (absl::AbsDuration(*skew) > kClockSkewMax && limiter_.Admit("clock skew", message.now)) {
-    base::LogWarning("the clock is off: mutating requests are refused",
-                     {{"controller", message.request.controller()},
-                      {"skew", absl::FormatDuration(*skew)}});
+    base::LogWarning(
+        "the clock is off: mutating requests are refused",
+        {{"controller", message.request.controller()}, {"skew", absl::FormatDuration(*skew)}});
   }
   return std::nullopt;
 }
@@ -114,23 +115,25 @@ void Agent::OnCancel(const Message& message) {
 }
 
 void Agent::OnResultQuery(const MessagePtr& message) {
-  // A request is never older than its job, and the job's id says when that was made. Without a job nothing is known of
-  // when, so nothing is claimed.
+  // A request is never older than its job, and the job's id says when that was made. Without a job
+  // nothing is known of when, so nothing is claimed.
   const std::string& job = message->request.job_id();
   const absl::Time since = job.empty() ? absl::InfinitePast() : UlidTime(job);
-  parts_.journal->PostWholeSince(since, Guard([this, message](bool whole) {
-    for (const std::string& id : message->request.result_query().request_ids()) {
-      parts_.journal->PostFind(
-          id,
-          Guard([this, message, id, whole](absl::StatusOr<std::optional<JournalEntry>> found) {
-            if (!found.ok()) return AnswerResult(*message, id, std::nullopt, false);
-            AnswerResult(*message, id, *found, whole);
-          }));
-    }
-  }));
+  parts_.journal->PostWholeSince(
+      since, Guard([this, message](bool whole) {
+        for (const std::string& id : message->request.result_query().request_ids()) {
+          parts_.journal->PostFind(
+              id,
+              Guard([this, message, id, whole](absl::StatusOr<std::optional<JournalEntry>> found) {
+                if (!found.ok()) return AnswerResult(*message, id, std::nullopt, false);
+                AnswerResult(*message, id, *found, whole);
+              }));
+        }
+      }));
 }
 
-// What is known of a mutating request, to the controller that made it: its outcome, or that it is under way.
+// What is known of a mutating request, to the controller that made it: its outcome, or that it is
+// under way.
 void Agent::AnswerResult(const Message& query, const std::string& request_id,
                          const std::optional<JournalEntry>& entry, bool whole) {
   Request request;

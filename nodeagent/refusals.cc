@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What becomes of a request that stopped: a counter, a log line, and an answer where the controller is owed one.
+// What becomes of a request that stopped: a counter, a log line, and an answer where the controller
+// is owed one.
 #include "absl/strings/str_cat.h"
 #include "api/catalog.h"
 #include "base/ids.h"
@@ -50,11 +51,12 @@ void Agent::Note(const Message& message, const Stop& stop) {
                                        {"suppressed", suppressed}});
 }
 
-// Whether the controller is owed an answer: it signed, this node was meant, and it is not asked too often.
+// Whether the controller is owed an answer: it signed, this node was meant, and it is not asked too
+// often.
 bool Agent::MayAnswer(const Message& message, const Stop& stop) {
   const orch::bus::v1::Request& request = message.request;
-  const bool told = IsAnswered(stop.rung) ||
-                    (stop.rung == Rung::kNotMatched && IsNamedAlone(request) && request.has_action());
+  const bool told = IsAnswered(stop.rung) || (stop.rung == Rung::kNotMatched &&
+                                              IsNamedAlone(request) && request.has_action());
   if (!told || message.exchange == nullptr || request.request_id().size() != 16) return false;
   if (!request.has_action() && !request.has_discover() && stop.rung != Rung::kUnsupported) {
     return false;
@@ -86,7 +88,8 @@ void Agent::AnswerStop(const MessagePtr& message, const Stop& stop) {
     return replies_.SendDiscovered(message->exchange.get(), std::move(discovered));
   }
   if (IsMutating(request) && MayPassLater(stop.rung)) {
-    // What was refused never starts later, whoever sends it again; where that can't be remembered, silence is the truth.
+    // What was refused never starts later, whoever sends it again; where that can't be remembered,
+    // silence is the truth.
     const absl::Time until = ToTime(request.expire_time());
     if (refused_.Add(request.request_id(), until, message->now.wall) ==
         ReplayWindow::Added::kFull) {
@@ -97,8 +100,8 @@ void Agent::AnswerStop(const MessagePtr& message, const Stop& stop) {
                        MakeOutcome(StateOf(stop.rung), ReasonOf(stop.rung), stop.why));
 }
 
-// A mutating request that this node, as it is now, declines: kept like any outcome, so that it holds after a restart and a
-// result query brings it back.
+// A mutating request that this node, as it is now, declines: kept like any outcome, so that it
+// holds after a restart and a result query brings it back.
 void Agent::RefuseDurably(const MessagePtr& message, const Stop& stop) {
   const std::string id = message->request.request_id();
   Note(*message, stop);

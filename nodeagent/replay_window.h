@@ -13,8 +13,9 @@ namespace orch::nodeagent {
 // At most so many keys are remembered: over 250 requests a second for the usual 60 s.
 inline constexpr size_t kReplayWindowMax = 16384;
 
-// Remembers keys until a moment of their own, so that what came before is known again: requests that change nothing, jobs
-// that were cancelled. Never forgets a live key to make room for a new one. Pure.
+// Remembers keys until a moment of their own, so that what came before is known again: requests
+// that change nothing, jobs that were cancelled. Never forgets a live key to make room for a new
+// one. Pure.
 class ReplayWindow {
  public:
   explicit ReplayWindow(size_t max = kReplayWindowMax) : max_(max) {}

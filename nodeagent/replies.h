@@ -19,7 +19,8 @@ namespace orch::nodeagent {
 
 // A reply with its certificate must fit into an envelope.
 inline constexpr size_t kReplyMax = 240 << 10;
-// Outcomes that are not on the bus yet; beyond, the oldest is left to the journal and a result query.
+// Outcomes that are not on the bus yet; beyond, the oldest is left to the journal and a result
+// query.
 inline constexpr size_t kUnsentMax = 256;
 inline constexpr size_t kUnsentBytesMax = 4 << 20;
 // News of one request.
@@ -52,8 +53,8 @@ struct Exchange {
   int progress = 0;       // pieces of news sent
   Budget progress_budget{kProgressPerSecondMax};
 };
-// `payload_digest`: of the bytes that were signed. `accepted`: after a restart, when it was; sequence numbers then go on
-// above those of the former process.
+// `payload_digest`: of the bytes that were signed. `accepted`: after a restart, when it was;
+// sequence numbers then go on above those of the former process.
 std::shared_ptr<Exchange> NewExchange(const orch::bus::v1::Request& request,
                                       std::string payload_digest);
 std::shared_ptr<Exchange> ResumedExchange(const orch::bus::v1::Request& request,
@@ -63,12 +64,12 @@ std::shared_ptr<Exchange> ResumedExchange(const orch::bus::v1::Request& request,
 // REFUSED, DENIED, … with a reason for programs and a message for people.
 orch::bus::v1::Outcome MakeOutcome(orch::v1::NodeState state, absl::string_view reason,
                                    absl::string_view message);
-// Makes an outcome fit into a reply: a Puppet run loses its list of changes, anything else its result; what only reads
-// then has failed.
+// Makes an outcome fit into a reply: a Puppet run loses its list of changes, anything else its
+// result; what only reads then has failed.
 void FitOutcome(orch::bus::v1::Outcome* outcome);
 
-// Signs what this node answers and brings it to the controller that asked: outcomes until they are on the bus, the rest
-// once.
+// Signs what this node answers and brings it to the controller that asked: outcomes until they are
+// on the bus, the rest once.
 //
 // Lives on: the agent's strand.
 class Replies {

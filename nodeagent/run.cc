@@ -139,8 +139,13 @@ void MakeNode(Parts* parts) {
   const base::Clock* clock = &base::SystemClock();
   parts->paths = std::make_unique<PuppetPathsFinder>(parts->strand, clock, config.puppet(),
                                                      absl::StrCat(state, "/puppet_paths.json"));
-  FactsParts facts{parts->strand, parts->worker.get_executor(), clock, parts->paths.get(),
-                   config.facts(), absl::StrCat(state, "/facts.json"), parts->self.identity,
+  FactsParts facts{parts->strand,
+                   parts->worker.get_executor(),
+                   clock,
+                   parts->paths.get(),
+                   config.facts(),
+                   absl::StrCat(state, "/facts.json"),
+                   parts->self.identity,
                    parts->self.collectives};
   parts->facts = std::make_unique<Facts>(std::move(facts));
   ActionsParts actions{.strand = parts->strand,

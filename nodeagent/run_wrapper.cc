@@ -149,6 +149,8 @@ RunExit Wait(const ProcessId& puppet, absl::Duration kill_after) {
     }
     const absl::Duration age = SinceBoot() - started;
     if (reaped && (!tree.has_value() || !tree->AnyAlive())) break;
+    // What SIGKILL does not end hangs in the kernel, and would for ever.
+    if (tree.has_value() && age >= kill_after + 2 * kKillGrace) break;
     if (limited && !tree.has_value() && age >= kill_after) {
       exit.killed = true;
       tree.emplace(puppet);

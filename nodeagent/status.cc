@@ -39,10 +39,10 @@ std::string BusWords(const BusStatus& bus, absl::Time now) {
 
 std::string ControllerWords(const ControllerStatus& controller, absl::Time now) {
   if (!controller.has_last_beacon()) return "no beacon yet";
-  return absl::StrCat("last beacon ", Ago(controller.last_beacon(), now), ", clock skew ",
-                      absl::FormatDuration(absl::Trunc(ToDuration(controller.clock_skew()),
-                                                       absl::Milliseconds(1))),
-                      controller.frozen() ? ", mutating actions are frozen" : "");
+  return absl::StrCat(
+      "last beacon ", Ago(controller.last_beacon(), now), ", clock skew ",
+      absl::FormatDuration(absl::Trunc(ToDuration(controller.clock_skew()), absl::Milliseconds(1))),
+      controller.frozen() ? ", mutating actions are frozen" : "");
 }
 
 Check CheckEnd(absl::string_view what, const google::protobuf::Timestamp& end, absl::Time now) {
@@ -56,8 +56,9 @@ Check CheckEnd(absl::string_view what, const google::protobuf::Timestamp& end, a
 
 std::string StatusText(const AgentStatus& status, bool alive, absl::Time now) {
   std::string out;
-  Line(&out, "node", absl::StrCat(status.identity(), " (", absl::StrJoin(status.collectives(), ", "),
-                                  "), role ", status.role()));
+  Line(&out, "node",
+       absl::StrCat(status.identity(), " (", absl::StrJoin(status.collectives(), ", "), "), role ",
+                    status.role()));
   Line(&out, "agent",
        alive ? absl::StrCat("version ", status.version(), ", pid ", status.pid(), ", started ",
                             Ago(status.start_time(), now))
@@ -68,22 +69,24 @@ std::string StatusText(const AgentStatus& status, bool alive, absl::Time now) {
          absl::StrCat(controller.name(), ": ", ControllerWords(controller, now)));
   }
   Line(&out, "certificate", absl::StrCat("ends ", Day(status.certificate_end_time())));
-  Line(&out, "CRL", status.has_crl_end_time() ? absl::StrCat("ends ", Day(status.crl_end_time()))
-                                              : "none");
-  Line(&out, "facts", status.has_facts_time()
-                          ? absl::StrCat("read ", Ago(status.facts_time(), now))
-                          : "not read yet");
+  Line(&out, "CRL",
+       status.has_crl_end_time() ? absl::StrCat("ends ", Day(status.crl_end_time())) : "none");
+  Line(&out, "facts",
+       status.has_facts_time() ? absl::StrCat("read ", Ago(status.facts_time(), now))
+                               : "not read yet");
   for (const std::string& error : status.fact_errors()) Line(&out, "", error);
   const PuppetPathStatus& puppet = status.puppet();
-  Line(&out, "puppet", puppet.error().empty() ? absl::StrCat(puppet.program(), ", ", puppet.state())
-                                              : puppet.error());
+  Line(&out, "puppet",
+       puppet.error().empty() ? absl::StrCat(puppet.program(), ", ", puppet.state())
+                              : puppet.error());
   for (const std::string* path : {&puppet.config(), &puppet.disabled_lock(), &puppet.run_lock(),
                                   &puppet.summary(), &puppet.report()}) {
     if (!path->empty()) Line(&out, "", *path);
   }
   for (const RunStatus& run : status.running()) {
-    Line(&out, "running", absl::StrCat(run.action(), " for ", run.caller(), ", job ", run.job_id(),
-                                       ", since ", Ago(run.accept_time(), now)));
+    Line(&out, "running",
+         absl::StrCat(run.action(), " for ", run.caller(), ", job ", run.job_id(), ", since ",
+                      Ago(run.accept_time(), now)));
   }
   if (!status.journal_reset().empty()) Line(&out, "journal", status.journal_reset());
   std::vector<std::string> stopped;
@@ -91,15 +94,14 @@ std::string StatusText(const AgentStatus& status, bool alive, absl::Time now) {
     stopped.push_back(absl::StrCat(rung, " ", count));
   }
   std::sort(stopped.begin(), stopped.end());
-  Line(&out, "requests", absl::StrCat(status.requests_received(), " received, ",
-                                      status.requests_passed(), " passed",
-                                      stopped.empty() ? "" : "; stopped: ",
-                                      absl::StrJoin(stopped, ", ")));
+  Line(&out, "requests",
+       absl::StrCat(status.requests_received(), " received, ", status.requests_passed(), " passed",
+                    stopped.empty() ? "" : "; stopped: ", absl::StrJoin(stopped, ", ")));
   for (const RefusalStatus& refusal : status.refusals()) {
-    Line(&out, "refused", absl::StrCat(Ago(refusal.time(), now), " ", refusal.reason(), ": ",
-                                       refusal.message(), " (", refusal.what(),
-                                       refusal.signer().empty() ? "" : " of ", refusal.signer(),
-                                       ")"));
+    Line(&out, "refused",
+         absl::StrCat(Ago(refusal.time(), now), " ", refusal.reason(), ": ", refusal.message(),
+                      " (", refusal.what(), refusal.signer().empty() ? "" : " of ",
+                      refusal.signer(), ")"));
   }
   return out;
 }
@@ -113,9 +115,8 @@ std::vector<Check> CheckStatus(const AgentStatus& status, bool alive, absl::Time
                     BusWords(status.bus(), now)});
   bool heard = false;
   for (const ControllerStatus& controller : status.controllers()) {
-    const bool fresh =
-        controller.has_last_beacon() &&
-        now - ToTime(controller.last_beacon()) < kBeaconsMissedMax * kBeaconInterval;
+    const bool fresh = controller.has_last_beacon() &&
+                       now - ToTime(controller.last_beacon()) < kBeaconsMissedMax * kBeaconInterval;
     const bool off = absl::AbsDuration(ToDuration(controller.clock_skew())) > kClockSkewMax;
     heard = heard || fresh;
     checks.push_back({off ? Finding::kBad : (fresh ? Finding::kGood : Finding::kWarning),

@@ -13,8 +13,8 @@ namespace orch::nodeagent {
 // How long before a certificate or CRL ends it is spoken of.
 inline constexpr absl::Duration kEndWarning = absl::Hours(24 * 60);
 
-// `orch-nodeagent status`: what the running agent left in its run_dir, as text or JSON on stdout. The exit code: 0 it runs
-// and is connected, 1 not. Works without a controller.
+// `orch-nodeagent status`: what the running agent left in its run_dir, as text or JSON on stdout.
+// The exit code: 0 it runs and is connected, 1 not. Works without a controller.
 int ShowStatus(const NodeAgentConfig& config, bool json);
 
 // For people. Pure.
@@ -29,8 +29,8 @@ struct Check {
 // What the status says to somebody who looks for a fault. Pure.
 std::vector<Check> CheckStatus(const AgentStatus& status, bool alive, absl::Time now);
 
-// `orch-nodeagent doctor`: the same and live checks of certificates, directories, Puppet and each broker, a line each.
-// The exit code: 0 nothing is bad, 1 something is.
+// `orch-nodeagent doctor`: the same and live checks of certificates, directories, Puppet and each
+// broker, a line each. The exit code: 0 nothing is bad, 1 something is.
 int ShowDoctor(const NodeAgentConfig& config, const std::string& config_path);
 
 }  // namespace orch::nodeagent

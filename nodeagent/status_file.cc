@@ -86,11 +86,12 @@ void GatherPuppet(const StatusSources& sources, PuppetPathStatus* out) {
   out->set_state(sources.actions->PuppetState().message());
 }
 
-// Not base::WriteFileAtomically: its fsync would hold up the strand for something that need not survive.
+// Not base::WriteFileAtomically: its fsync would hold up the strand for something that need not
+// survive.
 absl::Status Replace(const std::string& path, const std::string& content) {
   const std::string temporary = absl::StrCat(path, ".new");
-  const int file = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
-                        0644);
+  const int file =
+      open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
   if (file < 0) return absl::ErrnoToStatus(errno, absl::StrCat("write ", temporary));
   const ssize_t written = write(file, content.data(), content.size());
   const int error = errno;
@@ -134,8 +135,7 @@ AgentStatus GatherStatus(const StatusSources& sources) {
   return out;
 }
 
-StatusFile::StatusFile(base::Strand strand, std::string path,
-                       std::function<AgentStatus()> gather)
+StatusFile::StatusFile(base::Strand strand, std::string path, std::function<AgentStatus()> gather)
     : path_(std::move(path)), gather_(std::move(gather)), timer_(strand) {}
 
 void StatusFile::OnChange() {

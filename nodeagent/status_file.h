@@ -33,8 +33,8 @@ struct StatusSources {
 };
 AgentStatus GatherStatus(const StatusSources& sources);
 
-// Writes `<run_dir>/status.json` when something changed, at most once a second. Not durable, only atomic: a boot empties
-// run_dir anyway.
+// Writes `<run_dir>/status.json` when something changed, at most once a second. Not durable, only
+// atomic: a boot empties run_dir anyway.
 //
 // Lives on: `strand`.
 class StatusFile {

@@ -14,8 +14,8 @@ inline google::protobuf::Timestamp ToTimestamp(absl::Time time) {
   google::protobuf::Timestamp out;
   const int64_t seconds = absl::ToUnixSeconds(time);  // rounds down
   out.set_seconds(seconds);
-  out.set_nanos(static_cast<int32_t>(
-      absl::ToInt64Nanoseconds(time - absl::FromUnixSeconds(seconds))));
+  out.set_nanos(
+      static_cast<int32_t>(absl::ToInt64Nanoseconds(time - absl::FromUnixSeconds(seconds))));
   return out;
 }
 
@@ -23,8 +23,8 @@ inline absl::Time ToTime(const google::protobuf::Timestamp& time) {
   return absl::FromUnixSeconds(time.seconds()) + absl::Nanoseconds(time.nanos());
 }
 
-// When a ULID (base/ids.h) was made: its first ten characters are milliseconds in Crockford's base32. InfinitePast for
-// what is none.
+// When a ULID (base/ids.h) was made: its first ten characters are milliseconds in Crockford's
+// base32. InfinitePast for what is none.
 inline absl::Time UlidTime(absl::string_view ulid) {
   constexpr absl::string_view kDigits = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
   if (ulid.size() != 26) return absl::InfinitePast();

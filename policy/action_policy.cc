@@ -115,8 +115,10 @@ class FileReader {
         rule.callers.AddAny();
       } else if (IsCallerRegex(word)) {
         ORCH_RETURN_IF_ERROR(rule.callers.AddRegex(word.substr(1, word.size() - 2)));
-      } else if (groups_.Has(word) || absl::StrContains(word, "=")) {
-        rule.callers.AddWord(word);
+      } else if (absl::StrContains(word, "=")) {
+        rule.callers.AddCaller(word);
+      } else if (groups_.Has(word)) {
+        rule.callers.AddGroup(word);
       } else {
         return absl::InvalidArgumentError(
             absl::StrCat("\"", word, "\" is no group, and no caller such as cert=operator"));
@@ -169,7 +171,7 @@ absl::StatusOr<Groups> ParseActionPolicyGroups(absl::string_view text, absl::str
         status = absl::InvalidArgumentError(
             absl::StrCat("\"", word, "\" is no caller such as cert=operator"));
       } else {
-        members.AddWord(word);
+        members.AddCaller(word);
       }
       if (!status.ok()) return At(name, number, status);
     }

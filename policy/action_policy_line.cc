@@ -77,7 +77,7 @@ absl::StatusOr<std::string> Term(const std::string& word, absl::string_view name
   ORCH_ASSIGN_OR_RETURN(const target::ExpressionPtr term, target::ParseExpression(word, &budget));
   const bool is_class = term->kind == target::Expression::Kind::kClass ||
                         term->kind == target::Expression::Kind::kClassLike;
-  if (!is_class) return absl::InvalidArgumentError(absl::StrCat("\"", word, "\" is no class"));
+  if (!is_class) return absl::InvalidArgumentError("is no class");
   return target::PrintExpression(*term);
 }
 

@@ -19,9 +19,9 @@ absl::Status CallerList::AddRegex(absl::string_view pattern) {
 }
 
 bool CallerList::Contains(const std::string& caller, const std::vector<std::string>& groups) const {
-  if (any_ || words_.count(caller) > 0) return true;
+  if (any_ || callers_.count(caller) > 0) return true;
   for (const std::string& group : groups) {
-    if (words_.count(group) > 0) return true;
+    if (groups_.count(group) > 0) return true;
   }
   return std::any_of(regexes_.begin(), regexes_.end(),
                      [&caller](const auto& regex) { return regex->Matches(caller); });
@@ -49,13 +49,9 @@ absl::Status Groups::Visit(const std::string& name, std::vector<std::string>* pa
   if (std::find(path->begin(), path->end(), name) != path->end()) {
     return absl::InvalidArgumentError(absl::StrCat("group ", name, " contains itself"));
   }
-  if (path->size() == kGroupLevelsMax) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("group ", name, " is nested deeper than ", kGroupLevelsMax, " levels"));
-  }
   path->push_back(name);
-  for (const std::string& word : group->second.words()) {
-    ORCH_RETURN_IF_ERROR(Visit(word, path, done));
+  for (const std::string& member : group->second.groups()) {
+    ORCH_RETURN_IF_ERROR(Visit(member, path, done));
   }
   path->pop_back();
   done->insert(name);

@@ -17,24 +17,24 @@ namespace orch::policy {
 // only; it must match the whole caller) and `*`. Immutable once filled.
 class CallerList {
  public:
-  // InvalidArgument for a bad regular expression or an empty word.
+  // InvalidArgument for a bad regular expression.
   absl::Status AddRegex(absl::string_view pattern);
   void AddAny() { any_ = true; }
-  void AddWord(absl::string_view word) { words_.emplace(word); }
+  void AddCaller(absl::string_view caller) { callers_.emplace(caller); }
+  void AddGroup(absl::string_view group) { groups_.emplace(group); }
 
   bool any() const { return any_; }
-  // Principals and groups.
-  const std::set<std::string>& words() const { return words_; }
+  const std::set<std::string>& groups() const { return groups_; }
   // Whether the caller, or one of its groups, is in the list.
   bool Contains(const std::string& caller, const std::vector<std::string>& groups) const;
 
  private:
   bool any_ = false;
-  std::set<std::string> words_;
+  // Apart, so that no caller can be named like a group.
+  std::set<std::string> callers_;
+  std::set<std::string> groups_;
   std::vector<std::shared_ptr<const target::Regex>> regexes_;
 };
-
-inline constexpr size_t kGroupLevelsMax = 32;
 
 // Named groups of callers. Groups may nest; Check refuses cycles.
 class Groups {
@@ -42,7 +42,7 @@ class Groups {
   // AlreadyExists if there is a group of that name.
   absl::Status Add(const std::string& name, CallerList members);
   bool Has(const std::string& name) const { return members_.count(name) > 0; }
-  // InvalidArgument names a group that contains itself, or is nested too deeply. To be called once,
+  // InvalidArgument names a group that contains itself. To be called once,
   // when all are added.
   absl::Status Check() const;
   // Sorted; groups of groups included.

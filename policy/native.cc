@@ -110,10 +110,13 @@ class Reader {
         ORCH_ASSIGN_OR_RETURN(const std::vector<std::string> words,
                               Words(members, absl::StrCat("groups.", name)));
         for (const std::string& word : words) {
-          if (!IsPrincipal(word) && node.Find(word) == nullptr) {
+          if (IsPrincipal(word)) {
+            callers.AddCaller(word);
+          } else if (node.Find(word) != nullptr) {
+            callers.AddGroup(word);
+          } else {
             return Error(members, absl::StrCat("groups.", name, ": ", NoSuchCaller(word)));
           }
-          callers.AddWord(word);
         }
       }
       ORCH_RETURN_IF_ERROR(out->Add(name, std::move(callers)));
@@ -156,8 +159,10 @@ class Reader {
     for (const std::string& word : words) {
       if (word == "*") {
         rule->callers.AddAny();
-      } else if (groups.Has(word) || IsPrincipal(word)) {
-        rule->callers.AddWord(word);
+      } else if (IsPrincipal(word)) {
+        rule->callers.AddCaller(word);
+      } else if (groups.Has(word)) {
+        rule->callers.AddGroup(word);
       } else {
         return Error(*node, absl::StrCat("callers: ", NoSuchCaller(word)));
       }

@@ -23,6 +23,11 @@ absl::string_view EffectWord(Effect effect) {
   return effect == Effect::kAllow ? "allows" : "denies";
 }
 
+bool MayAllow(const Decision& decision) {
+  return std::any_of(decision.conditions.begin(), decision.conditions.end(),
+                     [](const Condition& condition) { return condition.effect == Effect::kAllow; });
+}
+
 class RuleList : public Policy {
  public:
   RuleList(Groups groups, std::vector<Rule> rules)
@@ -62,7 +67,7 @@ class RuleList : public Policy {
     out.otherwise = Effect::kDeny;
     out.rule = kDefaultDeny;
     out.reason = absl::StrCat("no rule allows ", query.caller, " to do ", query.action,
-                              out.conditions.empty() ? "" : " elsewhere", near);
+                              MayAllow(out) ? " on other nodes" : "", near);
     out.steps.push_back({"", 0, kDefaultDeny, "no rule before decided", true});
     return out;
   }

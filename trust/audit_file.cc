@@ -69,8 +69,7 @@ absl::StatusOr<std::string> AuditFile::ReadAt(uint64_t offset, size_t size) cons
   std::string out(size, '\0');
   size_t done = 0;
   while (done < size) {
-    const ssize_t n =
-        pread(fd_, out.data() + done, size - done, static_cast<off_t>(offset + done));
+    const ssize_t n = pread(fd_, out.data() + done, size - done, static_cast<off_t>(offset + done));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return absl::ErrnoToStatus(errno, absl::StrCat("read audit log ", path_));
     if (n == 0) break;

@@ -28,8 +28,12 @@ constexpr absl::string_view kSequenceKey = "{\"sequence\":\"";
 uint32_t DecodeUtf8(absl::string_view text, size_t* size) {
   const auto byte = [text](size_t i) { return static_cast<uint8_t>(text[i]); };
   const uint8_t lead = byte(0);
-  *size = lead < 0x80 ? 1 : lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf5 ? 4
-                                                                                              : 0;
+  *size = lead < 0x80   ? 1
+          : lead < 0xc2 ? 0
+          : lead < 0xe0 ? 2
+          : lead < 0xf0 ? 3
+          : lead < 0xf5 ? 4
+                        : 0;
   if (*size <= 1) return lead;
   uint32_t code = lead & (0xff >> (*size + 1));
   for (size_t i = 1; i < *size; ++i) {
@@ -191,19 +195,17 @@ absl::Status AuditChain::Follow(absl::string_view line) {
     return absl::InvalidArgumentError(Range(expected, link.sequence - 1));
   }
   if (!anywhere_ && link.sequence < expected) {
-    return absl::InvalidArgumentError(absl::StrCat("record ", link.sequence,
-                                                   " stands where record ", expected,
-                                                   " should be"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("record ", link.sequence, " stands where record ", expected, " should be"));
   }
   if (!anywhere_ && link.previous_hash != hash_) {
     before_is_bad_ = sequence_ > 0;
     return absl::InvalidArgumentError(
-        before_is_bad_
-            ? absl::StrCat("record ", sequence_, " is not the one that record ", link.sequence,
-                           " follows: its hash is ", hash_, ", and that one names ",
-                           link.previous_hash)
-            : absl::StrCat("record 1 follows a record ", link.previous_hash,
-                           ", and the first has none before it"));
+        before_is_bad_ ? absl::StrCat("record ", sequence_, " is not the one that record ",
+                                      link.sequence, " follows: its hash is ", hash_,
+                                      ", and that one names ", link.previous_hash)
+                       : absl::StrCat("record 1 follows a record ", link.previous_hash,
+                                      ", and the first has none before it"));
   }
   anywhere_ = false;
   sequence_ = link.sequence;

@@ -12,11 +12,11 @@
 //
 // A line is a record in proto3 JSON with proto field names: every field, defaults too, in the order
 // of their numbers, map entries sorted by key, no white space, control characters and bytes that
-// are not UTF-8 escaped, so that a record is one line whatever is in it. Its hash is the SHA-256, in
-// lower-case hex, over the bytes of the line as it would be without the field `hash`; previous_hash,
-// the hash of the record before (64 zeros for the first), is under it. So each hash vouches for all
-// records before, and anybody can check with a few lines of script: cut `,"hash":"<64 digits>"` off
-// before the closing brace and compare.
+// are not UTF-8 escaped, so that a record is one line whatever is in it. Its hash is the SHA-256,
+// in lower-case hex, over the bytes of the line as it would be without the field `hash`;
+// previous_hash, the hash of the record before (64 zeros for the first), is under it. So each hash
+// vouches for all records before, and anybody can check with a few lines of script: cut
+// `,"hash":"<64 digits>"` off before the closing brace and compare.
 
 namespace orch::trust {
 
@@ -52,7 +52,7 @@ class AuditChain {
   absl::Status Follow(absl::string_view line);
   bool before_is_bad() const { return before_is_bad_; }
 
-  uint64_t sequence() const { return sequence_; }     // of the last good record; 0: none
+  uint64_t sequence() const { return sequence_; }    // of the last good record; 0: none
   const std::string& hash() const { return hash_; }  // of the last good record
 
  private:

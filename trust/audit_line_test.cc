@@ -90,8 +90,9 @@ TEST(AuditLineTest, IsOneLineWhateverIsInIt) {
 }
 
 TEST(AuditLineTest, EscapesWhatIsNotUtf8) {
-  const std::string bad[] = {"\xc0\xaf", "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80",
-                             "\xf8\x88\x80\x80\x80", "\xe2\x82", "\x80"};
+  const std::string bad[] = {
+      "\xc0\xaf", "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf8\x88\x80\x80\x80",
+      "\xe2\x82", "\x80"};
   for (const std::string& each : bad) {
     AuditRecord record = Record(1);
     record.set_reason(each);

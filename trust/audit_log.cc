@@ -31,7 +31,8 @@ class FileAuditLog : public AuditLog {
 
   absl::Status Append(std::vector<orch::v1::AuditRecord>* records) override;
   absl::StatusOr<std::vector<orch::v1::AuditRecord>> List(
-      uint64_t before_sequence, int limit, bool (*accept)(const orch::v1::AuditRecord&, const void*),
+      uint64_t before_sequence, int limit,
+      bool (*accept)(const orch::v1::AuditRecord&, const void*),
       const void* context) const override;
 
  private:
@@ -53,8 +54,8 @@ absl::Status FileAuditLog::Append(std::vector<orch::v1::AuditRecord>* records) {
     record.set_previous_hash(hash);
     const std::string line = AuditLine(&record);
     if (line.size() > kAuditLineMax) {
-      return absl::ResourceExhaustedError(absl::StrCat(
-          "an audit record of ", line.size(), " bytes; the limit is ", kAuditLineMax));
+      return absl::ResourceExhaustedError(
+          absl::StrCat("an audit record of ", line.size(), " bytes; the limit is ", kAuditLineMax));
     }
     absl::StrAppend(&block, line, "\n");
     hash = record.hash();
@@ -79,9 +80,8 @@ absl::StatusOr<uint64_t> FileAuditLog::EndBefore(uint64_t before_sequence) const
     const size_t newline = block.find('\n');
     const size_t end = newline == kNowhere ? kNowhere : block.find('\n', newline + 1);
     if (end == kNowhere) break;  // lines so long that there are few
-    ORCH_ASSIGN_OR_RETURN(
-        const AuditLink link,
-        ReadAuditLink(absl::string_view(block).substr(newline + 1, end - newline - 1)));
+    ORCH_ASSIGN_OR_RETURN(const AuditLink link, ReadAuditLink(absl::string_view(block).substr(
+                                                    newline + 1, end - newline - 1)));
     (link.sequence >= before_sequence ? high : low) = middle + newline + 1;
   }
   return high;
@@ -142,9 +142,9 @@ absl::StatusOr<std::unique_ptr<AuditLog>> AuditLog::Open(const std::string& path
   uint64_t end = 0;
   absl::StatusOr<AuditChain> chain = CheckTail(*file, &end);
   if (!chain.ok()) {
-    return base::Annotate(chain.status(),
-                          absl::StrCat("audit log ", path, " (see `orchctl audit verify`; once you "
-                                                           "know why, move it away)"));
+    return base::Annotate(chain.status(), absl::StrCat("audit log ", path,
+                                                       " (see `orchctl audit verify`; once you "
+                                                       "know why, move it away)"));
   }
   const uint64_t torn = file->size() - end;
   if (torn > 0) ORCH_RETURN_IF_ERROR(file->MoveTailAside(end));

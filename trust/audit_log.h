@@ -9,28 +9,31 @@
 #include "absl/strings/string_view.h"
 #include "orch/v1/audit_service.pb.h"
 
-// The hash-chained audit log: one JSON line per record, each carrying the hash of the one before (trust/audit_line.h says
-// exactly how). Blocking (write and fsync): lives on the store thread. Not thread-safe, except that List may be called
-// from any thread at any time, so that a long search delays no decision.
+// The hash-chained audit log: one JSON line per record, each carrying the hash of the one before
+// (trust/audit_line.h says exactly how). Blocking (write and fsync): lives on the store thread. Not
+// thread-safe, except that List may be called from any thread at any time, so that a long search
+// delays no decision.
 //
-// The chain shows an edit, a deletion, a swap or an insertion. It can't show that the end was cut off, or that somebody
-// wrote the whole file anew: for that, compare AuditVerdict::last_hash with one kept elsewhere.
+// The chain shows an edit, a deletion, a swap or an insertion. It can't show that the end was cut
+// off, or that somebody wrote the whole file anew: for that, compare AuditVerdict::last_hash with
+// one kept elsewhere.
 
 namespace orch::trust {
 
 class AuditLog {
  public:
-  // Opens or creates the file (0600), reads its last record, refuses a broken tail other than a torn last line (which is
-  // moved aside into `<path>.torn`, with a `repaired` record).
+  // Opens or creates the file (0600), reads its last record, refuses a broken tail other than a
+  // torn last line (which is moved aside into `<path>.torn`, with a `repaired` record).
   static absl::StatusOr<std::unique_ptr<AuditLog>> Open(const std::string& path);
   virtual ~AuditLog() = default;
-  // Fills sequence, previous_hash and hash of each, writes them, one fsync. On an error nothing of them counts, and every
-  // later Append fails until Open is done anew.
+  // Fills sequence, previous_hash and hash of each, writes them, one fsync. On an error nothing of
+  // them counts, and every later Append fails until Open is done anew.
   virtual absl::Status Append(std::vector<orch::v1::AuditRecord>* records) = 0;
-  // The newest first, from before `before_sequence` (0: the end), at most `limit`, only where `accept` says so.
+  // The newest first, from before `before_sequence` (0: the end), at most `limit`, only where
+  // `accept` says so.
   virtual absl::StatusOr<std::vector<orch::v1::AuditRecord>> List(
-      uint64_t before_sequence, int limit, bool (*accept)(const orch::v1::AuditRecord&, const void*),
-      const void* context) const = 0;
+      uint64_t before_sequence, int limit,
+      bool (*accept)(const orch::v1::AuditRecord&, const void*), const void* context) const = 0;
 };
 
 // What `orchctl audit verify` says.

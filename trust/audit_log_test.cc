@@ -244,7 +244,8 @@ TEST_F(AuditLogTest, VerifyTakesAnEmptyFile) {
 
 struct Tampering {
   const char* name;
-  void (*tamper)(std::vector<std::string>*, std::string (*)(const std::string&, const std::string&));
+  void (*tamper)(std::vector<std::string>*,
+                 std::string (*)(const std::string&, const std::string&));
   uint64_t bad_line;
   const char* why;
 };
@@ -293,9 +294,8 @@ INSTANTIATE_TEST_SUITE_P(
         Tampering{"truncation_in_the_middle",
                   [](Strings* l, Forge) { (*l)[9].resize((*l)[9].size() / 2); }, 10,
                   "not an audit record, where record 10 should be"},
-        Tampering{"endless_line",
-                  [](Strings* l, Forge) { (*l)[9] = std::string(3 << 20, 'x'); }, 10,
-                  "a torn line, where record 10 should be"}),
+        Tampering{"endless_line", [](Strings* l, Forge) { (*l)[9] = std::string(3 << 20, 'x'); },
+                  10, "a torn line, where record 10 should be"}),
     [](const auto& info) { return info.param.name; });
 
 }  // namespace

@@ -80,9 +80,9 @@ absl::StatusOr<AuditVerdict> VerifyAuditFile(const std::string& path) {
     if (!more.ok()) return base::Annotate(more.status(), absl::StrCat("audit log ", path));
     if (!*more) break;
     const absl::Status status =
-        torn ? absl::InvalidArgumentError(absl::StrCat(
-                   "a torn line, where record ", chain.sequence() + 1,
-                   " should be: its writer was stopped, or is writing it now"))
+        torn ? absl::InvalidArgumentError(
+                   absl::StrCat("a torn line, where record ", chain.sequence() + 1,
+                                " should be: its writer was stopped, or is writing it now"))
              : chain.Follow(line);
     if (!status.ok()) {
       out.bad_line = out.records + 1;

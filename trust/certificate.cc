@@ -18,6 +18,8 @@ namespace {
 
 constexpr char kAuthRoleOid[] = "1.3.6.1.4.1.34380.1.3.13";
 
+constexpr size_t kNameTextMax = 256;
+
 const ASN1_OBJECT* AuthRoleObject() {
   static const ASN1_OBJECT* const object = OBJ_txt2obj(kAuthRoleOid, /*no_name=*/1);
   return object;
@@ -56,8 +58,8 @@ std::string TakeOpenSslError() {
 
 absl::StatusOr<X509Ptr> ParseCertificateDer(absl::string_view der) {
   if (der.size() > kCertificateMax) {
-    return absl::InvalidArgumentError(absl::StrCat("a certificate of ", der.size(),
-                                                   " bytes; the limit is ", kCertificateMax));
+    return absl::InvalidArgumentError(
+        absl::StrCat("a certificate of ", der.size(), " bytes; the limit is ", kCertificateMax));
   }
   const auto* begin = reinterpret_cast<const unsigned char*>(der.data());
   const unsigned char* at = begin;
@@ -104,7 +106,10 @@ std::string PemOf(X509* certificate) {
 std::string NameText(const X509_NAME* name) {
   const BioPtr bio(BIO_new(BIO_s_mem()));
   X509_NAME_print_ex(bio.get(), name, 0, XN_FLAG_RFC2253);
-  return TakeText(bio.get());
+  std::string out = TakeText(bio.get());
+  if (out.size() <= kNameTextMax) return out;
+  out.resize(kNameTextMax);
+  return out + "…";
 }
 
 std::string SubjectOf(const X509* certificate) {
@@ -128,9 +133,11 @@ absl::Time ToTime(const ASN1_TIME* time) {
   return absl::FromTM(parts, absl::UTCTimeZone());
 }
 
-absl::Time NotBeforeOf(const X509* certificate) {
-  return ToTime(X509_get0_notBefore(certificate));
+std::string TimeText(absl::Time time) {
+  return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", time, absl::UTCTimeZone());
 }
+
+absl::Time NotBeforeOf(const X509* certificate) { return ToTime(X509_get0_notBefore(certificate)); }
 
 absl::Time NotAfterOf(const X509* certificate) { return ToTime(X509_get0_notAfter(certificate)); }
 
@@ -142,8 +149,8 @@ absl::StatusOr<std::string> CommonNameOf(const X509* certificate, Role role) {
     return absl::InvalidArgumentError("the certificate has several common names");
   }
   unsigned char* text = nullptr;
-  const int size = ASN1_STRING_to_UTF8(
-      &text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, index)));
+  const int size =
+      ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, index)));
   if (size < 0) {
     return absl::InvalidArgumentError(
         absl::StrCat("the certificate's common name is not text: ", TakeOpenSslError()));

@@ -11,8 +11,8 @@
 #include "trust/identity.h"
 #include "trust/openssl.h"
 
-// What a certificate says, each part read strictly. Nothing here verifies a chain (trust/verifier.h).
-// Pure, thread-safe.
+// What a certificate says, each part read strictly. Nothing here verifies a chain
+// (trust/verifier.h). Pure, thread-safe.
 
 namespace orch::trust {
 
@@ -31,13 +31,15 @@ absl::StatusOr<std::vector<X509Ptr>> ParseCertificatesPem(absl::string_view pem,
 std::string DerOf(const X509* certificate);
 std::string PemOf(X509* certificate);
 
-// For people: `CN=node1.example.com` (RFC 2253, all but ASCII escaped).
+// For people: `CN=node1.example.com` (RFC 2253, all but ASCII escaped; cut at 256 characters).
 std::string NameText(const X509_NAME* name);
 std::string SubjectOf(const X509* certificate);
 // Upper-case hex without leading zeros.
 std::string SerialOf(const X509* certificate);
 // UTC; InfiniteFuture where there is none, InfinitePast where it does not parse.
 absl::Time ToTime(const ASN1_TIME* time);
+// For people: `2026-03-01T00:00:00Z`.
+std::string TimeText(absl::Time time);
 absl::Time NotBeforeOf(const X509* certificate);
 absl::Time NotAfterOf(const X509* certificate);
 

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
+
 #include "test/testing/test_ca.h"
 
 namespace orch::trust {
@@ -35,6 +37,14 @@ TEST(CertificateTest, SaysWhoItIsFor) {
   EXPECT_EQ(PemOf(certificate.get()), issued.pem);
   EXPECT_GT(NotAfterOf(certificate.get()), absl::Now());
   EXPECT_LT(NotBeforeOf(certificate.get()), absl::Now());
+}
+
+TEST(CertificateTest, CutsLongNames) {
+  TestCa ca;
+  CertificateSpec spec;
+  spec.names = {};
+  for (int i = 0; i < 20; ++i) spec.common_names.push_back(std::string(60, 'x'));
+  EXPECT_EQ(SubjectOf(Parsed(ca.Issue(spec)).get()).size(), 256 + strlen("…"));
 }
 
 TEST(CertificateTest, RefusesBytesThatAreNotExactlyOne) {
@@ -90,7 +100,9 @@ TEST(CertificateTest, WantsACommonNameThatFitsTheRole) {
                {"a b", false, false},
                {"a*", false, false},
                {std::string("node1\0.evil", 11), false, false},
-               {"n\xc3\xb6" "de", false, false},
+               {"n\xc3\xb6"
+                "de",
+                false, false},
                {"-node", false, true}};
   for (const auto& each : cases) {
     CertificateSpec spec;
@@ -114,15 +126,15 @@ TEST(CertificateTest, RefusesARoleExtensionThatIsNotOneDerUtf8String) {
   TestCa ca;
   const std::string user = "\x0c\x09orch-user";
   const std::vector<std::vector<std::string>> cases = {
-      {user, user},                                      // twice
-      {user, "\x0c\x04node"},                            // twice
-      {"\x16\x09orch-user"},                             // IA5String
-      {"\x13\x09orch-user"},                             // PrintableString
-      {"orch-user"},                                     // no ASN.1
-      {std::string("\x0c\x09orch-userX")},               // trailing bytes
-      {std::string("\x0c\x0aorch-user")},                // too short
-      {std::string("\x0c\x81\x09orch-user")},            // a length that is not DER
-      {std::string("\x2c\x0b\x0c\x09orch-user")},        // constructed
+      {user, user},                                        // twice
+      {user, "\x0c\x04node"},                              // twice
+      {"\x16\x09orch-user"},                               // IA5String
+      {"\x13\x09orch-user"},                               // PrintableString
+      {"orch-user"},                                       // no ASN.1
+      {std::string("\x0c\x09orch-userX")},                 // trailing bytes
+      {std::string("\x0c\x0aorch-user")},                  // too short
+      {std::string("\x0c\x81\x09orch-user")},              // a length that is not DER
+      {std::string("\x2c\x0b\x0c\x09orch-user")},          // constructed
       {std::string("\x2c\x80\x0c\x09orch-user\0\0", 15)},  // of indefinite length
       {""}};
   for (const auto& each : cases) {

@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <openssl/err.h>
-
 #include <algorithm>
 #include <atomic>
 #include <deque>
@@ -70,7 +68,9 @@ absl::StatusOr<std::shared_ptr<const KnownChain>> Judge(const Verifier& verifier
   }
   auto out = std::make_shared<KnownChain>();
   ORCH_ASSIGN_OR_RETURN(out->verified, VerifyChainOf(verifier, chain, now, refusal));
-  out->der = std::move(der);
+  // Not the chain as it came: it is not signed, and whoever passes it on could fill us with more.
+  out->der = std::move(out->verified.intermediates);
+  out->der.insert(out->der.begin(), std::move(der.front()));
   out->generation = verifier.generation();
   out->key = Share(X509_get0_pubkey(chain.front().get()));
   return out;
@@ -144,17 +144,15 @@ absl::StatusOr<bool> FileCredentials::Reload(absl::Time now) {
   const absl::MutexLock lock(&update_mutex_);
   if (!MayHaveChanged(stamps_)) return false;
   const std::shared_ptr<const Snapshot> before = current_->Get();
-  ORCH_ASSIGN_OR_RETURN(Loaded loaded,
-                        LoadSnapshot(config_, before->verifier->parts().crls, now));
+  ORCH_ASSIGN_OR_RETURN(Loaded loaded, LoadSnapshot(config_, before->verifier->parts().crls, now));
   if (loaded.digest == digest_) {
     stamps_ = std::move(loaded.stamps);
     return false;
   }
   if (loaded.snapshot.self.common_name != before->self.common_name) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("certificate ", config_.certificate(), ": it is for ",
-                     loaded.snapshot.self.common_name, " now, and was for ",
-                     before->self.common_name, "; another identity takes a restart"));
+    return absl::FailedPreconditionError(absl::StrCat(
+        "certificate ", config_.certificate(), ": it is for ", loaded.snapshot.self.common_name,
+        " now, and was for ", before->self.common_name, "; another identity takes a restart"));
   }
   Take(std::move(loaded));
   return true;
@@ -190,9 +188,9 @@ absl::StatusOr<std::shared_ptr<const KnownChain>> FileCredentials::Known(
     der = known->der;
   } else {
     *refusal = Refusal::kUnknownKey;
-    return absl::UnauthenticatedError(
-        absl::StrCat("no certificate in it, and key id ", base::Hex(envelope.key_id()).substr(0, 16),
-                     "… is not known"));
+    return absl::UnauthenticatedError(absl::StrCat("no certificate in it, and key id ",
+                                                   base::Hex(envelope.key_id()).substr(0, 16),
+                                                   "… is not known"));
   }
   ORCH_ASSIGN_OR_RETURN(std::shared_ptr<const KnownChain> judged,
                         Judge(*verifier, std::move(der), now, refusal));
@@ -204,8 +202,7 @@ absl::StatusOr<Peer> FileCredentials::Open(Domain domain, absl::string_view enve
                                            absl::Time now, std::string* payload,
                                            Refusal* refusal) const {
   ORCH_ASSIGN_OR_RETURN(orch::bus::v1::Envelope parsed, ParseEnvelope(envelope, refusal));
-  ORCH_ASSIGN_OR_RETURN(const std::shared_ptr<const KnownChain> known,
-                        Known(parsed, now, refusal));
+  ORCH_ASSIGN_OR_RETURN(const std::shared_ptr<const KnownChain> known, Known(parsed, now, refusal));
   *refusal = Refusal::kSignature;
   const absl::Status verdict = VerifyBytes(
       known->key.get(), SignedBytes(domain, parsed.key_id(), parsed.payload()), parsed.signature());

@@ -12,6 +12,7 @@ namespace orch::trust {
 namespace {
 
 using orch::bus::v1::Envelope;
+using orch::testing::Certificate;
 using orch::testing::CertificateSpec;
 using orch::testing::KeyKind;
 using orch::testing::NewCredentials;
@@ -198,8 +199,7 @@ TEST_F(OpenTest, RefusesOutOfItsTime) {
 TEST_F(OpenTest, RefusesACachedChainOnceItsTimeIsOver) {
   const std::string bytes = Signed(*controller_);
   EXPECT_TRUE(Open(*node_, bytes).peer.ok());
-  const Opened late =
-      Open(*node_, bytes, Domain::kRequest, absl::Now() + absl::Hours(24 * 366));
+  const Opened late = Open(*node_, bytes, Domain::kRequest, absl::Now() + absl::Hours(24 * 366));
   EXPECT_FALSE(late.peer.ok());
   EXPECT_EQ(late.refusal, Refusal::kRevoked);  // the revocation list is the first to end
   EXPECT_TRUE(Open(*node_, bytes).peer.ok());
@@ -232,6 +232,30 @@ TEST_F(OpenTest, RefusesNamesThatAreNoIdentity) {
   spec.common_names = {"ops1", "ops2"};
   ExpectRefused(WithCertificate(*controller_, ca_.Issue(spec)), Refusal::kChain,
                 "several common names");
+}
+
+TEST_F(OpenTest, KeepsOfAChainOnlyWhatItNeeds) {
+  TestCa middle("Middle CA", &ca_);
+  TrustConfig config = WriteTrust(&ca_, ca_.Issue("node3"), "node3", NewTestDirectory());
+  config.clear_crl();
+  config.set_no_crl(true);
+  const auto without_crl = *Credentials::Load(config, absl::Now());
+  const Certificate leaf = middle.Issue("node2");
+  TrustConfig theirs = WriteTrust(&middle, leaf, "node2", NewTestDirectory());
+  ASSERT_TRUE(base::WriteFileAtomically(theirs.certificate(), leaf.pem + middle.pem(), 0644).ok());
+  ASSERT_TRUE(base::WriteFileAtomically(theirs.ca(), ca_.pem(), 0644).ok());
+  theirs.clear_crl();
+  theirs.set_no_crl(true);
+  const auto node = *Credentials::Load(theirs, absl::Now());
+  Envelope envelope = *node->Sign(Domain::kRequest, "do this", true);
+  for (int i = 0; i < 5; ++i) envelope.add_certificate_chain(ca_.Issue("other").der);
+  EXPECT_TRUE(Open(*without_crl, envelope.SerializeAsString()).peer.ok());
+  // A new verifier judges what was kept: the leaf and its intermediate.
+  TestCa next("Next CA");
+  ASSERT_TRUE(base::WriteFileAtomically(config.ca(), ca_.pem() + next.pem(), 0644).ok());
+  ASSERT_TRUE(*without_crl->Reload(absl::Now()));
+  const Opened again = Open(*without_crl, Signed(*node, Domain::kRequest, false));
+  EXPECT_TRUE(again.peer.ok()) << again.peer.status();
 }
 
 TEST_F(OpenTest, RefusesAChainWithRubbishInIt) {

@@ -48,9 +48,8 @@ TEST_F(RolesTest, ByTheExactExtension) {
   EXPECT_EQ(RoleOf(ca_.Issue("ops1", Role::kController)), "orch-controller");
   EXPECT_EQ(RoleOf(ca_.Issue("Alice", Role::kUser)), "orch-user");
   EXPECT_EQ(RoleOf(ca_.Issue("orch-controller")), "node") << "never by the name";
-  for (const char* other :
-       {"orch-controllers", "Orch-Controller", "orch-controller ", " orch-user", "node", "admin",
-        "orch-user,orch-controller"}) {
+  for (const char* other : {"orch-controllers", "Orch-Controller", "orch-controller ", " orch-user",
+                            "node", "admin", "orch-user,orch-controller"}) {
     CertificateSpec spec;
     spec.common_names = {"node2"};
     spec.role = other;
@@ -99,8 +98,7 @@ TEST_F(RolesTest, TheCaOfEverybodyIsNotADedicatedOne) {
 
 TEST_F(RolesTest, NorIsOneAboveIt) {
   TestCa middle("Middle CA", &ca_);
-  const TrustConfig below =
-      WriteTrust(&middle, middle.Issue("node1"), "node1", NewTestDirectory());
+  const TrustConfig below = WriteTrust(&middle, middle.Issue("node1"), "node1", NewTestDirectory());
   config_.set_certificate(below.certificate());
   config_.set_private_key(below.private_key());
   config_.mutable_roles()->add_controller_ca(config_.ca());
@@ -121,7 +119,8 @@ TEST_F(RolesTest, ByFingerprint) {
   config_.mutable_roles()->add_controller_fingerprints(controller.fingerprint);
   std::string colons;
   for (size_t i = 0; i < user.fingerprint.size(); i += 2) {
-    absl::StrAppend(&colons, i > 0 ? ":" : "", absl::AsciiStrToUpper(user.fingerprint.substr(i, 2)));
+    absl::StrAppend(&colons, i > 0 ? ":" : "",
+                    absl::AsciiStrToUpper(user.fingerprint.substr(i, 2)));
   }
   config_.mutable_roles()->add_user_fingerprints(colons);
   EXPECT_EQ(RoleOf(controller), "orch-controller");

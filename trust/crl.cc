@@ -17,8 +17,8 @@ namespace {
 
 absl::StatusOr<std::string> NumberOf(const X509_CRL* crl) {
   int critical = 0;
-  ASN1_INTEGER* integer = static_cast<ASN1_INTEGER*>(
-      X509_CRL_get_ext_d2i(crl, NID_crl_number, &critical, nullptr));
+  ASN1_INTEGER* integer =
+      static_cast<ASN1_INTEGER*>(X509_CRL_get_ext_d2i(crl, NID_crl_number, &critical, nullptr));
   if (integer == nullptr) {
     if (critical == -1) return std::string();
     return absl::InvalidArgumentError("its number is damaged or there are several");

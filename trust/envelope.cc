@@ -18,8 +18,8 @@ void AppendPrefixed(absl::string_view part, std::string* out) {
 
 absl::Status CheckFields(const orch::bus::v1::Envelope& envelope) {
   if (envelope.protocol() != kEnvelopeProtocol) {
-    return absl::InvalidArgumentError(absl::StrCat("protocol ", envelope.protocol(),
-                                                   "; this build speaks ", kEnvelopeProtocol));
+    return absl::InvalidArgumentError(
+        absl::StrCat("protocol ", envelope.protocol(), "; this build speaks ", kEnvelopeProtocol));
   }
   if (!envelope.GetReflection()->GetUnknownFields(envelope).empty()) {
     return absl::InvalidArgumentError("unknown fields");
@@ -70,8 +70,8 @@ std::string SignedBytes(Domain domain, absl::string_view key_id, absl::string_vi
 absl::StatusOr<orch::bus::v1::Envelope> ParseEnvelope(absl::string_view bytes, Refusal* refusal) {
   *refusal = Refusal::kTooLarge;
   if (bytes.size() > kEnvelopeMax) {
-    return absl::InvalidArgumentError(absl::StrCat("an envelope of ", bytes.size(),
-                                                   " bytes; the limit is ", kEnvelopeMax));
+    return absl::InvalidArgumentError(
+        absl::StrCat("an envelope of ", bytes.size(), " bytes; the limit is ", kEnvelopeMax));
   }
   *refusal = Refusal::kEnvelope;
   orch::bus::v1::Envelope envelope;

@@ -78,9 +78,12 @@ TEST(ParseEnvelopeTest, RefusesMoreThanItTakes) {
   using namespace std::string_literals;
   RefusedBecause(good + "x", Refusal::kEnvelope);
   EXPECT_EQ(RefusedBecause(good + "\x32\x01x"s, Refusal::kEnvelope), "envelope: unknown fields");
-  RefusedBecause(good + "\x22\x03" "abc", Refusal::kEnvelope);              // payload again
-  RefusedBecause("\x08\x01"s + good, Refusal::kEnvelope);                   // protocol again
-  RefusedBecause("\x08\x81\x00"s + good.substr(2), Refusal::kEnvelope);     // a padded number
+  RefusedBecause(good +
+                     "\x22\x03"
+                     "abc",
+                 Refusal::kEnvelope);                                    // payload again
+  RefusedBecause("\x08\x01"s + good, Refusal::kEnvelope);                // protocol again
+  RefusedBecause("\x08\x81\x00"s + good.substr(2), Refusal::kEnvelope);  // a padded number
 }
 
 TEST(ParseEnvelopeTest, RefusesLengthsThatCantBe) {

@@ -34,15 +34,7 @@ using StorePtr = std::unique_ptr<X509_STORE, Freer<X509_STORE_free>>;
 using StoreContextPtr = std::unique_ptr<X509_STORE_CTX, Freer<X509_STORE_CTX_free>>;
 using X509Ptr = std::unique_ptr<X509, Freer<X509_free>>;
 
-// One more owner of the same object: OpenSSL counts references.
-inline X509Ptr Share(X509* certificate) {
-  X509_up_ref(certificate);
-  return X509Ptr(certificate);
-}
-inline CrlPtr Share(X509_CRL* crl) {
-  X509_CRL_up_ref(crl);
-  return CrlPtr(crl);
-}
+// One more owner of the same key: OpenSSL counts references.
 inline KeyPtr Share(EVP_PKEY* key) {
   EVP_PKEY_up_ref(key);
   return KeyPtr(key);

@@ -28,9 +28,8 @@ absl::StatusOr<Scheme> EcScheme(const EVP_PKEY* key) {
   const absl::string_view name(curve);
   if (spelled_out != 1 && name == "prime256v1") return Scheme{.digest = EVP_sha256()};
   if (spelled_out != 1 && name == "secp384r1") return Scheme{.digest = EVP_sha384()};
-  return absl::InvalidArgumentError(absl::StrCat("an EC key on ",
-                                                 name.empty() ? "an unnamed curve" : name,
-                                                 "; P-256 or P-384 is needed"));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "an EC key on ", name.empty() ? "an unnamed curve" : name, "; P-256 or P-384 is needed"));
 }
 
 absl::StatusOr<Scheme> SchemeOf(const EVP_PKEY* key) {
@@ -57,9 +56,8 @@ absl::StatusOr<Scheme> SchemeOf(const EVP_PKEY* key) {
 }
 
 bool SetPadding(const Scheme& scheme, EVP_PKEY_CTX* context) {
-  return !scheme.pss ||
-         (EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_PSS_PADDING) == 1 &&
-          EVP_PKEY_CTX_set_rsa_pss_saltlen(context, RSA_PSS_SALTLEN_DIGEST) == 1);
+  return !scheme.pss || (EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_PSS_PADDING) == 1 &&
+                         EVP_PKEY_CTX_set_rsa_pss_saltlen(context, RSA_PSS_SALTLEN_DIGEST) == 1);
 }
 
 const unsigned char* Bytes(absl::string_view text) {

@@ -22,19 +22,15 @@ namespace {
 // No terminal is asked for a passphrase.
 int NoPassphrase(char*, int, int, void*) { return -1; }
 
-std::string Day(absl::Time time) {
-  return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", time, absl::UTCTimeZone());
-}
-
 absl::Status CheckTime(const X509* certificate, absl::Time now) {
   if (now > NotAfterOf(certificate)) {
-    return absl::FailedPreconditionError(absl::StrCat("certificate ", SubjectOf(certificate),
-                                                      " expired ", Day(NotAfterOf(certificate))));
+    return absl::FailedPreconditionError(absl::StrCat(
+        "certificate ", SubjectOf(certificate), " expired ", TimeText(NotAfterOf(certificate))));
   }
   if (now < NotBeforeOf(certificate)) {
     return absl::FailedPreconditionError(
         absl::StrCat("certificate ", SubjectOf(certificate), " is not valid before ",
-                     Day(NotBeforeOf(certificate)), "; is the clock right?"));
+                     TimeText(NotBeforeOf(certificate)), "; is the clock right?"));
   }
   return absl::OkStatus();
 }
@@ -60,9 +56,8 @@ absl::Status LoadCertificate(const TrustConfig& config, absl::Time now, TrustFil
 }
 
 absl::Status LoadKey(const TrustConfig& config, TrustFiles* files, Snapshot* out) {
-  ORCH_ASSIGN_OR_RETURN(
-      std::string pem,
-      files->Read("private_key", config.private_key(), TrustFiles::Secrecy::kPrivate));
+  ORCH_ASSIGN_OR_RETURN(std::string pem, files->Read("private_key", config.private_key(),
+                                                     TrustFiles::Secrecy::kPrivate));
   const absl::Cleanup wiper = [&pem] { OPENSSL_cleanse(pem.data(), pem.size()); };
   const BioPtr bio = ReadingBio(pem);
   KeyPtr key(PEM_read_bio_PrivateKey(bio.get(), nullptr, NoPassphrase, nullptr));
@@ -124,15 +119,13 @@ absl::Status CheckDedicated(const Verifier::Certificates& cas, const Verifier::C
   return absl::OkStatus();
 }
 
-absl::Status ReadFingerprints(
-    const google::protobuf::RepeatedPtrField<std::string>& texts, absl::string_view what,
-    absl::flat_hash_set<std::string>* out) {
+absl::Status ReadFingerprints(const google::protobuf::RepeatedPtrField<std::string>& texts,
+                              absl::string_view what, absl::flat_hash_set<std::string>* out) {
   for (const std::string& text : texts) {
     const std::string hex = absl::StrReplaceAll(text, {{":", ""}});
     if (hex.size() != 64 || !std::all_of(hex.begin(), hex.end(), absl::ascii_isxdigit)) {
-      return absl::InvalidArgumentError(absl::StrCat("trust.roles.", what, ": `",
-                                                     absl::CHexEscape(text),
-                                                     "` is not a SHA-256 in hex"));
+      return absl::InvalidArgumentError(absl::StrCat(
+          "trust.roles.", what, ": `", absl::CHexEscape(text), "` is not a SHA-256 in hex"));
     }
     out->insert(absl::HexStringToBytes(hex));
   }
@@ -179,10 +172,10 @@ absl::Status LoadCrls(const TrustConfig& config, const std::vector<Crl>& known, 
   }
   for (const Crl& crl : out->crls) {
     if (crl.end > now && crl.start <= now) continue;
-    return absl::FailedPreconditionError(absl::StrCat(
-        name, ": the revocation list of ", crl.issuer,
-        crl.end > now ? " is not valid before " : " expired ",
-        Day(crl.end > now ? crl.start : crl.end)));
+    return absl::FailedPreconditionError(
+        absl::StrCat(name, ": the revocation list of ", crl.issuer,
+                     crl.end > now ? " is not valid before " : " expired ",
+                     TimeText(crl.end > now ? crl.start : crl.end)));
   }
   return absl::OkStatus();
 }

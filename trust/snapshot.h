@@ -13,7 +13,8 @@
 #include "trust/trust_files.h"
 #include "trust/verifier.h"
 
-// Everything that the files of a TrustConfig say, loaded and checked as one. Blocking (reads files).
+// Everything that the files of a TrustConfig say, loaded and checked as one. Blocking (reads
+// files).
 
 namespace orch::trust {
 

@@ -47,12 +47,11 @@ void Keep(SSL* ssl, Judgement judgement) {
 Judgement JudgeClient(const TlsPolicy& policy, X509* leaf, STACK_OF(X509) * rest, absl::Time now,
                       Refusal* refusal) {
   const std::shared_ptr<const Verifier> verifier = policy.verifier();
-  ORCH_ASSIGN_OR_RETURN(
-      Verifier::Verified verified,
-      verifier->VerifyPeer(leaf, rest, Verifier::Purpose::kPeer, now, refusal));
+  ORCH_ASSIGN_OR_RETURN(Verifier::Verified verified,
+                        verifier->VerifyPeer(leaf, rest, Verifier::Purpose::kPeer, now, refusal));
   const Peer& peer = verified.peer;
-  if (!policy.roles.empty() && std::find(policy.roles.begin(), policy.roles.end(), peer.role) ==
-                                   policy.roles.end()) {
+  if (!policy.roles.empty() &&
+      std::find(policy.roles.begin(), policy.roles.end(), peer.role) == policy.roles.end()) {
     *refusal = Refusal::kRole;
     return absl::UnauthenticatedError(absl::StrCat("certificate ", peer.common_name,
                                                    " has the role ", RoleName(peer.role),
@@ -77,8 +76,8 @@ int OnPeerCertificate(X509_STORE_CTX* context, void* argument) {
   const auto& policy = *static_cast<const TlsPolicy*>(argument);
   X509* leaf = X509_STORE_CTX_get0_cert(context);
   STACK_OF(X509)* rest = X509_STORE_CTX_get0_untrusted(context);
-  SSL* ssl = static_cast<SSL*>(
-      X509_STORE_CTX_get_ex_data(context, SSL_get_ex_data_X509_STORE_CTX_idx()));
+  SSL* ssl =
+      static_cast<SSL*>(X509_STORE_CTX_get_ex_data(context, SSL_get_ex_data_X509_STORE_CTX_idx()));
   const absl::Time now = base::SystemClock().Read().wall;
   Refusal refusal = Refusal::kChain;
   absl::Status verdict;

@@ -53,8 +53,8 @@ SslContextPtr ClientContext(const Credentials& of, const std::string& name = "")
 }
 
 std::shared_ptr<Credentials> Loaded(TestCa* ca, const CertificateSpec& spec) {
-  return *Credentials::Load(
-      WriteTrust(ca, ca->Issue(spec), "own", NewTestDirectory()), absl::Now());
+  return *Credentials::Load(WriteTrust(ca, ca->Issue(spec), "own", NewTestDirectory()),
+                            absl::Now());
 }
 
 class TlsTest : public ::testing::Test {
@@ -146,8 +146,8 @@ TEST_F(TlsTest, ClientsCheckTheServersName) {
   for (const char* bad : {"ops2", "127.0.0.2", "ops1.evil", "*"}) {
     const Connection connection = Connect(*user_, {}, bad);
     EXPECT_FALSE(connection.client_done) << bad;
-    EXPECT_TRUE(absl::StrContains(PeerOf(connection.client.get()).status().message(),
-                                  "it is not for"));
+    EXPECT_TRUE(
+        absl::StrContains(PeerOf(connection.client.get()).status().message(), "it is not for"));
   }
 }
 
@@ -211,8 +211,7 @@ TEST_F(TlsTest, SendsIntermediates) {
   const std::string chain = *base::ReadFile(config.certificate()) + middle.pem();
   ASSERT_TRUE(base::WriteFileAtomically(config.certificate(), chain, 0644).ok());
   ASSERT_TRUE(base::WriteFileAtomically(config.ca(), ca_.pem(), 0644).ok());
-  ASSERT_TRUE(
-      base::WriteFileAtomically(config.crl(), ca_.CrlPem() + middle.CrlPem(), 0644).ok());
+  ASSERT_TRUE(base::WriteFileAtomically(config.crl(), ca_.CrlPem() + middle.CrlPem(), 0644).ok());
   // Its own CA file has the root alone: the chain's CRL is signed by the intermediate.
   const auto refused = Credentials::Load(config, absl::Now());
   EXPECT_FALSE(refused.ok());

@@ -10,7 +10,6 @@
 #include <optional>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "base/status.h"
 #include "trust/certificate.h"
 #include "trust/signature.h"
@@ -27,14 +26,10 @@ uint64_t NextGeneration() {
   return ++last;
 }
 
-std::string Day(absl::Time time) {
-  return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", time, absl::UTCTimeZone());
-}
-
 bool Contains(const Verifier::Certificates& certificates, const X509* certificate) {
-  return std::any_of(
-      certificates.begin(), certificates.end(),
-      [certificate](const auto& each) { return X509_cmp(each.get(), certificate) == 0; });
+  return std::any_of(certificates.begin(), certificates.end(), [certificate](const auto& each) {
+    return X509_cmp(each.get(), certificate) == 0;
+  });
 }
 
 std::string Describe(const X509* certificate) {
@@ -73,10 +68,10 @@ std::string WhyRefused(X509_STORE_CTX* context, X509* leaf) {
   std::string why;
   switch (error) {
     case X509_V_ERR_CERT_HAS_EXPIRED:
-      why = absl::StrCat("expired ", Day(NotAfterOf(at)));
+      why = absl::StrCat("expired ", TimeText(NotAfterOf(at)));
       break;
     case X509_V_ERR_CERT_NOT_YET_VALID:
-      why = absl::StrCat("not valid before ", Day(NotBeforeOf(at)));
+      why = absl::StrCat("not valid before ", TimeText(NotBeforeOf(at)));
       break;
     case X509_V_ERR_CERT_REVOKED:
       why = absl::StrCat("revoked by ", issuer);
@@ -85,8 +80,9 @@ std::string WhyRefused(X509_STORE_CTX* context, X509* leaf) {
       why = absl::StrCat("there is no revocation list of its CA ", issuer);
       break;
     case X509_V_ERR_CRL_HAS_EXPIRED:
-      why = absl::StrCat("the revocation list of its CA ", issuer, " expired ",
-                         Day(ToTime(crl == nullptr ? nullptr : X509_CRL_get0_nextUpdate(crl))));
+      why =
+          absl::StrCat("the revocation list of its CA ", issuer, " expired ",
+                       TimeText(ToTime(crl == nullptr ? nullptr : X509_CRL_get0_nextUpdate(crl))));
       break;
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
@@ -103,8 +99,8 @@ std::string WhyRefused(X509_STORE_CTX* context, X509* leaf) {
 bool IsFor(X509* certificate, const std::string& name) {
   const bool has_san = X509_get_ext_by_NID(certificate, NID_subject_alt_name, -1) >= 0;
   if (X509_check_ip_asc(certificate, name.c_str(), 0) == 1) return true;
-  const unsigned flags = X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |
-                         (has_san ? X509_CHECK_FLAG_NEVER_CHECK_SUBJECT : 0);
+  const unsigned flags =
+      X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | (has_san ? X509_CHECK_FLAG_NEVER_CHECK_SUBJECT : 0);
   return X509_check_host(certificate, name.data(), name.size(), flags, nullptr) == 1;
 }
 
@@ -130,8 +126,11 @@ Verifier::Certificates Verifier::Parts::AllCas() const {
 }
 
 Verifier::Verifier(Parts parts)
-    : parts_(std::move(parts)), generation_(NextGeneration()), store_(X509_STORE_new()) {
-  for (const std::shared_ptr<X509>& ca : parts_.AllCas()) {
+    : parts_(std::move(parts)),
+      all_cas_(parts_.AllCas()),
+      generation_(NextGeneration()),
+      store_(X509_STORE_new()) {
+  for (const std::shared_ptr<X509>& ca : all_cas_) {
     ORCH_CHECK(X509_STORE_add_cert(store_.get(), ca.get()) == 1);
   }
   for (const Crl& crl : parts_.crls) {
@@ -177,6 +176,7 @@ absl::StatusOr<Verifier::Chain> Verifier::VerifyChain(X509* leaf, STACK_OF(X509)
     if (i == 0) continue;
     out.controller_ca = out.controller_ca || Contains(parts_.controller_cas, each);
     out.user_ca = out.user_ca || Contains(parts_.user_cas, each);
+    if (!Contains(all_cas_, each)) out.intermediates.push_back(DerOf(each));
   }
   for (const Crl& crl : parts_.crls) out.until = std::min(out.until, crl.end);
   return out;
@@ -200,7 +200,7 @@ absl::StatusOr<Role> Verifier::RoleOf(X509* leaf, const Chain& chain,
 absl::StatusOr<Verifier::Verified> Verifier::VerifyPeer(X509* leaf, STACK_OF(X509) * rest,
                                                         Purpose purpose, absl::Time now,
                                                         Refusal* refusal) const {
-  ORCH_ASSIGN_OR_RETURN(const Chain chain, VerifyChain(leaf, rest, purpose, now, refusal));
+  ORCH_ASSIGN_OR_RETURN(Chain chain, VerifyChain(leaf, rest, purpose, now, refusal));
   const EVP_PKEY* key = X509_get0_pubkey(leaf);
   if (key == nullptr) {
     return absl::UnauthenticatedError(
@@ -217,20 +217,19 @@ absl::StatusOr<Verifier::Verified> Verifier::VerifyPeer(X509* leaf, STACK_OF(X50
   Verified out;
   out.from = chain.from;
   out.until = chain.until;
+  out.intermediates = std::move(chain.intermediates);
   out.peer.key_id = Sha256(DerOf(leaf));
   out.peer.serial = SerialOf(leaf);
   out.peer.not_after = NotAfterOf(leaf);
   const absl::StatusOr<Role> role = RoleOf(leaf, chain, out.peer.key_id);
   if (!role.ok()) {
-    return absl::UnauthenticatedError(
-        absl::StrCat(Describe(leaf), ": ", role.status().message()));
+    return absl::UnauthenticatedError(absl::StrCat(Describe(leaf), ": ", role.status().message()));
   }
   out.peer.role = *role;
   *refusal = Refusal::kChain;
   absl::StatusOr<std::string> name = CommonNameOf(leaf, *role);
   if (!name.ok()) {
-    return absl::UnauthenticatedError(
-        absl::StrCat(Describe(leaf), ": ", name.status().message()));
+    return absl::UnauthenticatedError(absl::StrCat(Describe(leaf), ": ", name.status().message()));
   }
   out.peer.common_name = *std::move(name);
   return out;

@@ -14,8 +14,8 @@
 
 namespace orch::trust {
 
-// Whom we trust at one moment: the CAs, their revocation lists, and how a certificate gets its role.
-// The one place where a chain is judged: for envelopes, for TLS and for gRPC alike.
+// Whom we trust at one moment: the CAs, their revocation lists, and how a certificate gets its
+// role. The one place where a chain is judged: for envelopes, for TLS and for gRPC alike.
 //
 // Constant after construction; thread-safe.
 class Verifier {
@@ -46,6 +46,7 @@ class Verifier {
     Peer peer;
     absl::Time from;
     absl::Time until;
+    std::vector<std::string> intermediates;  // DER of what the chain needs and we don't have
   };
 
   explicit Verifier(Parts parts);
@@ -73,6 +74,7 @@ class Verifier {
     absl::Time until = absl::InfiniteFuture();
     bool controller_ca = false;
     bool user_ca = false;
+    std::vector<std::string> intermediates;
   };
 
   absl::StatusOr<Chain> VerifyChain(X509* leaf, STACK_OF(X509) * rest, Purpose purpose,
@@ -80,6 +82,7 @@ class Verifier {
   absl::StatusOr<Role> RoleOf(X509* leaf, const Chain& chain, const std::string& key_id) const;
 
   const Parts parts_;
+  const Certificates all_cas_;
   const uint64_t generation_;
   StorePtr store_;
 };

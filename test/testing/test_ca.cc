@@ -154,9 +154,9 @@ X509Ptr NewCertificate(const CertificateSpec& spec, EVP_PKEY* key, X509* issuer,
   for (const std::string& der : spec.role_der) AddRoleExtension(certificate, der);
   if (!spec.role.empty()) {
     ORCH_CHECK(spec.role.size() < 128);
-    AddRoleExtension(certificate,
-                     absl::StrCat("\x0c", std::string(1, static_cast<char>(spec.role.size())),
-                                  spec.role));
+    AddRoleExtension(
+        certificate,
+        absl::StrCat("\x0c", std::string(1, static_cast<char>(spec.role.size())), spec.role));
   }
   if (issuer_key == nullptr) issuer_key = key;
   ORCH_CHECK(X509_sign(certificate, issuer_key, DigestFor(issuer_key)) > 0);

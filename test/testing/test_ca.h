@@ -23,7 +23,7 @@ struct CertificateSpec {
   std::string role;                       // pp_auth_role; empty: none
   // Raw values of pp_auth_role extensions, in place of `role`: each becomes an extension.
   std::vector<std::string> role_der;
-  std::vector<std::string> names = {"localhost"};    // DNS names in the SAN, besides the first CN
+  std::vector<std::string> names = {"localhost"};  // DNS names in the SAN, besides the first CN
   std::vector<std::string> addresses = {"127.0.0.1"};
   std::string key_usage = "critical,digitalSignature,keyEncipherment";
   std::string extended_key_usage = "serverAuth,clientAuth";

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controller/beacon.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.h"
+#include "base/sha256.h"
+#include "controller/proto_time.h"
+
+namespace orch::controller {
+
+std::vector<orch::bus::v1::CrlUpdate> CrlParts(const std::string& der) {
+  std::vector<orch::bus::v1::CrlUpdate> parts;
+  const std::string digest = base::Sha256(der);
+  const size_t count = (der.size() + kCrlPartBytes - 1) / kCrlPartBytes;
+  for (size_t i = 0; i < count; ++i) {
+    orch::bus::v1::CrlUpdate part;
+    part.set_digest(digest);
+    part.set_part(static_cast<uint32_t>(i));
+    part.set_parts(static_cast<uint32_t>(count));
+    part.set_data(der.substr(i * kCrlPartBytes, kCrlPartBytes));
+    parts.push_back(std::move(part));
+  }
+  return parts;
+}
+
+Beacon::Beacon(Surroundings* surroundings)
+    : surroundings_(surroundings),
+      timer_(surroundings->strand),
+      start_time_(surroundings->clock->Read().wall) {}
+
+void Beacon::Start() { Tick(); }
+
+void Beacon::Stop() {
+  stopped_ = true;
+  timer_.cancel();
+}
+
+void Beacon::Tick() {
+  timer_.expires_after(absl::ToChronoNanoseconds(surroundings_->options.beacon_interval));
+  timer_.async_wait([weak = weak_from_this()](boost::system::error_code error) {
+    auto self = weak.lock();
+    if (error || self == nullptr || self->stopped_) return;
+    self->Tick();
+    if (!self->surroundings_->connected) return;
+    const absl::Duration now = self->surroundings_->clock->Read().steady;
+    const bool changed = self->surroundings_->credentials->CrlNumbers() != self->crl_numbers_;
+    if (changed || now - self->crls_sent_ >= kCrlInterval) self->SendCrls();
+    self->SendBeacons();
+  });
+}
+
+void Beacon::OnConnected() {
+  if (stopped_) return;
+  SendBeacons();
+  SendCrls();
+}
+
+void Beacon::OnCrlChanged() {
+  if (!stopped_ && surroundings_->connected) SendCrls();
+}
+
+void Beacon::SendBeacons() {
+  ++sequence_;
+  for (const std::string& collective : surroundings_->options.collectives) {
+    orch::bus::v1::Request request =
+        NewRequest(surroundings_->options.controller, collective, surroundings_->clock->Read().wall,
+                   surroundings_->options.request_ttl);
+    orch::bus::v1::Beacon* beacon = request.mutable_beacon();
+    beacon->set_sequence(sequence_);
+    *beacon->mutable_start_time() = ToTimestamp(start_time_);
+    for (const auto& [issuer, number] : surroundings_->credentials->CrlNumbers()) {
+      (*beacon->mutable_crl_numbers())[issuer] = number;
+    }
+    SignAndSend(std::move(request));
+  }
+}
+
+void Beacon::SendCrls() {
+  crl_numbers_ = surroundings_->credentials->CrlNumbers();
+  crls_sent_ = surroundings_->clock->Read().steady;
+  for (const std::string& der : surroundings_->credentials->CrlsDer()) {
+    for (const orch::bus::v1::CrlUpdate& part : CrlParts(der)) {
+      for (const std::string& collective : surroundings_->options.collectives) {
+        orch::bus::v1::Request request =
+            NewRequest(surroundings_->options.controller, collective,
+                       surroundings_->clock->Read().wall, surroundings_->options.request_ttl);
+        *request.mutable_crl() = part;
+        SignAndSend(std::move(request));
+      }
+    }
+  }
+}
+
+void Beacon::SignAndSend(orch::bus::v1::Request request) {
+  const std::string destination = surroundings_->options.destinations.Request(request.collective());
+  surroundings_->outbox->Sign(std::move(request), [weak = weak_from_this(), destination](
+                                                      absl::StatusOr<SignedRequest> ready) {
+    auto self = weak.lock();
+    if (self == nullptr || self->stopped_) return;
+    if (!ready.ok()) {
+      base::LogError("sign a beacon", {{"error", ready.status().ToString()}});
+      return;
+    }
+    self->surroundings_->outbox->Send(destination, *ready, nullptr);
+  });
+}
+
+}  // namespace orch::controller

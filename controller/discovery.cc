@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controller/discovery.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace orch::controller {
+
+void Discovery::OnDiscovered(const std::string& node, const orch::bus::v1::Discovered& answer,
+                             base::Now now) {
+  const bool expected = named_.contains(node) || maybe_.contains(node);
+  if (!expected && (named_only_ || answers_.size() >= kJobNodesMax)) return;
+  if (!answers_.emplace(node, answer).second) return;
+  waited_for_.erase(node);
+  maybe_.erase(node);
+  if (until_quiet_) quiet_ = now.steady + kQuietWindow;
+}
+
+bool Discovery::over(base::Now now) const {
+  if (now.steady >= deadline()) return true;
+  return !until_quiet_ && waited_for_.empty() && maybe_.empty();
+}
+
+std::vector<std::string> Discovery::Willing() const {
+  std::vector<std::string> willing;
+  for (const auto& [node, answer] : answers_) {
+    if (answer.willing()) willing.push_back(node);
+  }
+  return willing;
+}
+
+std::vector<JobNodeStart> Discovery::Declined() const {
+  std::vector<JobNodeStart> declined;
+  for (const auto& [node, answer] : answers_) {
+    if (answer.willing()) continue;
+    const bool denied = answer.state() == orch::v1::NODE_STATE_DENIED;
+    JobNodeStart start;
+    start.node = node;
+    start.state = denied ? orch::v1::NODE_STATE_DENIED : orch::v1::NODE_STATE_REFUSED;
+    start.reason = answer.reason();
+    start.message = answer.message();
+    declined.push_back(std::move(start));
+  }
+  return declined;
+}
+
+std::vector<std::string> Discovery::Silent() const {
+  std::vector<std::string> silent(waited_for_.begin(), waited_for_.end());
+  std::sort(silent.begin(), silent.end());
+  return silent;
+}
+
+}  // namespace orch::controller

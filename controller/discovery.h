@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "controller/job.h"
+#include "controller/roster.h"
+#include "orch/bus/v1/reply.pb.h"
+
+namespace orch::controller {
+
+// How long expected nodes may stay silent in a discovery.
+inline constexpr absl::Duration kDiscoverTimeout = absl::Seconds(2);
+
+// Collects who answers a discovery: over when every node that is waited for has answered, or the
+// time is up; when nobody is expected, when it has become quiet.
+//
+// Pure. Lives on: the dispatcher's strand.
+class Discovery {
+ public:
+  // With `named_only` answers of nodes that are not in `resolved` are ignored.
+  Discovery(const Resolved& resolved, bool named_only) : named_only_(named_only) {
+    waited_for_.insert(resolved.expected.begin(), resolved.expected.end());
+    waited_for_.insert(resolved.unknown.begin(), resolved.unknown.end());
+    named_ = waited_for_;
+    maybe_.insert(resolved.maybe.begin(), resolved.maybe.end());
+    until_quiet_ = waited_for_.empty() && maybe_.empty();
+  }
+
+  // The question is on its way.
+  void OnPublished(base::Now now) { deadline_ = now.steady + kDiscoverTimeout; }
+  // A verified answer; the first of a node counts.
+  void OnDiscovered(const std::string& node, const orch::bus::v1::Discovered& answer,
+                    base::Now now);
+  bool over(base::Now now) const;
+  absl::Duration deadline() const { return std::min(deadline_, quiet_); }
+
+  // Sorted.
+  std::vector<std::string> Willing() const;
+  // Those that would not, with DENIED or REFUSED.
+  std::vector<JobNodeStart> Declined() const;
+  // Expected, and silent; sorted.
+  std::vector<std::string> Silent() const;
+  // Silent, and perhaps not meant at all.
+  size_t silent_maybes() const { return maybe_.size(); }
+
+ private:
+  const bool named_only_;
+  bool until_quiet_ = false;
+  absl::flat_hash_set<std::string> waited_for_, named_, maybe_;
+  std::map<std::string, orch::bus::v1::Discovered> answers_;
+  absl::Duration deadline_ = absl::InfiniteDuration();
+  absl::Duration quiet_ = absl::InfiniteDuration();
+};
+
+}  // namespace orch::controller

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controller/discovery.h"
+
+#include <gtest/gtest.h>
+
+namespace orch::controller {
+namespace {
+
+using Names = std::vector<std::string>;
+
+class DiscoveryTest : public testing::Test {
+ protected:
+  void Willing(Discovery* discovery, const std::string& node) {
+    orch::bus::v1::Discovered answer;
+    answer.set_willing(true);
+    discovery->OnDiscovered(node, answer, clock_.Read());
+  }
+  void Declines(Discovery* discovery, const std::string& node, orch::v1::NodeState state) {
+    orch::bus::v1::Discovered answer;
+    answer.set_state(state);
+    answer.set_reason("because");
+    discovery->OnDiscovered(node, answer, clock_.Read());
+  }
+  bool OverAfter(const Discovery& discovery, absl::Duration time) {
+    clock_.Advance(time);
+    return discovery.over(clock_.Read());
+  }
+  base::FakeClock clock_;
+};
+
+TEST_F(DiscoveryTest, OverWithTheLastAnswer) {
+  Discovery discovery({.expected = {"a", "b"}, .maybe = {"m"}, .unknown = {}}, false);
+  discovery.OnPublished(clock_.Read());
+  Willing(&discovery, "b");
+  Declines(&discovery, "a", orch::v1::NODE_STATE_DENIED);
+  EXPECT_FALSE(discovery.over(clock_.Read()));
+  Willing(&discovery, "m");
+  Willing(&discovery, "unexpected");
+  EXPECT_TRUE(discovery.over(clock_.Read()));
+  EXPECT_EQ(discovery.Willing(), (Names{"b", "m", "unexpected"}));
+  ASSERT_EQ(discovery.Declined().size(), 1u);
+  EXPECT_EQ(discovery.Declined()[0].state, orch::v1::NODE_STATE_DENIED);
+  EXPECT_EQ(discovery.Declined()[0].reason, "because");
+}
+
+TEST_F(DiscoveryTest, TheSilentAreNamedMaybesAreCounted) {
+  Discovery discovery({.expected = {"b", "a"}, .maybe = {"m"}, .unknown = {"u"}}, true);
+  discovery.OnPublished(clock_.Read());
+  EXPECT_FALSE(OverAfter(discovery, absl::Milliseconds(1999)));
+  EXPECT_TRUE(OverAfter(discovery, absl::Milliseconds(1)));
+  EXPECT_EQ(discovery.Silent(), (Names{"a", "b", "u"}));
+  EXPECT_EQ(discovery.silent_maybes(), 1u);
+}
+
+TEST_F(DiscoveryTest, NobodyExpectedEndsInSilence) {
+  Discovery discovery({}, false);
+  discovery.OnPublished(clock_.Read());
+  EXPECT_FALSE(OverAfter(discovery, absl::Milliseconds(500)));
+  Willing(&discovery, "a");
+  EXPECT_FALSE(OverAfter(discovery, absl::Milliseconds(299)));
+  EXPECT_TRUE(OverAfter(discovery, absl::Milliseconds(1)));
+  EXPECT_EQ(discovery.Willing(), Names{"a"});
+}
+
+TEST_F(DiscoveryTest, NobodyAtAllTakesTheWholeTime) {
+  Discovery discovery({}, false);
+  EXPECT_FALSE(OverAfter(discovery, absl::Hours(1)));  // not published yet
+  discovery.OnPublished(clock_.Read());
+  EXPECT_FALSE(OverAfter(discovery, absl::Milliseconds(1999)));
+  EXPECT_TRUE(OverAfter(discovery, absl::Milliseconds(1)));
+}
+
+TEST_F(DiscoveryTest, StrangersAreIgnoredWhereNodesAreNamed) {
+  Discovery discovery({.expected = {"a"}, .maybe = {}, .unknown = {}}, true);
+  Willing(&discovery, "x");
+  Willing(&discovery, "a");
+  EXPECT_EQ(discovery.Willing(), Names{"a"});
+}
+
+TEST_F(DiscoveryTest, TheFirstAnswerCountsAndNonsenseIsARefusal) {
+  Discovery discovery({.expected = {"a"}, .maybe = {}, .unknown = {}}, false);
+  Declines(&discovery, "a", orch::v1::NODE_STATE_SUCCEEDED);
+  Willing(&discovery, "a");
+  EXPECT_TRUE(discovery.Willing().empty());
+  EXPECT_EQ(discovery.Declined()[0].state, orch::v1::NODE_STATE_REFUSED);
+}
+
+}  // namespace
+}  // namespace orch::controller

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "base/asio.h"
+
+namespace orch::controller {
+
+// What `/readyz` says: ready if `missing` is empty; otherwise one line for each part that is not,
+// `bus: connect broker1:61614: connection refused`.
+struct Readiness {
+  std::vector<std::string> missing;
+};
+
+// Where the answers come from; each calls back once, from anywhere.
+struct HttpSources {
+  std::function<void(std::function<void(Readiness)>)> readiness;
+  std::function<void(std::function<void(std::string)>)> metrics;  // Prometheus text
+};
+
+// `/livez`, `/readyz` and `/metrics` over plain HTTP/1.1, GET and HEAD. Nothing else is served, so
+// no client can cost more than a small header and a few seconds.
+//
+// Lives on: whoever made it; connections on strands of their own. Methods may be called by one
+// thread at a time.
+class HttpServer {
+ public:
+  // Connections at once; more are closed as soon as they are accepted.
+  static constexpr int kConnectionsMax = 64;
+  static constexpr size_t kHeaderBytesMax = 8 << 10;
+  // For a request to arrive, and for its answer to be taken.
+  static constexpr absl::Duration kPatience = absl::Seconds(10);
+
+  // Binds and serves. Unavailable: the address is in use or can't be bound, named.
+  static absl::StatusOr<std::unique_ptr<HttpServer>> Start(boost::asio::io_context* io,
+                                                           const std::string& listen,
+                                                           HttpSources sources);
+  // As Stop.
+  ~HttpServer();
+  // `127.0.0.1:7480`; the port is real also where `listen` says 0.
+  const std::string& address() const { return address_; }
+  // Accepts no more and closes what is open; what is under way ends soon after, on `io`.
+  void Stop();
+
+ private:
+  class Listener;
+  HttpServer(std::shared_ptr<Listener> listener, std::string address)
+      : listener_(std::move(listener)), address_(std::move(address)) {}
+  const std::shared_ptr<Listener> listener_;
+  const std::string address_;
+};
+
+}  // namespace orch::controller

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+// The part of JobRun that sends: batches of a mutating job, the broadcast of a read-only one, the cancel.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "controller/job_run.h"
+#include "controller/proto_time.h"
+#include "controller/store.h"
+
+namespace orch::controller {
+
+std::string JobRun::NodeDestination(const std::string& node) const {
+  return surroundings_->options.destinations.Node(request_.collective(), node);
+}
+
+void JobRun::StartNodes() {
+  if (!job_->setup().mutating || preparing_ || !surroundings_->connected) return;
+  if (sensitive_ && restored_ && job_->waiting() > 0) {
+    job_->GiveUpWaiting("not sent: the job carries a secret, which is not stored", Now());
+    return Flush();
+  }
+  const base::Now now = Now();
+  std::vector<std::string> nodes = job_->TakeStarts(kBatchNodesMax, now);
+  if (nodes.empty()) return;
+  std::sort(nodes.begin(), nodes.end());
+  preparing_ = true;
+  orch::bus::v1::Request request =
+      NewRequest(surroundings_->options.controller, request_.collective(), now.wall,
+                 surroundings_->options.request_ttl);
+  request.MergeFrom(request_);
+  for (const std::string& node : nodes) request.add_nodes(node);
+  surroundings_->outbox->Sign(
+      std::move(request), [weak = weak_from_this(), nodes](absl::StatusOr<SignedRequest> ready) {
+        auto self = weak.lock();
+        if (self == nullptr || self->stopped_) return;
+        if (ready.ok()) return self->StoreBatch(nodes, *std::move(ready));
+        self->GiveUp(nodes, absl::StrCat("not sent: ", ready.status().message()));
+      });
+}
+
+void JobRun::StoreBatch(std::vector<std::string> nodes, SignedRequest request) {
+  StoredRequest stored;
+  stored.set_request_id(request.request_id);
+  stored.set_digest(request.digest);
+  if (!sensitive_) stored.set_envelope(*request.envelope);
+  for (const std::string& node : nodes) stored.add_nodes(node);
+  stored.set_expire_ms(absl::ToUnixMillis(request.expires));
+  StoreWrite write;
+  write.requests.emplace_back(id(), std::move(stored));
+  surroundings_->store->PostWrite(
+      std::move(write), Store::OnFailure::kRetry,
+      [weak = weak_from_this(), nodes = std::move(nodes), request](absl::Status status) {
+        auto self = weak.lock();
+        if (self == nullptr || self->stopped_) return;
+        if (status.ok()) return self->Publish(nodes, request);
+        self->GiveUp(nodes, absl::StrCat("not sent: ", status.message()));
+      });
+}
+
+void JobRun::GiveUp(const std::vector<std::string>& nodes, const std::string& why) {
+  preparing_ = false;
+  job_->OnUnpublishable(nodes, why, Now());
+  Flush();
+}
+
+void JobRun::Publish(const std::vector<std::string>& nodes, SignedRequest request) {
+  const base::Now now = Now();
+  if (request.expires < now.wall + kPublishMargin) {
+    return GiveUp(nodes, "not sent: the store took longer than the request is valid");
+  }
+  preparing_ = false;
+  const std::vector<std::string> wanted = job_->OnPublishing(nodes, request.expires, now);
+  SentRequest& sent = requests_[request.request_id];
+  sent.digest = request.digest;
+  if (!sensitive_) sent.envelope = request.envelope;
+  sent.nodes = nodes;
+  sent.expires = request.expires;
+  expiring_.emplace_back(request.expires, request.request_id);
+  for (const std::string& node : wanted) SendToNode(node, request);
+  Flush();
+}
+
+void JobRun::SendToNode(const std::string& node, const SignedRequest& request) {
+  surroundings_->outbox->Send(NodeDestination(node), request,
+                              [weak = weak_from_this(), node](absl::Status status) {
+                                auto self = weak.lock();
+                                // Not on the bus: sent again after the next connect.
+                                if (self == nullptr || self->stopped_ || !status.ok()) return;
+                                self->job_->OnSent(node, self->Now());
+                                self->FlushSoon();
+                              });
+}
+
+void JobRun::PublishParts() {
+  std::vector<JobRequestPart> parts = std::move(parts_);
+  parts_.clear();
+  const auto sent = [weak = weak_from_this()](absl::Status status) {
+    auto self = weak.lock();
+    if (self == nullptr || self->stopped_) return;
+    if (--self->parts_under_way_ > 0) return;
+    self->job_->OnBroadcast(self->Now());
+    self->FlushSoon();
+  };
+  // Counted before the first is sent: a send may fail at once.
+  for (const JobRequestPart& part : parts) {
+    parts_under_way_ += part.broadcast ? 1 : part.nodes.size();
+  }
+  for (JobRequestPart& part : parts) {
+    SentRequest& kept = requests_[part.request.request_id];
+    kept.digest = part.request.digest;
+    kept.expires = part.request.expires;
+    kept.nodes = part.nodes;
+    if (part.broadcast) {
+      surroundings_->outbox->Send(
+          surroundings_->options.destinations.Request(request_.collective()), part.request, sent);
+      continue;
+    }
+    for (const std::string& node : part.nodes) {
+      surroundings_->outbox->Send(NodeDestination(node), part.request, sent);
+    }
+  }
+}
+
+void JobRun::SendCancel() {
+  if (!surroundings_->connected) return;
+  cancel_sent_ = true;
+  if (!job_->setup().mutating) return;
+  orch::bus::v1::Request request =
+      NewRequest(surroundings_->options.controller, request_.collective(), Now().wall,
+                 surroundings_->options.request_ttl);
+  request.set_job_id(id());
+  request.set_caller(caller());
+  request.mutable_cancel()->set_job_id(id());
+  const std::string destination =
+      surroundings_->options.destinations.Request(request_.collective());
+  surroundings_->outbox->Sign(
+      std::move(request),
+      [weak = weak_from_this(), destination](absl::StatusOr<SignedRequest> ready) {
+        auto self = weak.lock();
+        if (self == nullptr || self->stopped_) return;
+        if (!ready.ok()) {
+          base::LogError("sign a cancel", {{"error", ready.status().ToString()}});
+          return;
+        }
+        self->surroundings_->outbox->Send(destination, *ready, [weak](absl::Status status) {
+          auto again = weak.lock();
+          if (again != nullptr && !status.ok()) again->cancel_sent_ = false;
+        });
+      });
+}
+
+}  // namespace orch::controller

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controller/process.h"
+
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <future>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "base/version.h"
+
+namespace orch::controller {
+
+namespace asio = boost::asio;
+
+Process::Process(Inputs inputs)
+    : parts_(std::make_unique<Parts>(std::move(inputs))),
+      strand_(parts_->io.get_executor()),
+      signals_(strand_, SIGTERM, SIGINT, SIGHUP),
+      health_timer_(strand_),
+      files_timer_(strand_) {}
+
+Process::~Process() = default;
+
+absl::Status Process::Run() {
+  Parts& parts = *parts_;
+  ORCH_RETURN_IF_ERROR(Open(&parts, Sources()));
+  parts.dispatcher->Start();
+  std::promise<void> stop;
+  std::future<void> stopped = stop.get_future();
+  asio::post(strand_, [this, &stop] {
+    WaitForSignal(&stop);
+    WatchHealth();
+    WatchFiles();
+    WarnOfEnds();
+  });
+  base::LogInfo("started", {{"controller", parts.inputs.credentials->self().common_name},
+                            {"version", base::kVersion}});
+  auto work = asio::make_work_guard(parts.io);
+  std::vector<std::thread> threads;
+  for (int i = 0; i < kThreads; ++i) threads.emplace_back([&parts] { parts.io.run(); });
+  stopped.wait();
+  StopAll();
+  work.reset();
+  parts.io.stop();
+  for (std::thread& thread : threads) thread.join();
+  base::LogInfo("stopped");
+  return absl::OkStatus();
+}
+
+HttpSources Process::Sources() {
+  return {.readiness =
+              [this](std::function<void(Readiness)> done) {
+                asio::post(strand_, [this, done = std::move(done)] { done(ReadinessNow()); });
+              },
+          .metrics = [this](std::function<void(std::string)> done) { GatherMetrics(done); }};
+}
+
+Readiness Process::ReadinessNow() const {
+  Readiness out;
+  const absl::Duration silence = absl::Now() - status_time_;
+  if (stopping_) out.missing.push_back("stopping");
+  if (status_time_ == absl::Time()) {
+    out.missing.push_back("starting");
+  } else if (silence > kSilenceMax) {
+    out.missing.push_back(
+        absl::StrCat("dispatcher: no answer for ", absl::ToInt64Seconds(silence), " s"));
+  }
+  if (!status_.bus_connected) {
+    out.missing.push_back(absl::StrCat("bus: not connected", status_.bus_error.empty() ? "" : ": ",
+                                       status_.bus_error));
+  }
+  if (!status_.store_ok) out.missing.push_back("store: can't be written");
+  if (!parts_->audit->healthy()) out.missing.push_back("audit: can't be written");
+  return out;
+}
+
+void Process::WatchHealth() {
+  if (stopping_) return;
+  parts_->dispatcher->PostStatus([this](DispatcherStatus status) {
+    asio::post(strand_, [this, status = std::move(status)] {
+      status_ = status;
+      status_time_ = absl::Now();
+    });
+  });
+  const bool serving = ReadinessNow().missing.empty();
+  if (serving != serving_) {
+    serving_ = serving;
+    parts_->services->SetServing(serving);
+    const Readiness now = ReadinessNow();
+    base::LogInfo(serving ? "ready" : "not ready",
+                  {{"missing", now.missing.empty() ? "nothing" : now.missing.front()}});
+  }
+  health_timer_.expires_after(absl::ToChronoNanoseconds(kHealthInterval));
+  health_timer_.async_wait([this](boost::system::error_code error) {
+    if (!error) WatchHealth();
+  });
+}
+
+void Process::WatchFiles() {
+  files_timer_.expires_after(absl::ToChronoNanoseconds(kReloadInterval));
+  files_timer_.async_wait([this](boost::system::error_code error) {
+    if (error || stopping_) return;
+    Reload(/*asked=*/false);
+    WatchFiles();
+  });
+}
+
+void Process::Reload(bool asked) {
+  ReloadCertificates(asked);
+  ReloadPolicy(asked);
+  WarnOfEnds();
+}
+
+void Process::ReloadCertificates(bool asked) {
+  absl::StatusOr<bool> changed = parts_->inputs.credentials->Reload(absl::Now());
+  if (changed.ok() && *changed) {
+    const absl::Status shown = parts_->services->UpdateCertificates();
+    if (!shown.ok()) changed = shown;
+  }
+  if (!changed.ok()) {
+    const std::string why(changed.status().message());
+    // Once for each reason: the files are looked at again every few seconds.
+    if (asked || why != certificate_error_) {
+      base::LogError("certificates not reloaded, the old ones stay in force", {{"why", why}});
+    }
+    certificate_error_ = why;
+    return;
+  }
+  certificate_error_.clear();
+  if (!*changed) return;
+  base::LogInfo("certificates reloaded");
+  next_warning_ = absl::Time();
+  parts_->dispatcher->PostCrlChanged();
+}
+
+void Process::ReloadPolicy(bool asked) {
+  PolicySource& source = *parts_->inputs.policy_source;
+  if (!asked && !source.Changed()) return;
+  absl::StatusOr<std::shared_ptr<const policy::Policy>> policy = source.Load();
+  if (!policy.ok()) return parts_->gate->PostPolicyRefused(std::string(policy.status().message()));
+  parts_->gate->PostSetPolicy(*std::move(policy), source.Origin());
+}
+
+void Process::WarnOfEnds() {
+  const absl::Time now = absl::Now();
+  if (now < next_warning_) return;
+  next_warning_ = now + absl::Hours(24);
+  const trust::Credentials& credentials = *parts_->inputs.credentials;
+  const std::pair<const char*, absl::Time> ends[] = {
+      {"the controller's certificate ends soon", credentials.certificate_end()},
+      {"a revocation list ends soon", credentials.crl_end()}};
+  for (const auto& [text, end] : ends) {
+    if (end - now > kWarnAhead) continue;
+    base::LogWarning(text, {{"end", absl::FormatTime(absl::RFC3339_sec, end, absl::UTCTimeZone())}});
+  }
+}
+
+void Process::GatherMetrics(std::function<void(std::string)> done) {
+  auto out = std::make_shared<ControllerMetrics>();
+  const CallCounts& calls = parts_->services->counts();
+  for (size_t i = 0; i < out->calls.size(); ++i) out->calls[i] = calls.by_code[i];
+  out->handshakes_refused = calls.handshakes_refused;
+  const Gate::Counts& gate = parts_->gate->counts();
+  out->policy_allowed = gate.allowed;
+  out->policy_denied = gate.denied;
+  out->unauthenticated = gate.unauthenticated;
+  out->watchers = gate.watchers;
+  out->audit_ok = parts_->audit->healthy();
+  const trust::Credentials& credentials = *parts_->inputs.credentials;
+  out->certificate_end_seconds = absl::ToUnixSeconds(credentials.certificate_end());
+  const absl::Time crl_end = credentials.crl_end();
+  if (crl_end != absl::InfiniteFuture()) out->crl_end_seconds = absl::ToUnixSeconds(crl_end);
+  parts_->dispatcher->PostMetrics([this, out, done](const DispatcherMetrics& metrics) {
+    out->dispatcher = metrics;
+    parts_->dispatcher->PostStatus([this, out, done](const DispatcherStatus& status) {
+      out->status = status;
+      asio::post(parts_->bus_strand, [this, out, done] {
+        const bus::ClientStatus bus = parts_->bus->status();
+        out->bus_connects = bus.connects;
+        out->bus_frames_in = bus.frames_in;
+        out->bus_frames_out = bus.frames_out;
+        out->bus_bytes_in = bus.bytes_in;
+        out->bus_bytes_out = bus.bytes_out;
+        if (parts_->broker == nullptr) return done(MetricsText(*out));
+        asio::post(parts_->broker_strand, [this, out, done] {
+          const bus::BrokerStatus broker = parts_->broker->status();
+          out->own_broker = true;
+          out->broker_connections = broker.connections;
+          out->broker_refused = broker.refused;
+          out->broker_slow_consumers = broker.slow_consumers_dropped;
+          out->broker_bytes_held = broker.bytes_held;
+          done(MetricsText(*out));
+        });
+      });
+    });
+  });
+}
+
+void Process::WaitForSignal(std::promise<void>* stop) {
+  signals_.async_wait([this, stop](boost::system::error_code error, int signal) {
+    if (error) return;
+    if (signal == SIGHUP) {
+      base::LogInfo("reloading", {{"signal", strsignal(signal)}});
+      Reload(/*asked=*/true);
+      return WaitForSignal(stop);
+    }
+    base::LogInfo("stopping", {{"signal", strsignal(signal)}});
+    stopping_ = true;
+    health_timer_.cancel();
+    files_timer_.cancel();
+    stop->set_value();
+  });
+}
+
+void Process::StopAll() {
+  Parts& parts = *parts_;
+  // Whatever does not end by itself is ended: jobs live in the store, not here.
+  std::promise<void> ended;
+  std::thread watchdog([future = ended.get_future()] {
+    if (future.wait_for(absl::ToChronoMilliseconds(kStopMax)) == std::future_status::ready) return;
+    base::LogError("not everything ended in time");
+    std::_Exit(EXIT_FAILURE);
+  });
+  const auto wait = [](auto begin) {
+    auto done = std::make_shared<std::promise<void>>();
+    begin([done] { done->set_value(); });
+    done->get_future().wait();
+  };
+  parts.services->Stop(kCallsGrace);
+  if (parts.http != nullptr) parts.http->Stop();
+  wait([&](auto done) { parts.dispatcher->PostStop(done); });
+  wait([&](auto done) {
+    asio::post(parts.bus_strand, [&parts, done] { parts.bus->Stop(done); });
+  });
+  if (parts.broker != nullptr) {
+    wait([&](auto done) {
+      asio::post(parts.broker_strand, [&parts, done] { parts.broker->Stop(done); });
+    });
+  }
+  ended.set_value();
+  watchdog.join();
+}
+
+}  // namespace orch::controller

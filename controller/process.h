@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <boost/asio/signal_set.hpp>
+#include <functional>
+#include <future>
+#include <memory>
+#include <string>
+
+#include "controller/metrics_text.h"
+#include "controller/parts.h"
+
+namespace orch::controller {
+
+// A running controller: starts the parts, looks after their health and files, and ends them.
+//
+// Lives on: its strand; Run is called by main, once, and returns when everything has ended.
+class Process {
+ public:
+  // How often health is looked at, and files that may be reloaded.
+  static constexpr absl::Duration kHealthInterval = absl::Milliseconds(500);
+  static constexpr absl::Duration kReloadInterval = absl::Seconds(5);
+  // Longer silence of the dispatcher is not ready.
+  static constexpr absl::Duration kSilenceMax = absl::Seconds(5);
+  // From the signal to the end: calls may go on for so long, and everything together.
+  static constexpr absl::Duration kCallsGrace = absl::Seconds(2);
+  static constexpr absl::Duration kStopMax = absl::Seconds(5);
+  // Certificates and revocation lists are warned about so long before their end.
+  static constexpr absl::Duration kWarnAhead = absl::Hours(24 * 60);
+  static constexpr int kThreads = 4;
+
+  explicit Process(Inputs inputs);
+  ~Process();
+  // Until SIGTERM or SIGINT. Errors: of Open, one sentence.
+  absl::Status Run();
+
+ private:
+  HttpSources Sources();
+  Readiness ReadinessNow() const;
+  void GatherMetrics(std::function<void(std::string)> done);
+  // SIGHUP reloads; SIGTERM and SIGINT fulfil `stop`.
+  void WaitForSignal(std::promise<void>* stop);
+  void WatchHealth();
+  void WatchFiles();
+  void Reload(bool asked);
+  void ReloadCertificates(bool asked);
+  void ReloadPolicy(bool asked);
+  void WarnOfEnds();
+  // Blocks main's thread; those of the context run on.
+  void StopAll();
+
+  std::unique_ptr<Parts> parts_;
+  base::Strand strand_;
+
+  // On strand_ only.
+  boost::asio::signal_set signals_;
+  boost::asio::steady_timer health_timer_, files_timer_;
+  DispatcherStatus status_;
+  absl::Time status_time_;
+  bool serving_ = false;
+  bool stopping_ = false;
+  std::string certificate_error_;
+  absl::Time next_warning_;
+};
+
+}  // namespace orch::controller

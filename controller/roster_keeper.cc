@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controller/roster_keeper.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.h"
+#include "base/status.h"
+#include "controller/outbox.h"
+#include "controller/store.h"
+
+namespace orch::controller {
+namespace {
+
+constexpr absl::Duration kTick = absl::Milliseconds(500);
+constexpr absl::Duration kAskAgainMax = absl::Hours(1);
+
+}  // namespace
+
+RosterKeeper::RosterKeeper(Surroundings* surroundings,
+                           std::function<void(const std::string&)> on_back)
+    : surroundings_(surroundings), on_back_(std::move(on_back)), timer_(surroundings->strand) {}
+
+void RosterKeeper::Start() { Tick(); }
+
+void RosterKeeper::Stop() {
+  stopped_ = true;
+  timer_.cancel();
+  watchers_.clear();
+}
+
+void RosterKeeper::Tick() {
+  timer_.expires_after(absl::ToChronoNanoseconds(kTick));
+  timer_.async_wait([weak = weak_from_this()](boost::system::error_code error) {
+    auto self = weak.lock();
+    if (error || self == nullptr || self->stopped_) return;
+    const base::Now now = self->surroundings_->clock->Read();
+    self->surroundings_->roster->OnTime(now);
+    self->TellWatchers(now);
+    self->StoreSome();
+    if (self->surroundings_->connected) self->AskSome(now);
+    self->Tick();
+  });
+}
+
+void RosterKeeper::OnConnected() {
+  // Nodes that spoke while this process was not there would be missing for a presence interval.
+  if (std::exchange(asked_everybody_, true)) return;
+  for (const std::string& collective : surroundings_->options.collectives) {
+    SendQuery(collective, {}, /*facts=*/false, /*certificates=*/true);
+  }
+}
+
+void RosterKeeper::OnPresence(OpenedPresence opened, base::Now now) {
+  const std::string node = opened.presence.node();
+  const Roster::Heard heard = surroundings_->roster->OnPresence(
+      opened.presence, opened.peer.not_after, std::move(opened.chain), now);
+  if (!heard.fresh) {
+    ++surroundings_->metrics.presences_old;
+    return;
+  }
+  auto ask = asks_.find(node);
+  if (!heard.wants_details) {
+    if (ask != asks_.end()) asks_.erase(ask);
+  } else if (Ask* wanted = Want(node, now); wanted != nullptr) {
+    wanted->facts = true;
+    wanted->certificates = false;  // its signature was verified just now
+  }
+  if (heard.back) on_back_(node);
+}
+
+void RosterKeeper::OnUnknownKey(const std::string& node, base::Now now) {
+  if (Ask* wanted = Want(node, now); wanted != nullptr) wanted->certificates = true;
+}
+
+RosterKeeper::Ask* RosterKeeper::Want(const std::string& node, base::Now now) {
+  auto it = asks_.find(node);
+  if (it != asks_.end()) return &it->second;
+  if (asks_.size() >= kAsksMax) return nullptr;
+  Ask& ask = asks_[node];
+  ask.next = now.steady;
+  return &ask;
+}
+
+void RosterKeeper::AskSome(base::Now now) {
+  // By collective and kind of question.
+  std::map<std::pair<std::string, bool>, std::vector<std::string>> groups;
+  size_t facts = 0, certificates = 0;
+  for (auto it = asks_.begin(); it != asks_.end();) {
+    auto& [node, ask] = *it;
+    if (ask.next > now.steady) {
+      ++it;
+      continue;
+    }
+    size_t& count = ask.facts ? facts : certificates;
+    if (count >= (ask.facts ? kFactsAskedAtOnce : kCertificatesAskedAtOnce)) {
+      ++it;
+      continue;
+    }
+    ++count;
+    const RosterEntry* entry = surroundings_->roster->Find(node);
+    for (const std::string& collective : surroundings_->options.collectives) {
+      if (entry != nullptr && !entry->InCollective(collective)) continue;
+      groups[{collective, ask.facts}].push_back(node);
+      if (entry != nullptr) break;
+    }
+    ask.next = now.steady + std::min(kAskAgain * (1 << std::min(ask.times, 10)), kAskAgainMax);
+    // Somebody who is not in the roster and does not answer may be made up.
+    if (++ask.times > 3 && entry == nullptr) {
+      asks_.erase(it++);
+    } else {
+      ++it;
+    }
+  }
+  for (auto& [group, nodes] : groups) {
+    std::sort(nodes.begin(), nodes.end());
+    SendQuery(group.first, std::move(nodes), group.second, !group.second);
+  }
+}
+
+void RosterKeeper::SendQuery(const std::string& collective, std::vector<std::string> nodes,
+                             bool facts, bool certificates) {
+  orch::bus::v1::Request request =
+      NewRequest(surroundings_->options.controller, collective, surroundings_->clock->Read().wall,
+                 surroundings_->options.request_ttl);
+  for (const std::string& node : nodes) request.add_nodes(node);
+  request.mutable_presence_query()->set_facts(facts);
+  request.mutable_presence_query()->set_certificates(certificates);
+  surroundings_->outbox->Sign(
+      std::move(request), [weak = weak_from_this(), collective,
+                           nodes = std::move(nodes)](absl::StatusOr<SignedRequest> ready) {
+        auto self = weak.lock();
+        if (self == nullptr || self->stopped_) return;
+        if (!ready.ok()) {
+          base::LogError("sign a presence query", {{"error", ready.status().ToString()}});
+          return;
+        }
+        const bus::Destinations& to = self->surroundings_->options.destinations;
+        Outbox* const outbox = self->surroundings_->outbox;
+        if (nodes.empty()) outbox->Send(to.Request(collective), *ready, nullptr);
+        for (const std::string& node : nodes) {
+          outbox->Send(to.Node(collective, node), *ready, nullptr);
+        }
+      });
+}
+
+void RosterKeeper::StoreSome() {
+  if (storing_ || !surroundings_->store->ok()) return;
+  StoreWrite write;
+  write.nodes = surroundings_->roster->TakeUnstored(kNodesStoredAtOnce);
+  if (write.nodes.empty()) return;
+  storing_ = true;
+  // Only a cache: what could not be written is written when the node speaks again.
+  surroundings_->store->PostWrite(std::move(write), Store::OnFailure::kReport,
+                                  [weak = weak_from_this()](absl::Status) {
+                                    auto self = weak.lock();
+                                    if (self != nullptr) self->storing_ = false;
+                                  });
+}
+
+void RosterKeeper::Watch(uint64_t reader_id, target::Target target,
+                         std::function<void(std::vector<orch::v1::Node>)> changed) {
+  if (watchers_.size() >= kNodeWatchersMax) return;
+  watchers_.erase(reader_id);
+  watchers_.emplace(reader_id, Watcher{std::move(target), std::move(changed)});
+}
+
+void RosterKeeper::TellWatchers(base::Now now) {
+  const std::vector<std::string> names = surroundings_->roster->TakeChanged();
+  if (names.empty() || watchers_.empty()) return;
+  for (const auto& [reader_id, watcher] : watchers_) {
+    std::vector<orch::v1::Node> nodes;
+    for (const std::string& name : names) {
+      const RosterEntry* entry = surroundings_->roster->Find(name);
+      if (entry == nullptr || !entry->InCollective(watcher.target.collective())) continue;
+      if (!watcher.target.empty() &&
+          watcher.target.Evaluate(RosterView(*entry, now)).truth == target::Truth::kFalse) {
+        continue;
+      }
+      nodes.push_back(entry->ToNode(/*with_facts=*/false));
+    }
+    if (!nodes.empty()) watcher.changed(std::move(nodes));
+  }
+}
+
+}  // namespace orch::controller

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+
+#include "base/asio.h"
+#include "base/clock.h"
+#include "controller/audit_sink.h"
+#include "controller/dispatcher_core.h"
+#include "controller/metrics.h"
+#include "trust/identity.h"
+
+namespace orch::controller {
+
+class Outbox;
+class Roster;
+class Store;
+
+// What the dispatcher's parts (jobs, admissions, the roster's keeper, the beacon) share. Owned by
+// the dispatcher's core, which outlives them all.
+//
+// Lives on: the dispatcher's strand.
+struct Surroundings {
+  DispatcherOptions options;
+  base::Strand strand;
+  const base::Clock* clock;
+  std::shared_ptr<trust::Credentials> credentials;
+  std::shared_ptr<AuditSink> audit;
+  Store* store = nullptr;
+  Outbox* outbox = nullptr;
+  Roster* roster = nullptr;
+  bool connected = false;  // to the bus, subscriptions in place
+  DispatcherMetrics metrics = {};
+};
+
+}  // namespace orch::controller

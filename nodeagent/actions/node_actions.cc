@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "nodeagent/actions/node_actions.h"
+
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "api/json.h"
+#include "base/version.h"
+#include "nodeagent/actions/outcome.h"
+
+namespace orch::nodeagent {
+namespace {
+
+using nlohmann::json;
+
+void SetTime(absl::Time time, google::protobuf::Timestamp* out) {
+  const timespec parts = absl::ToTimespec(time);
+  out->set_seconds(parts.tv_sec);
+  out->set_nanos(static_cast<int32_t>(parts.tv_nsec));
+}
+
+// As the target language finds it: a flat key that contains dots wins over the path; array elements
+// by index.
+const json* FindFact(const json& facts, const std::string& path) {
+  if (const auto flat = facts.find(path); flat != facts.end()) return &*flat;
+  const json* at = &facts;
+  for (const absl::string_view part : absl::StrSplit(path, '.')) {
+    size_t index = 0;
+    if (at->is_object()) {
+      const auto next = at->find(std::string(part));
+      if (next == at->end()) return nullptr;
+      at = &*next;
+    } else if (at->is_array() && absl::SimpleAtoi(part, &index) && index < at->size()) {
+      at = &(*at)[index];
+    } else {
+      return nullptr;
+    }
+  }
+  return at;
+}
+
+orch::bus::v1::Outcome IfItFits(orch::v1::ActionResult result) {
+  const size_t size = result.ByteSizeLong();
+  if (size <= kNodeAnswerMax) return Succeeded(std::move(result));
+  return Failed("too_large", absl::StrCat("the answer has ", size, " bytes, more than the ",
+                                          kNodeAnswerMax, " that fit into a reply"));
+}
+
+}  // namespace
+
+orch::bus::v1::Outcome RunNodePing(absl::Time now, absl::Time start_time) {
+  orch::v1::ActionResult result;
+  orch::v1::NodePingResult& ping = *result.mutable_node_ping();
+  ping.set_version(base::kVersion);
+  SetTime(now, ping.mutable_time());
+  SetTime(start_time, ping.mutable_start_time());
+  return Succeeded(std::move(result));
+}
+
+orch::bus::v1::Outcome RunNodeFacts(const orch::v1::NodeFacts& action, const Facts& facts) {
+  if (facts.facts() == nullptr) {
+    return Failed("facts_unknown", "this node has not read its facts yet");
+  }
+  orch::v1::ActionResult result;
+  auto& values = *result.mutable_node_facts()->mutable_facts();
+  for (const std::string& path : action.facts()) {
+    const json* const value = FindFact(*facts.facts(), path);
+    // JSON null counts as missing.
+    if (value != nullptr && !value->is_null()) values[path] = api::ToValue(*value);
+  }
+  return IfItFits(std::move(result));
+}
+
+orch::bus::v1::Outcome RunNodeInventory(const Facts& facts,
+                                        const orch::v1::PuppetStatusResult& puppet) {
+  orch::v1::ActionResult result;
+  orch::v1::NodeInventoryResult& inventory = *result.mutable_node_inventory();
+  inventory.set_version(base::kVersion);
+  if (facts.facts() != nullptr) {
+    *inventory.mutable_facts() = api::ToStruct(*facts.facts());
+    for (const std::string& name : *facts.classes()) inventory.add_classes(name);
+    if (facts.read_time() != absl::InfinitePast()) {
+      SetTime(facts.read_time(), inventory.mutable_facts_time());
+    }
+  }
+  for (const std::string& name : *facts.actions()) inventory.add_actions(name);
+  for (const std::string& name : facts.collectives()) inventory.add_collectives(name);
+  *inventory.mutable_puppet() = puppet;
+  return IfItFits(std::move(result));
+}
+
+}  // namespace orch::nodeagent

@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "nodeagent/actions/puppet_run.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <random>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/ids.h"
+#include "nodeagent/actions/outcome.h"
+#include "nodeagent/actions/puppet_arguments.h"
+#include "nodeagent/actions/run_follower.h"
+#include "nodeagent/actions/run_outcome.h"
+#include "nodeagent/puppet_lock.h"
+
+namespace orch::nodeagent {
+namespace {
+
+using orch::bus::v1::Outcome;
+
+constexpr absl::Duration kLockInterval = absl::Milliseconds(250);
+
+// Where runs get a transient unit of their own; empty: nowhere.
+std::string SystemdRun(const PuppetConfig& config) {
+  if (config.systemd_run() == "none") return "";
+  if (!config.systemd_run().empty()) return config.systemd_run();
+  const bool there = geteuid() == 0 && access("/run/systemd/system", F_OK) == 0 &&
+                     access("/usr/bin/systemd-run", X_OK) == 0;
+  return there ? "/usr/bin/systemd-run" : "";
+}
+
+// The time that a splay waits; a node of many draws its own.
+absl::Duration DrawSplay(const orch::v1::PuppetRun& run) {
+  if (!run.splay() || run.force()) return absl::ZeroDuration();
+  const absl::Duration limit =
+      run.has_splay_limit() ? ToDuration(run.splay_limit()) : kSplayLimitDefault;
+  std::random_device random;
+  return limit * std::uniform_real_distribution<double>(0, 1)(random);
+}
+
+Outcome AlreadyRunning(absl::Time since) {
+  return Refused("already_running",
+                 absl::StrCat("already running since ",
+                              absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", since, absl::UTCTimeZone())));
+}
+
+Outcome Cancelled() {
+  return Ended(orch::v1::NODE_STATE_CANCELLED, "cancelled", "cancelled before Puppet was started");
+}
+
+int LeastRank(const orch::v1::PuppetRun& run) {
+  if (run.debug()) return LogLevelRank("debug");
+  return LogLevelRank(run.evaltrace() ? "info" : "notice");
+}
+
+// One request.
+struct Task {
+  Task(ActionCall c, const base::Strand& strand) : call(std::move(c)), timer(strand) {}
+  const orch::v1::PuppetRun& run() const { return call.action.puppet_run(); }
+
+  ActionCall call;
+  base::asio::steady_timer timer;
+  absl::Duration lock_deadline;           // steady; of wait_for_lock
+  absl::Duration join_deadline;           // steady
+  std::shared_ptr<Task> joined;           // the run of ours whose result it waits for
+  pid_t joined_pid = 0;                   // or the foreign one
+  std::string joined_previous;            // the report before that
+  std::shared_ptr<RunFollower> follower;  // since its directory is written
+  bool starting = false;                  // its directory is being written, or read
+  bool cancel_asked = false;              // meanwhile
+  bool ended = false;
+  absl::Time started;
+};
+
+}  // namespace
+
+struct PuppetRuns::State : std::enable_shared_from_this<PuppetRuns::State> {
+  using TaskPtr = std::shared_ptr<Task>;
+  using Paths = std::shared_ptr<const PuppetPaths>;
+
+  explicit State(PuppetRunsParts p) : parts(std::move(p)) {}
+
+  // Calls `next` with this state and `arguments` as long as it is there and the task has not ended.
+  template <typename Next>
+  auto IfAlive(TaskPtr task, Next next) {
+    return [weak = weak_from_this(), task, next](auto&&... arguments) {
+      const auto self = weak.lock();
+      if (self != nullptr && !task->ended) next(*self, task, arguments...);
+    };
+  }
+
+  void OnPaths(const TaskPtr& task, const Paths& paths);
+  void TryStart(const TaskPtr& task, const Paths& paths);
+  void WaitForLock(const TaskPtr& task, const Paths& paths);
+  void Join(const TaskPtr& task, const Paths& paths, pid_t holder);
+  void PollJoined(const TaskPtr& task, const Paths& paths);
+  void Prepare(const TaskPtr& task, const Paths& paths);
+  void OnResume(const TaskPtr& task, const absl::StatusOr<RunSpec>& spec);
+  void Follow(const TaskPtr& task, const RunSpec& spec, bool attach);
+  void End(const TaskPtr& task, Outcome outcome);
+  TaskPtr Active() const;
+  RunDirectory DirectoryOf(const Task& task) const {
+    return RunDirectory(absl::StrCat(parts.runs, "/", base::Hex(task.call.request_id)));
+  }
+
+  const PuppetRunsParts parts;
+  std::vector<TaskPtr> tasks;
+};
+
+PuppetRuns::State::TaskPtr PuppetRuns::State::Active() const {
+  for (const TaskPtr& task : tasks) {
+    if (task->starting || task->follower != nullptr) return task;
+  }
+  return nullptr;
+}
+
+void PuppetRuns::State::OnPaths(const TaskPtr& task, const Paths& paths) {
+  const absl::Duration now = parts.clock->Read().steady;
+  const absl::Duration splay = DrawSplay(task->run());
+  task->lock_deadline = now + splay + ToDuration(task->run().wait_for_lock());
+  if (splay <= absl::ZeroDuration()) return TryStart(task, paths);
+  task->timer.expires_after(absl::ToChronoNanoseconds(splay));
+  task->timer.async_wait(IfAlive(
+      task, [paths](State& self, const TaskPtr& waiting, const boost::system::error_code& error) {
+        if (!error) self.TryStart(waiting, paths);
+      }));
+}
+
+void PuppetRuns::State::TryStart(const TaskPtr& task, const Paths& paths) {
+  if (const std::optional<std::string> message = ReadDisabledLock(paths->agent_disabled_lockfile)) {
+    return End(task, Refused("disabled", *message));
+  }
+  const TaskPtr active = Active();
+  const std::optional<RunLockHolder> holder = FindRunLockHolder(paths->agent_catalog_run_lockfile);
+  if (active == nullptr && !holder.has_value()) return Prepare(task, paths);
+  if (task->run().join()) {
+    task->joined = active;
+    return Join(task, paths, holder.has_value() ? holder->pid : 0);
+  }
+  if (parts.clock->Read().steady < task->lock_deadline) return WaitForLock(task, paths);
+  End(task, AlreadyRunning(active != nullptr ? active->started : holder->since));
+}
+
+void PuppetRuns::State::WaitForLock(const TaskPtr& task, const Paths& paths) {
+  task->timer.expires_after(absl::ToChronoNanoseconds(kLockInterval));
+  task->timer.async_wait(IfAlive(
+      task, [paths](State& self, const TaskPtr& waiting, const boost::system::error_code& error) {
+        if (!error) self.TryStart(waiting, paths);
+      }));
+}
+
+void PuppetRuns::State::Join(const TaskPtr& task, const Paths& paths, pid_t holder) {
+  // A run of ours tells its joiners when it ends.
+  if (task->joined != nullptr) return;
+  task->joined_pid = holder;
+  task->join_deadline = parts.clock->Read().steady +
+                        RunTimeout(task->run(), task->call.timeout, parts.paths->config(), *paths);
+  base::asio::post(
+      parts.worker,
+      [next = IfAlive(task,
+                      [paths](State& self, const TaskPtr& waiting, const std::string& uuid) {
+                        waiting->joined_previous = uuid;
+                        self.PollJoined(waiting, paths);
+                      }),
+       strand = parts.strand, report = paths->lastrunreport] {
+        base::asio::post(strand, [next, uuid = PeekTransactionUuid(report)] { next(uuid); });
+      });
+}
+
+void PuppetRuns::State::PollJoined(const TaskPtr& task, const Paths& paths) {
+  const std::optional<RunLockHolder> holder = FindRunLockHolder(paths->agent_catalog_run_lockfile);
+  const bool goes_on = holder.has_value() && holder->pid == task->joined_pid;
+  if (goes_on && parts.clock->Read().steady >= task->join_deadline) {
+    return End(task, Ended(orch::v1::NODE_STATE_TIMED_OUT, "timeout",
+                           "the run that was joined goes on for longer than allowed"));
+  }
+  if (goes_on) {
+    task->timer.expires_after(absl::ToChronoNanoseconds(kLockInterval));
+    task->timer.async_wait(IfAlive(
+        task, [paths](State& self, const TaskPtr& waiting, const boost::system::error_code& error) {
+          if (!error) self.PollJoined(waiting, paths);
+        }));
+    return;
+  }
+  const auto next = IfAlive(task, [](State& self, const TaskPtr& waiting, const Outcome& outcome) {
+    self.End(waiting, outcome);
+  });
+  base::asio::post(parts.worker, [next, strand = parts.strand, report = paths->lastrunreport,
+                                  previous = task->joined_previous] {
+    const Outcome outcome = JudgeRun(GatherJoined(report, previous));
+    base::asio::post(strand, [next, outcome] { next(outcome); });
+  });
+}
+
+void PuppetRuns::State::Prepare(const TaskPtr& task, const Paths& paths) {
+  const RunDirectory directory = DirectoryOf(*task);
+  const PuppetConfig& config = parts.paths->config();
+  RunSpec spec;
+  spec.argv = PuppetArguments(task->run(), config, *paths, directory.log());
+  spec.environment = ConstantEnvironment();
+  spec.disabled_lock = paths->agent_disabled_lockfile;
+  // Puppet's agent takes the run lock itself, its apply does not.
+  if (config.mode() == PUPPET_MODE_APPLY) spec.run_lock = paths->agent_catalog_run_lockfile;
+  spec.report = paths->lastrunreport;
+  spec.summary = paths->lastrunfile;
+  spec.create_time = task->started = parts.clock->Read().wall;
+  spec.timeout = RunTimeout(task->run(), task->call.timeout, config, *paths);
+  if (task->run().kill_on_timeout()) spec.kill_after = spec.timeout;
+  task->starting = true;
+  const auto next = IfAlive(task, [](State& self, const TaskPtr& waiting,
+                                     const absl::Status& status, const RunSpec& prepared) {
+    waiting->starting = false;
+    // The journal was lost, but not this: it is the same request, and it has been started.
+    if (absl::IsAlreadyExists(status)) return self.Follow(waiting, prepared, true);
+    if (!status.ok()) return self.End(waiting, Failed("start_failed", status.message()));
+    self.Follow(waiting, prepared, false);
+  });
+  base::asio::post(parts.worker, [next, strand = parts.strand, directory, spec]() mutable {
+    spec.previous_uuid = PeekTransactionUuid(spec.report);
+    const absl::Status status = directory.Prepare(spec);
+    if (absl::IsAlreadyExists(status)) {
+      const absl::StatusOr<RunSpec> written = directory.ReadSpec();
+      if (written.ok()) spec = *written;
+    }
+    base::asio::post(strand, [next, status, spec] { next(status, spec); });
+  });
+}
+
+void PuppetRuns::State::Follow(const TaskPtr& task, const RunSpec& spec, bool attach) {
+  FollowerParts follower{parts.strand,
+                         parts.worker,
+                         parts.clock,
+                         parts.wrapper,
+                         SystemdRun(parts.paths->config()),
+                         LeastRank(task->run())};
+  task->follower = std::make_shared<RunFollower>(
+      std::move(follower), DirectoryOf(*task), spec, task->call.progress,
+      IfAlive(task, [](State& self, const TaskPtr& ended, const Outcome& outcome) {
+        self.End(ended, outcome);
+      }));
+  if (attach) {
+    task->follower->Attach();
+  } else {
+    task->follower->Launch();
+  }
+}
+
+void PuppetRuns::State::OnResume(const TaskPtr& task, const absl::StatusOr<RunSpec>& spec) {
+  task->starting = false;
+  if (spec.ok()) {
+    task->started = spec->create_time;
+    return Follow(task, *spec, true);
+  }
+  if (absl::IsNotFound(spec.status())) {
+    return End(task, Refused("interrupted",
+                             "the node agent was restarted before Puppet was started, and it "
+                             "never will be"));
+  }
+  End(task, Ended(orch::v1::NODE_STATE_LOST, "unreadable", spec.status().message()));
+}
+
+void PuppetRuns::State::End(const TaskPtr& task, Outcome outcome) {
+  if (std::exchange(task->ended, true)) return;
+  task->timer.cancel();
+  const bool ran = task->follower != nullptr;
+  if (ran) task->follower->Stop();
+  tasks.erase(std::remove(tasks.begin(), tasks.end(), task), tasks.end());
+  std::vector<TaskPtr> joiners;
+  for (const TaskPtr& other : tasks) {
+    if (other->joined == task) joiners.push_back(other);
+  }
+  task->call.done(outcome);
+  if (ran && parts.on_run_ended) parts.on_run_ended();
+  if (outcome.result().has_puppet_run()) {
+    outcome.mutable_result()->mutable_puppet_run()->set_joined(true);
+  }
+  for (const TaskPtr& joiner : joiners) End(joiner, outcome);
+}
+
+PuppetRuns::PuppetRuns(PuppetRunsParts parts) : state_(std::make_shared<State>(std::move(parts))) {}
+
+PuppetRuns::~PuppetRuns() {
+  for (const State::TaskPtr& task : state_->tasks) {
+    task->ended = true;
+    task->timer.cancel();
+    task->joined.reset();
+    if (task->follower != nullptr) task->follower->Stop();
+  }
+}
+
+std::optional<Outcome> PuppetRuns::Admit(const orch::v1::PuppetRun& run) const {
+  const PuppetConfig& config = state_->parts.paths->config();
+  if (const absl::Status status = CheckPuppetRun(run, config); !status.ok()) {
+    return Refused("invalid", status.message());
+  }
+  // Not known yet: looked at when it starts.
+  const std::shared_ptr<const PuppetPaths> paths = state_->parts.paths->Known();
+  if (paths == nullptr) return std::nullopt;
+  if (const std::optional<std::string> message = ReadDisabledLock(paths->agent_disabled_lockfile)) {
+    return Refused("disabled", *message);
+  }
+  if (run.join() || ToDuration(run.wait_for_lock()) > absl::ZeroDuration() || run.splay()) {
+    return std::nullopt;
+  }
+  if (const State::TaskPtr active = state_->Active()) return AlreadyRunning(active->started);
+  const std::optional<RunLockHolder> holder = FindRunLockHolder(paths->agent_catalog_run_lockfile);
+  if (holder.has_value()) return AlreadyRunning(holder->since);
+  return std::nullopt;
+}
+
+void PuppetRuns::Start(ActionCall call) {
+  if (const absl::Status status =
+          CheckPuppetRun(call.action.puppet_run(), state_->parts.paths->config());
+      !status.ok()) {
+    return call.done(Refused("invalid", status.message()));
+  }
+  auto task = std::make_shared<Task>(std::move(call), state_->parts.strand);
+  task->started = state_->parts.clock->Read().wall;
+  state_->tasks.push_back(task);
+  state_->parts.paths->Get(
+      state_->IfAlive(task, [](State& self, const State::TaskPtr& waiting,
+                               const absl::StatusOr<std::shared_ptr<const PuppetPaths>>& paths) {
+        if (paths.ok()) return self.OnPaths(waiting, *paths);
+        self.End(waiting, Refused("puppet_unavailable", paths.status().message()));
+      }));
+}
+
+void PuppetRuns::Resume(ActionCall call) {
+  auto task = std::make_shared<Task>(std::move(call), state_->parts.strand);
+  task->starting = true;
+  task->started = state_->parts.clock->Read().wall;
+  state_->tasks.push_back(task);
+  const auto next = state_->IfAlive(
+      task, [](State& self, const State::TaskPtr& resumed, const absl::StatusOr<RunSpec>& spec) {
+        self.OnResume(resumed, spec);
+      });
+  base::asio::post(state_->parts.worker,
+                   [next, strand = state_->parts.strand, directory = state_->DirectoryOf(*task)] {
+                     base::asio::post(strand, [next, spec = directory.ReadSpec()] { next(spec); });
+                   });
+}
+
+void PuppetRuns::Cancel(const std::string& job_id) {
+  for (const State::TaskPtr& task : std::vector<State::TaskPtr>(state_->tasks)) {
+    if (task->call.job_id != job_id || job_id.empty() || task->ended) continue;
+    if (task->follower != nullptr) {
+      task->follower->Cancel();
+    } else if (task->starting) {
+      task->cancel_asked = true;
+    } else {
+      state_->End(task, Cancelled());
+    }
+  }
+}
+
+int PuppetRuns::running() const { return static_cast<int>(state_->tasks.size()); }
+
+}  // namespace orch::nodeagent

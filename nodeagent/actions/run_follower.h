@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/asio.h"
+#include "base/clock.h"
+#include "nodeagent/actions/run_log.h"
+#include "nodeagent/command.h"
+#include "nodeagent/process_watch.h"
+#include "nodeagent/run_directory.h"
+#include "orch/bus/v1/reply.pb.h"
+
+namespace orch::nodeagent {
+
+// How long a wrapper may take to claim its run; after that the agent claims it, and it never
+// starts.
+inline constexpr absl::Duration kClaimTimeout = absl::Seconds(30);
+// How often a run that is under way is looked at.
+inline constexpr absl::Duration kFollowInterval = absl::Milliseconds(250);
+// Between SIGTERM and SIGKILL where the wrapper is gone; and how much longer one that is there is
+// waited for.
+inline constexpr absl::Duration kFollowKillGrace = absl::Seconds(30);
+// Outcomes stay on disk so long, in case the agent is killed before they are in the journal.
+inline constexpr absl::Duration kRunDirectoryKept = absl::Hours(25);
+
+struct FollowerParts {
+  base::Strand strand;
+  base::asio::any_io_executor worker;
+  const base::Clock* clock = nullptr;
+  std::vector<std::string> wrapper;  // argv; the run's directory is appended
+  std::string systemd_run;  // empty: the wrapper gets a session of its own instead of a unit
+  int least_rank = 2;       // of the log's lines that are progress
+};
+
+// Follows one run from its directory on disk to its outcome, whoever of agent, wrapper and Puppet
+// is killed meanwhile:
+//
+//   launched ─▶ claimed by the wrapper ─▶ wrapper ended ─▶ exit record? judge.
+//                                                        └▶ none: Puppet alive? watch it, then
+//                                                        judge by its report
+//   not claimed, or claimed by the agent: never started, and never will.
+//
+// Lives on: its strand.
+class RunFollower : public std::enable_shared_from_this<RunFollower> {
+ public:
+  // `done` is called once, on the strand; `progress` before that.
+  RunFollower(FollowerParts parts, RunDirectory directory, RunSpec spec,
+              std::function<void(orch::v1::ActionProgress)> progress,
+              std::function<void(orch::bus::v1::Outcome)> done);
+
+  // The spec was just written: starts a wrapper.
+  void Launch();
+  // After a restart: claims what was not started, else follows on.
+  void Attach();
+  // Ends CANCELLED, unless the wrapper was faster; it then goes on.
+  void Cancel();
+  // Forgets the run; nobody is called any more. The run itself goes on.
+  void Stop();
+  const RunDirectory& directory() const { return directory_; }
+
+ private:
+  void StartWrapper();
+  void Arm();
+  void Tick();
+  void Look();
+  void LookAtClaim();
+  void LookAtWrapper();
+  void LookAtPuppet(const RunPuppet& puppet);
+  void PastDeadline();
+  void EndPuppet(const ProcessId& puppet);
+  void PassProgress();
+  void NeverStarted();
+  void Judge();
+  void Finish(orch::bus::v1::Outcome outcome);
+  void Watch(const ProcessId& process);
+
+  const FollowerParts parts_;
+  const RunDirectory directory_;
+  const RunSpec spec_;
+  const std::function<void(orch::v1::ActionProgress)> progress_;
+  std::function<void(orch::bus::v1::Outcome)> done_;
+  base::asio::steady_timer timer_;
+  RunLog log_;
+  std::shared_ptr<Command> launcher_;                   // systemd-run, while it works
+  absl::Duration launched_;                             // steady
+  absl::Duration deadline_ = absl::InfiniteDuration();  // steady
+  std::optional<RunClaim> claim_;
+  std::shared_ptr<ProcessWatch> watch_;
+  pid_t watched_ = 0;
+  bool attached_ = false;
+  bool judging_ = false;
+  // Puppet is being ended by us, since then (steady).
+  std::optional<ProcessTree> ending_;
+  absl::Duration ending_since_;
+};
+
+}  // namespace orch::nodeagent

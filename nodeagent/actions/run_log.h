@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "orch/v1/action.pb.h"
+
+namespace orch::nodeagent {
+
+// Bytes of the log that are read at once; of one line, longer ones are left out; of one text that
+// is passed on.
+inline constexpr size_t kLogReadMax = 256 << 10;
+inline constexpr size_t kLogLineMax = 64 << 10;
+inline constexpr size_t kProgressTextMax = 2048;
+// Lines of one run that are passed on; then one says that there are more.
+inline constexpr int kProgressMax = 1000;
+// Bytes of a log that are searched at the run's end.
+inline constexpr uint64_t kLogSearchMax = 512 << 20;
+
+// One line of Puppet's `.jsonl` log destination; nullopt if it is none.
+std::optional<orch::v1::PuppetRunProgress> ParseLogLine(const std::string& line);
+
+// 0 debug, 1 info, 2 notice, 3 warning, 4 err and worse.
+int LogLevelRank(const std::string& level);
+
+// Follows Puppet's log as it grows. Reads block, for at most kLogReadMax bytes of a local file.
+class RunLog {
+ public:
+  // Passes on lines of at least `least_rank`; Facter's complaints, which are not failures of the
+  // run, never.
+  RunLog(std::string path, int least_rank) : path_(std::move(path)), least_rank_(least_rank) {}
+
+  // What was added since the last call.
+  std::vector<orch::v1::PuppetRunProgress> ReadMore();
+
+  // Where to go on after a restart of the agent, so that nobody hears a line twice.
+  struct Position {
+    uint64_t offset = 0;
+    int passed = 0;
+  };
+  Position position() const { return {offset_ - partial_.size(), passed_}; }
+  void Resume(Position position);
+
+ private:
+  void OnLine(const std::string& line, std::vector<orch::v1::PuppetRunProgress>* out);
+
+  const std::string path_;
+  const int least_rank_;
+  uint64_t offset_ = 0;
+  std::string partial_;  // a line whose end is not written yet
+  bool skipping_ = false;
+  int passed_ = 0;
+};
+
+// What the log of an ended run says.
+struct RunLogSummary {
+  std::deque<std::string> errors;  // the last kErrorsMax, without Facter's
+  bool says_locked = false;        // another run was under way
+  bool says_disabled = false;
+  bool has_lines = false;   // of level notice or above
+  bool has_a_time = false;  // one of those that were looked for
+};
+
+// Reads a whole log, looking for lines of one of these times. Blocks.
+RunLogSummary SearchRunLog(const std::string& path, const std::vector<std::string>& times);
+
+}  // namespace orch::nodeagent

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "nodeagent/actions/run_outcome.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <vector>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "nodeagent/actions/outcome.h"
+#include "nodeagent/clean_text.h"
+
+namespace orch::nodeagent {
+namespace {
+
+using orch::bus::v1::Outcome;
+using orch::v1::PuppetRunResult;
+using orch::v1::PuppetRunVerdict;
+
+constexpr size_t kOutputTailMax = 8 << 10;
+// Puppet rounds some of its times, and clocks are set.
+constexpr absl::Duration kTimeSlack = absl::Seconds(2);
+
+std::string ReadTail(const std::string& path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return "";
+  const absl::Cleanup closer = [fd] { close(fd); };
+  const off_t size = lseek(fd, 0, SEEK_END);
+  std::string tail(kOutputTailMax, '\0');
+  const off_t from = size > static_cast<off_t>(kOutputTailMax) ? size - kOutputTailMax : 0;
+  const ssize_t got = pread(fd, tail.data(), tail.size(), from);
+  tail.resize(got > 0 ? got : 0);
+  return tail;
+}
+
+void SetTime(absl::Time time, google::protobuf::Timestamp* out) {
+  const timespec parts = absl::ToTimespec(time);
+  out->set_seconds(parts.tv_sec);
+  out->set_nanos(static_cast<int32_t>(parts.tv_nsec));
+}
+
+void SetDuration(absl::Duration duration, google::protobuf::Duration* out) {
+  const timespec parts = absl::ToTimespec(duration);
+  out->set_seconds(parts.tv_sec);
+  out->set_nanos(static_cast<int32_t>(parts.tv_nsec));
+}
+
+std::optional<absl::Time> ParseReportTime(const std::string& text) {
+  absl::Time time;
+  if (!absl::ParseTime(absl::RFC3339_full, text, &time, nullptr)) return std::nullopt;
+  return time;
+}
+
+PuppetRunVerdict VerdictOf(const PuppetReport& report) {
+  if (!report.resources.has_value()) {
+    return report.status == "failed" ? orch::v1::PUPPET_RUN_VERDICT_COMPILE_FAILED
+                                     : orch::v1::PUPPET_RUN_VERDICT_UNSPECIFIED;
+  }
+  if (report.status == "failed" || report.resources->failed() > 0 ||
+      report.resources->failed_to_restart() > 0) {
+    // A catalog that could not be applied at all counts nothing.
+    return report.resources->total() == 0 ? orch::v1::PUPPET_RUN_VERDICT_COMPILE_FAILED
+                                          : orch::v1::PUPPET_RUN_VERDICT_FAILED;
+  }
+  if (report.status == "changed") return orch::v1::PUPPET_RUN_VERDICT_CHANGED;
+  if (report.noop_pending) return orch::v1::PUPPET_RUN_VERDICT_NOOP_PENDING;
+  return orch::v1::PUPPET_RUN_VERDICT_UNCHANGED;
+}
+
+PuppetRunVerdict VerdictOf(const PuppetSummary& summary, int exit_code) {
+  if (!summary.resources.has_value()) return orch::v1::PUPPET_RUN_VERDICT_COMPILE_FAILED;
+  if (exit_code == 4 || exit_code == 6 || summary.resources->failed() > 0) {
+    return orch::v1::PUPPET_RUN_VERDICT_FAILED;
+  }
+  return exit_code == 2 ? orch::v1::PUPPET_RUN_VERDICT_CHANGED
+                        : orch::v1::PUPPET_RUN_VERDICT_UNCHANGED;
+}
+
+// What every result has, whatever was found of the run.
+PuppetRunResult BaseResult(const RunEvidence& evidence) {
+  PuppetRunResult result;
+  result.set_joined(!evidence.puppet.has_value());
+  result.set_exit_code(evidence.exit.has_value() ? evidence.exit->exit_code : -1);
+  if (evidence.puppet.has_value()) {
+    SetTime(evidence.puppet->start_time, result.mutable_start_time());
+  }
+  if (evidence.exit.has_value()) SetTime(evidence.exit->end_time, result.mutable_end_time());
+  std::vector<std::string> errors(evidence.log.errors.begin(), evidence.log.errors.end());
+  if (errors.empty() && evidence.exit.has_value() && evidence.exit->exit_code == 1) {
+    // It ended before it could log: what it wrote to its standard error says why.
+    for (absl::string_view line : absl::StrSplit(evidence.output_tail, '\n')) {
+      if (!absl::StripAsciiWhitespace(line).empty()) errors.emplace_back(line);
+    }
+    if (errors.size() > kErrorsMax) errors.erase(errors.begin(), errors.end() - kErrorsMax);
+  }
+  for (const std::string& error : errors) result.add_errors(CleanText(error, kReportTextMax));
+  return result;
+}
+
+void FillFromReport(const PuppetReport& report, PuppetRunResult* result) {
+  result->set_verdict(VerdictOf(report));
+  result->set_noop(report.noop);
+  if (report.resources.has_value()) *result->mutable_resources() = *report.resources;
+  result->mutable_changes()->Assign(report.changes.begin(), report.changes.end());
+  result->set_changes_omitted(report.changes_omitted);
+  if (report.config_retrieval_time.has_value()) {
+    SetDuration(*report.config_retrieval_time, result->mutable_config_retrieval_time());
+  }
+  result->set_environment(report.environment);
+  result->set_configuration_version(report.configuration_version);
+  result->set_transaction_uuid(report.transaction_uuid);
+  result->set_catalog_uuid(report.catalog_uuid);
+  result->set_cached_catalog_status(report.cached_catalog_status);
+  result->set_puppet_version(report.puppet_version);
+  result->clear_errors();
+  for (const std::string& error : report.errors) result->add_errors(error);
+}
+
+void FillFromSummary(const PuppetSummary& summary, int exit_code, PuppetRunResult* result) {
+  result->set_verdict(VerdictOf(summary, exit_code));
+  if (summary.resources.has_value()) *result->mutable_resources() = *summary.resources;
+  result->set_environment(summary.environment);
+  result->set_configuration_version(summary.configuration_version);
+  result->set_puppet_version(summary.puppet_version);
+  if (summary.config_retrieval_time.has_value()) {
+    SetDuration(*summary.config_retrieval_time, result->mutable_config_retrieval_time());
+  }
+}
+
+// One line for people, the same on each node that failed in the same way.
+std::string FailureMessage(const PuppetRunResult& result) {
+  for (const orch::v1::ResourceChange& change : result.changes()) {
+    if (change.status() == orch::v1::RESOURCE_CHANGE_STATUS_FAILED) {
+      return absl::StrCat(change.resource(), ": ", change.message());
+    }
+  }
+  if (result.errors().empty()) return "Puppet failed without saying why";
+  return result.errors(result.errors().size() - 1);
+}
+
+Outcome WithResult(Outcome outcome, PuppetRunResult result) {
+  *outcome.mutable_result()->mutable_puppet_run() = std::move(result);
+  return outcome;
+}
+
+Outcome ByVerdict(PuppetRunResult result) {
+  switch (result.verdict()) {
+    case orch::v1::PUPPET_RUN_VERDICT_UNCHANGED:
+    case orch::v1::PUPPET_RUN_VERDICT_CHANGED:
+    case orch::v1::PUPPET_RUN_VERDICT_NOOP_PENDING:
+      return WithResult(Ended(orch::v1::NODE_STATE_SUCCEEDED, "", ""), std::move(result));
+    case orch::v1::PUPPET_RUN_VERDICT_FAILED: {
+      const std::string message = FailureMessage(result);
+      return WithResult(Failed("failed", message), std::move(result));
+    }
+    case orch::v1::PUPPET_RUN_VERDICT_COMPILE_FAILED: {
+      const std::string message = FailureMessage(result);
+      return WithResult(Failed("compile_failed", message), std::move(result));
+    }
+    default:
+      return WithResult(Failed("no_report", "Puppet's report does not say how the run ended"),
+                        std::move(result));
+  }
+}
+
+Outcome NotStarted(const RunExit& exit) {
+  if (exit.refused == "start_failed") return Failed(exit.refused, exit.message);
+  return Refused(exit.refused, exit.message);
+}
+
+// The exit code is known, but there is no report of this run.
+Outcome JudgeByExit(const RunEvidence& evidence) {
+  const RunExit& exit = *evidence.exit;
+  PuppetRunResult result = BaseResult(evidence);
+  if (exit.signal != 0) {
+    return WithResult(Failed("killed", absl::StrCat("Puppet was ended by signal ", exit.signal)),
+                      std::move(result));
+  }
+  const bool applied =
+      exit.exit_code == 0 || exit.exit_code == 2 || exit.exit_code == 4 || exit.exit_code == 6;
+  if (!applied) {
+    result.set_verdict(orch::v1::PUPPET_RUN_VERDICT_COMPILE_FAILED);
+    return ByVerdict(std::move(result));
+  }
+  const bool fresh = evidence.summary.ok() && evidence.puppet.has_value() &&
+                     evidence.summary->last_run >= evidence.puppet->start_time - kTimeSlack;
+  if (fresh) {
+    FillFromSummary(*evidence.summary, exit.exit_code, &result);
+    return ByVerdict(std::move(result));
+  }
+  return WithResult(
+      Failed("no_report", absl::StrCat("Puppet ended with exit code ", exit.exit_code,
+                                       " but left no readable report of this run: ",
+                                       evidence.report.ok() ? "the last one is of another run"
+                                                            : evidence.report.status().message())),
+      std::move(result));
+}
+
+}  // namespace
+
+RunEvidence GatherEvidence(const RunDirectory& directory, const RunSpec& spec) {
+  RunEvidence evidence;
+  evidence.previous_uuid = spec.previous_uuid;
+  const absl::StatusOr<std::optional<RunPuppet>> puppet = directory.ReadPuppet();
+  // Ours in any case, also if its record can't be read.
+  evidence.puppet = puppet.ok() && puppet->has_value() ? **puppet : RunPuppet{{}, spec.create_time};
+  evidence.earlier_boot = puppet.ok() && puppet->has_value() && IsOfEarlierBoot((*puppet)->process);
+  const absl::StatusOr<std::optional<RunExit>> exit = directory.ReadExit();
+  if (exit.ok()) evidence.exit = *exit;
+  // The wrapper could not learn how its child ended: nobody knows.
+  if (evidence.exit.has_value() && evidence.exit->refused.empty() && !evidence.exit->killed &&
+      evidence.exit->exit_code < 0 && evidence.exit->signal == 0) {
+    evidence.exit.reset();
+  }
+  if (evidence.exit.has_value() && !evidence.exit->refused.empty()) return evidence;
+  evidence.report = ReadPuppetReport(directory.report());
+  if (evidence.report.status().code() == absl::StatusCode::kNotFound) {
+    evidence.report = ReadPuppetReport(spec.report);
+  }
+  evidence.summary = ReadPuppetSummary(directory.summary());
+  if (evidence.summary.status().code() == absl::StatusCode::kNotFound) {
+    evidence.summary = ReadPuppetSummary(spec.summary);
+  }
+  evidence.log = SearchRunLog(directory.log(), evidence.report.ok() ? evidence.report->log_times
+                                                                    : std::vector<std::string>());
+  evidence.output_tail = ReadTail(directory.output());
+  return evidence;
+}
+
+RunEvidence GatherJoined(const std::string& report, const std::string& previous_uuid) {
+  RunEvidence evidence;
+  evidence.previous_uuid = previous_uuid;
+  evidence.report = ReadPuppetReport(report);
+  return evidence;
+}
+
+bool IsReportOfRun(const RunEvidence& evidence) {
+  if (!evidence.report.ok()) return false;
+  const PuppetReport& report = *evidence.report;
+  if (report.transaction_uuid == evidence.previous_uuid) return false;
+  if (!evidence.puppet.has_value()) return true;
+  const std::optional<absl::Time> time = ParseReportTime(report.time);
+  if (!time.has_value() || *time < evidence.puppet->start_time - kTimeSlack) return false;
+  // Only where one of the two says nothing at all there is nothing to compare.
+  return evidence.log.has_a_time || report.log_times.empty() || !evidence.log.has_lines;
+}
+
+Outcome JudgeRun(const RunEvidence& evidence) {
+  if (evidence.exit.has_value() && !evidence.exit->refused.empty()) {
+    return NotStarted(*evidence.exit);
+  }
+  if (evidence.exit.has_value() && evidence.exit->killed) {
+    return WithResult(Ended(orch::v1::NODE_STATE_TIMED_OUT, "killed",
+                            "Puppet took longer than allowed and was ended"),
+                      BaseResult(evidence));
+  }
+  if (IsReportOfRun(evidence)) {
+    PuppetRunResult result = BaseResult(evidence);
+    FillFromReport(*evidence.report, &result);
+    return ByVerdict(std::move(result));
+  }
+  if (evidence.log.says_locked) {
+    return Refused("already_running", "another Puppet run was faster and holds the lock");
+  }
+  if (evidence.log.says_disabled) return Refused("disabled", "disabled since the run was started");
+  if (evidence.exit.has_value()) return JudgeByExit(evidence);
+  if (!evidence.puppet.has_value()) {
+    return Failed("no_report", "the run that was joined left no readable report");
+  }
+  return Ended(orch::v1::NODE_STATE_LOST, evidence.earlier_boot ? "rebooted" : "no_report",
+               evidence.earlier_boot
+                   ? "the machine was booted in the middle of the run"
+                   : "whoever watched Puppet was killed, and it left no report of this run");
+}
+
+}  // namespace orch::nodeagent

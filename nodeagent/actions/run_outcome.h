@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "nodeagent/actions/run_log.h"
+#include "nodeagent/puppet_report.h"
+#include "nodeagent/puppet_summary.h"
+#include "nodeagent/run_directory.h"
+#include "orch/bus/v1/reply.pb.h"
+
+namespace orch::nodeagent {
+
+// Everything that is left of a run that has ended.
+struct RunEvidence {
+  std::string previous_uuid;        // of the report that was there before
+  std::optional<RunPuppet> puppet;  // nullopt: somebody else's run, which was joined
+  std::optional<RunExit> exit;      // nullopt: the wrapper was killed, so nobody knows
+  bool earlier_boot = false;        // the machine was booted since Puppet started
+  absl::StatusOr<PuppetReport> report = absl::NotFoundError("no report");
+  absl::StatusOr<PuppetSummary> summary = absl::NotFoundError("no summary");
+  RunLogSummary log;
+  std::string output_tail;  // the last lines of Puppet's standard output and error
+};
+
+// Collects it from the run's directory. Blocks, for as long as a report takes to read.
+RunEvidence GatherEvidence(const RunDirectory& directory, const RunSpec& spec);
+// The same of a run that is not ours.
+RunEvidence GatherJoined(const std::string& report, const std::string& previous_uuid);
+
+// Whether the report is of this very run: another one than before, not older than its start, and
+// with lines of its own log. Puppet's files are shared with its daemon and with whoever runs Puppet
+// by hand. Pure.
+bool IsReportOfRun(const RunEvidence& evidence);
+
+// What it came to. Pure.
+orch::bus::v1::Outcome JudgeRun(const RunEvidence& evidence);
+
+}  // namespace orch::nodeagent

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include "absl/strings/string_view.h"
+
+namespace orch::nodeagent {
+
+// The first `max` bytes of `text` as valid UTF-8 without control characters but line feeds and
+// tabs: protobuf refuses other text, and what Puppet prints may be anything.
+std::string CleanText(absl::string_view text, size_t max);
+
+}  // namespace orch::nodeagent
