@@ -174,7 +174,9 @@ void BrokerCore::KeepWithinTotal(base::Now now) {
          absl::StrCat("the broker holds more than ", bounds_.total_bytes,
                       " bytes (total_bytes), most of them for this connection"),
          now);
-    largest->decoder = Decoder();
+    // Assigning a new one would keep the strings' memory.
+    Decoder empty;
+    std::swap(largest->decoder, empty);
     CountInput(largest);
     DropSlow(now);
   }

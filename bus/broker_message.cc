@@ -118,7 +118,8 @@ size_t Outbox::Gather(absl::string_view* out, size_t max) const {
 
 void Outbox::Release(Piece* piece) {
   meter_->bytes -= Cost(*piece);
-  *piece = Piece();
+  // Assigning an empty one would keep the string's memory.
+  const Piece gone = std::move(*piece);
 }
 
 size_t Outbox::Consume(size_t size) {

@@ -22,6 +22,11 @@ absl::Time ExpiryOf(const Frame& send, base::Now now) {
   return std::min(latest, absl::FromUnixMillis(ms));
 }
 
+absl::Status TooManyDestinations() {
+  return absl::ResourceExhaustedError(
+      absl::StrCat("more than ", kDestinationsMax, " destinations"));
+}
+
 }  // namespace
 
 void ReadyList::Add(BrokerSession* session) {
@@ -58,31 +63,31 @@ absl::Status Router::CheckRoom(absl::string_view destination, size_t bytes) cons
 
 absl::Status Router::Publish(Frame send, base::Now now) {
   const std::string& name = *send.Find("destination");
-  const bool queue = IsQueue(name);
-  const auto found = destinations_.find(name);
-  Destination* destination = found == destinations_.end() ? nullptr : found->second.get();
-  // A topic that nobody listens to.
-  if (destination == nullptr && !queue) return absl::OkStatus();
-  ORCH_RETURN_IF_ERROR(CheckRoom(name, send.body.size()));
   const absl::Time expires = ExpiryOf(send, now);
   if (expires <= now.wall) {
     ++expired_;
     return absl::OkStatus();
   }
-  if (destination == nullptr) {
-    destination = FindOrAdd(name);
-    if (destination == nullptr) {
-      return absl::ResourceExhaustedError(
-          absl::StrCat("more than ", kDestinationsMax, " destinations"));
-    }
-  }
-  const auto message = std::make_shared<Message>(std::move(send), expires, meter_);
-  if (!queue) {
+  const auto found = destinations_.find(name);
+  Destination* destination = found == destinations_.end() ? nullptr : found->second.get();
+  if (!IsQueue(name)) {
+    // A topic that nobody listens to.
+    if (destination == nullptr) return absl::OkStatus();
+    const auto message = std::make_shared<Message>(std::move(send), expires, meter_);
     for (Subscription* subscription : destination->subscriptions) {
       Deliver(subscription, message, 0, false);
     }
     return absl::OkStatus();
   }
+  // What passes straight through needs no room, however full the queues of others are.
+  if (Subscription* taker = destination == nullptr ? nullptr : TakerAtOnce(destination)) {
+    Deliver(taker, std::make_shared<Message>(std::move(send), expires, meter_), 0, false);
+    return absl::OkStatus();
+  }
+  ORCH_RETURN_IF_ERROR(CheckRoom(name, send.body.size()));
+  if (destination == nullptr) destination = FindOrAdd(name);
+  if (destination == nullptr) return TooManyDestinations();
+  const auto message = std::make_shared<Message>(std::move(send), expires, meter_);
   destination->bytes += message->bytes();
   queued_bytes_ += message->bytes();
   destination->waiting.push_back({message, 0, false});
@@ -94,10 +99,7 @@ absl::Status Router::Publish(Frame send, base::Now now) {
 absl::Status Router::Subscribe(BrokerSession* session, std::string id,
                                absl::string_view destination, AckMode ack, base::Now now) {
   Destination* to = FindOrAdd(destination);
-  if (to == nullptr) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("more than ", kDestinationsMax, " destinations"));
-  }
+  if (to == nullptr) return TooManyDestinations();
   auto subscription = std::make_unique<Subscription>();
   subscription->session = session;
   subscription->destination = to;
@@ -297,6 +299,15 @@ Subscription* Router::NextConsumer(Destination* queue) {
     }
     subscription->session->starved = true;
   }
+  return nullptr;
+}
+
+Subscription* Router::TakerAtOnce(Destination* queue) {
+  if (!queue->waiting.empty() || queue->full || queue->subscriptions.empty()) return nullptr;
+  Subscription* consumer = NextConsumer(queue);
+  if (consumer == nullptr || consumer->ack == AckMode::kAuto) return consumer;
+  // It is still that one's turn.
+  queue->next = consumer->index;
   return nullptr;
 }
 

@@ -57,7 +57,8 @@ class Router {
   // Whether `bytes` more fit into the queue of that name, and into all queues. ResourceExhausted
   // names the limit. OK for topics.
   absl::Status CheckRoom(absl::string_view destination, size_t bytes) const;
-  // `send` has a destination that CheckDestination accepts. ResourceExhausted: no room.
+  // `send` has a destination that CheckDestination accepts. ResourceExhausted: no room, and nobody
+  // to take it at once.
   absl::Status Publish(Frame send, base::Now now);
   // ResourceExhausted: too many destinations.
   absl::Status Subscribe(BrokerSession* session, std::string id, absl::string_view destination,
@@ -88,6 +89,8 @@ class Router {
   void Deliver(Subscription* subscription, const MessagePtr& message, int nacks, bool redelivered);
   bool HasCredit(const Subscription& subscription) const;
   Subscription* NextConsumer(Destination* queue);
+  // Who takes a message that is gone for the queue then: its acknowledgement is automatic.
+  Subscription* TakerAtOnce(Destination* queue);
   void Pump(Destination* queue, base::Now now);
   void Forget(Destination* queue, const Message& message);
   void Return(Subscription* subscription, std::vector<Destination::Waiting> messages,

@@ -275,9 +275,36 @@ TEST_F(BrokerRouterTest, AllQueuesTogetherLeaveRoomForOthers) {
     a.Send(absl::StrCat("/queue/", i), std::string(900, 'x'));
   }
   EXPECT_THAT(a.Error(), HasSubstr("all queues together are full"));
-  b.Subscribe("/topic/t");
+  b.Subscribe("/topic/t", "t");
   b.Send("/topic/t", "still");
   EXPECT_EQ(b.NextBody(), "still");
+  b.Subscribe("/queue/mine", "q");
+  b.Send("/queue/mine", "through");
+  EXPECT_EQ(b.NextBody(), "through");
+}
+
+TEST_F(BrokerRouterTest, DropsAClientThatReadsNoReceipts) {
+  Make({.body_bytes = 1000, .consumer_bytes = 20'000});
+  BenchClient a = Anyone();
+  a.Connect();
+  const std::string receipt(1000, 'r');
+  for (int i = 0; i < 100 && !a.ended(); ++i) {
+    a.Send("/topic/t", "x", absl::StrCat("receipt:", receipt, "|"));
+  }
+  EXPECT_THAT(a.Take(), HasSubstr("slow consumer"));
+  EXPECT_TRUE(a.ended());
+}
+
+TEST_F(BrokerRouterTest, TurnsAreKeptAcrossAcknowledgementModes) {
+  BenchClient a = Anyone(), b = Anyone(), sender = Anyone();
+  for (BenchClient* client : {&a, &b, &sender}) client->Connect();
+  a.Subscribe("/queue/q", "s", "client");
+  b.Subscribe("/queue/q", "s", "auto");
+  for (const char* body : {"1", "2", "3", "4"}) sender.Send("/queue/q", body);
+  EXPECT_EQ(a.NextBody(), "1");
+  EXPECT_EQ(b.NextBody(), "2");
+  EXPECT_EQ(a.NextBody(), "3");
+  EXPECT_EQ(b.NextBody(), "4");
 }
 
 TEST_F(BrokerRouterTest, DropsAConsumerThatFallsTooFarBehind) {

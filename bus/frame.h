@@ -64,8 +64,10 @@ class Decoder {
   // malformed; ResourceExhausted: over a limit, which is named.
   absl::Status Feed(absl::string_view bytes, std::vector<Frame>* out);
   uint64_t heart_beats() const { return heart_beats_; }
-  // Bytes held of a frame that is not complete.
-  size_t pending_bytes() const { return head_bytes_ + line_.size() + frame_.body.size(); }
+  // Bytes held for a frame that is not complete; zero between frames.
+  size_t pending_bytes() const {
+    return state_ == State::kBetween ? 0 : head_bytes_ + line_.size() + frame_.body.capacity();
+  }
 
  private:
   enum class State : uint8_t { kBetween, kCommand, kHeaders, kCountedBody, kOpenBody, kEnd };

@@ -14,6 +14,8 @@ namespace {
 
 // Line buffers above this are given back after the frame, so that an idle connection holds nothing.
 constexpr size_t kLineKeptMax = 64;
+// Bodies up to this grow with what arrives.
+constexpr size_t kGrownBytesMax = 64 << 10;
 // How much of a bad line an error quotes.
 constexpr size_t kQuotedMax = 40;
 
@@ -223,7 +225,11 @@ absl::Status Decoder::OnHeadersEnd() {
 
 void Decoder::TakeCountedBody(absl::string_view* bytes) {
   const size_t size = std::min(body_left_, bytes->size());
-  // What was announced is reserved only once it is there: announcing costs the peer nothing.
+  // Announcing a large body costs the peer nothing, so it is given room only once a part of it has
+  // come; then all of it at once, because growing by doubling wastes as much again.
+  if (frame_.body.size() + size > kGrownBytesMax) {
+    frame_.body.reserve(frame_.body.size() + body_left_);
+  }
   frame_.body.append(bytes->data(), size);
   bytes->remove_prefix(size);
   body_left_ -= size;
@@ -263,7 +269,8 @@ void Decoder::Complete(std::vector<Frame>* out) {
   out->push_back(std::move(frame_));
   frame_ = Frame();
   head_bytes_ = 0;
-  if (line_.capacity() > kLineKeptMax) line_ = std::string();
+  // Assigning an empty string would keep the memory.
+  if (line_.capacity() > kLineKeptMax) std::string().swap(line_);
   state_ = State::kBetween;
 }
 

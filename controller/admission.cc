@@ -55,8 +55,8 @@ absl::Status Admission::Prepare() {
   if (action_name_.empty()) return api::BadField("spec.action", "no action is given");
   for (const std::string& node : spec.nodes()) {
     if (!base::IsIdentity(node)) {
-      return api::BadField("spec.nodes", absl::StrCat("\"", node.substr(0, 80),
-                                                      "\" is no identity of a node"));
+      return api::BadField("spec.nodes",
+                           absl::StrCat("\"", node.substr(0, 80), "\" is no identity of a node"));
     }
   }
   auto target = target::Target::Compile(spec.target());
@@ -74,8 +74,8 @@ void Admission::SplitUnable(std::vector<std::string>* nodes,
                             std::vector<JobNodeStart>* over) const {
   std::vector<std::string> able;
   for (std::string& node : *nodes) {
-    const auto why = surroundings_->roster->WhyUnable(node, action_name_,
-                                                      action_.external().schema_digest());
+    const auto why =
+        surroundings_->roster->WhyUnable(node, action_name_, action_.external().schema_digest());
     if (!why.has_value()) {
       able.push_back(std::move(node));
       continue;
@@ -189,8 +189,8 @@ void Admission::Audit(std::vector<JobNodeStart> list) {
   job.set_targets(static_cast<uint32_t>(list.size()));
   job.set_controller(surroundings_->options.controller);
   job.set_mutating(true);
-  const auto count = static_cast<uint32_t>(
-      std::count_if(list.begin(), list.end(), [](const JobNodeStart& start) {
+  const auto count =
+      static_cast<uint32_t>(std::count_if(list.begin(), list.end(), [](const JobNodeStart& start) {
         return start.state == orch::v1::NODE_STATE_PENDING;
       }));
   // The sink may answer from any thread.
@@ -240,9 +240,9 @@ void Admission::Refuse(absl::Status status) {
 }
 
 void Admission::Stop() {
-  Refuse(api::WithRetry(api::Error(absl::StatusCode::kUnavailable, "STOPPING",
-                                   "the controller is stopping"),
-                        kRetryDelay));
+  Refuse(api::WithRetry(
+      api::Error(absl::StatusCode::kUnavailable, "STOPPING", "the controller is stopping"),
+      kRetryDelay));
 }
 
 }  // namespace orch::controller

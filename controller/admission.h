@@ -20,8 +20,8 @@
 
 namespace orch::controller {
 
-// The way of a job from "the gate let it through" to "it is stored": resolve, for a mutating action discover, freeze, audit,
-// store. Each step ends in the next or in Refuse.
+// The way of a job from "the gate let it through" to "it is stored": resolve, for a mutating action
+// discover, freeze, audit, store. Each step ends in the next or in Refuse.
 //
 // Lives on: the dispatcher's strand. Owned by the dispatcher until it has answered.
 class Admission : public std::enable_shared_from_this<Admission> {
@@ -65,7 +65,7 @@ class Admission : public std::enable_shared_from_this<Admission> {
   void Refuse(absl::Status status);
 
   Surroundings* const surroundings_;
-  AdmittedJob admitted_;  // its spec as everybody may see it
+  AdmittedJob admitted_;     // its spec as everybody may see it
   orch::v1::Action action_;  // with its secrets
   const std::string body_digest_;
   const std::function<void(JobRun*)> on_over_;

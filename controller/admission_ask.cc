@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The part of Admission that makes requests: the discovery of a mutating job, the broadcast of a read-only one, and the template
-// of all that follow.
+// The part of Admission that makes requests: the discovery of a mutating job, the broadcast of a
+// read-only one, and the template of all that follow.
 #include <algorithm>
 #include <utility>
 
@@ -123,11 +123,12 @@ void Admission::Discover() {
   if (admitted_.spec.nodes_size() <= static_cast<int>(kBatchNodesMax)) {
     *request.mutable_nodes() = admitted_.spec.nodes();
   }
-  surroundings_->outbox->Sign(
-      std::move(request), [weak = weak_from_this()](absl::StatusOr<SignedRequest> ready) {
-        auto self = weak.lock();
-        if (self != nullptr && self->done_) self->OnDiscoverSigned(std::move(ready));
-      });
+  surroundings_->outbox->Sign(std::move(request),
+                              [weak = weak_from_this()](absl::StatusOr<SignedRequest> ready) {
+                                auto self = weak.lock();
+                                if (self != nullptr && self->done_)
+                                  self->OnDiscoverSigned(std::move(ready));
+                              });
 }
 
 void Admission::OnDiscoverSigned(absl::StatusOr<SignedRequest> ready) {

@@ -254,7 +254,9 @@ void FakeDispatcher::PostWatchNodes(uint64_t reader_id, orch::v1::Target,
 }
 
 void FakeDispatcher::PostStatus(std::function<void(DispatcherStatus)> done) {
-  asio::post(strand_, [done] { done({.bus_connected = true}); });
+  DispatcherStatus status;
+  status.bus_connected = true;
+  asio::post(strand_, [done, status] { done(status); });
 }
 
 }  // namespace orch::controller

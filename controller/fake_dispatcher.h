@@ -51,8 +51,7 @@ class FakeDispatcher : public DispatcherApi {
   void PostCancelJob(std::string job_id, std::string caller, std::string reason,
                      Callback<orch::v1::Job> done) override;
   void PostPauseJob(std::string job_id, std::string caller, Callback<orch::v1::Job> done) override;
-  void PostResumeJob(std::string job_id, std::string caller,
-                     Callback<orch::v1::Job> done) override;
+  void PostResumeJob(std::string job_id, std::string caller, Callback<orch::v1::Job> done) override;
   void PostListNodes(orch::v1::Target target, bool with_facts,
                      Callback<std::vector<orch::v1::Node>> done) override;
   void PostGetNode(std::string identity, Callback<orch::v1::Node> done) override;

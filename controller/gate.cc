@@ -164,10 +164,10 @@ absl::Status Gate::MayListSome(const Caller& caller) {
 
 bool Gate::Sees(const Caller& caller, const orch::v1::Node& node) const {
   const target::NodeData view = ViewOf(node);
-  return std::any_of(
-      node.collectives().begin(), node.collectives().end(), [&](const std::string& collective) {
-        return MaySee(Decide(caller, kListRight, collective), view);
-      });
+  return std::any_of(node.collectives().begin(), node.collectives().end(),
+                     [&](const std::string& collective) {
+                       return MaySee(Decide(caller, kListRight, collective), view);
+                     });
 }
 
 void Gate::Admit(const Caller& caller, JobRequest request, const std::string& right,
@@ -226,9 +226,9 @@ void Gate::Admit(const Caller& caller, JobRequest request, const std::string& ri
 
 void Gate::ChangeJob(const Caller& caller, JobChange change, const std::string& reason,
                      const orch::v1::Job& job, Callback<orch::v1::Job> done) {
-  Decision decision = Decide(caller, "job.cancel", job.spec().target().collective().empty()
-                                                       ? "main"
-                                                       : job.spec().target().collective());
+  Decision decision =
+      Decide(caller, "job.cancel",
+             job.spec().target().collective().empty() ? "main" : job.spec().target().collective());
   const bool own = job.caller() == caller.principal;
   const bool allowed = own || AllowsOutright(decision);
   orch::v1::AuditRecord record = NewRecord(caller, "decision", decision);

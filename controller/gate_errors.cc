@@ -31,9 +31,8 @@ absl::Status PolicyDenied(const std::string& principal, const std::string& right
   }
   const std::string& rule =
       decision.conditions.empty() ? decision.rule : decision.conditions.front().rule;
-  absl::Status status =
-      api::Error(absl::StatusCode::kPermissionDenied, "POLICY_DENIED",
-                 rule.empty() ? why : absl::StrCat(why, " (", rule, ")"));
+  absl::Status status = api::Error(absl::StatusCode::kPermissionDenied, "POLICY_DENIED",
+                                   rule.empty() ? why : absl::StrCat(why, " (", rule, ")"));
   google::rpc::ErrorInfo info;
   info.set_reason("POLICY_DENIED");
   info.set_domain(api::kErrorDomain);
@@ -62,9 +61,9 @@ absl::Status TooManyWatchers(uint32_t max, bool by_caller) {
 
 absl::Status NoSuchNode(const std::string& identity) {
   const std::string name = absl::StrCat("nodes/", identity);
-  return api::WithResource(api::Error(absl::StatusCode::kNotFound, "NODE_NOT_FOUND",
-                                      absl::StrCat("there is no ", name)),
-                           "orch.v1.Node", name, "the roster does not know it");
+  return api::WithResource(
+      api::Error(absl::StatusCode::kNotFound, "NODE_NOT_FOUND", absl::StrCat("there is no ", name)),
+      "orch.v1.Node", name, "the roster does not know it");
 }
 
 absl::StatusOr<Explained> CheckQuestion(const std::vector<std::string>& collectives,

@@ -89,25 +89,24 @@ void Gate::PostDiscover(CallerEvidence who, orch::v1::Target target,
 
 void Gate::PostChangeJob(CallerEvidence who, JobChange change, std::string job_id,
                          std::string reason, Callback<orch::v1::Job> done) {
-  asio::post(parts_.strand,
-             [self = shared_from_this(), who = std::move(who), change, job_id = std::move(job_id),
-              reason = std::move(reason), done = std::move(done)] {
-               const absl::StatusOr<Caller> caller = self->Identify(who);
-               if (!caller.ok()) return done(caller.status());
-               const absl::Status valid = ValidateReason("reason", reason);
-               if (!valid.ok()) return done(valid);
-               const bool sees =
-                   self->Granted(*caller, "job.get") || self->Granted(*caller, "job.cancel");
-               self->parts_.dispatcher->PostGetJob(
-                   job_id, {caller->principal, sees},
-                   [self, caller = *caller, change, reason, done](absl::StatusOr<orch::v1::Job> job) {
-                     if (!job.ok()) return done(job.status());
-                     asio::post(self->parts_.strand,
-                                [self, caller, change, reason, done, job = *std::move(job)] {
-                                  self->ChangeJob(caller, change, reason, job, done);
-                                });
-                   });
-             });
+  asio::post(parts_.strand, [self = shared_from_this(), who = std::move(who), change,
+                             job_id = std::move(job_id), reason = std::move(reason),
+                             done = std::move(done)] {
+    const absl::StatusOr<Caller> caller = self->Identify(who);
+    if (!caller.ok()) return done(caller.status());
+    const absl::Status valid = ValidateReason("reason", reason);
+    if (!valid.ok()) return done(valid);
+    const bool sees = self->Granted(*caller, "job.get") || self->Granted(*caller, "job.cancel");
+    self->parts_.dispatcher->PostGetJob(
+        job_id, {caller->principal, sees},
+        [self, caller = *caller, change, reason, done](absl::StatusOr<orch::v1::Job> job) {
+          if (!job.ok()) return done(job.status());
+          asio::post(self->parts_.strand,
+                     [self, caller, change, reason, done, job = *std::move(job)] {
+                       self->ChangeJob(caller, change, reason, job, done);
+                     });
+        });
+  });
 }
 
 void Gate::PostVisibility(CallerEvidence who, Callback<JobVisibility> done) {
@@ -136,10 +135,9 @@ void Gate::PostPermit(CallerEvidence who, std::string verb, Callback<Caller> don
 }
 
 void Gate::PostListing(CallerEvidence who, orch::v1::Target target, Callback<Listing> done) {
-  asio::post(parts_.strand, [self = shared_from_this(), who = std::move(who),
-                             target = std::move(target), done = std::move(done)] {
-    done(self->List(who, target));
-  });
+  asio::post(parts_.strand,
+             [self = shared_from_this(), who = std::move(who), target = std::move(target),
+              done = std::move(done)] { done(self->List(who, target)); });
 }
 
 void Gate::PostGetNode(CallerEvidence who, std::string identity, Callback<orch::v1::Node> done) {
@@ -152,21 +150,19 @@ void Gate::PostGetNode(CallerEvidence who, std::string identity, Callback<orch::
     self->parts_.dispatcher->PostGetNode(
         identity, [self, caller = *caller, identity, done](absl::StatusOr<orch::v1::Node> node) {
           if (!node.ok()) return done(std::move(node));
-          asio::post(self->parts_.strand,
-                     [self, caller, identity, done, node = *std::move(node)] {
-                       if (self->Sees(caller, node)) return done(node);
-                       done(NoSuchNode(identity));
-                     });
+          asio::post(self->parts_.strand, [self, caller, identity, done, node = *std::move(node)] {
+            if (self->Sees(caller, node)) return done(node);
+            done(NoSuchNode(identity));
+          });
         });
   });
 }
 
 void Gate::PostExplain(CallerEvidence who, orch::v1::ExplainPolicyRequest question,
                        Callback<Explained> done) {
-  asio::post(parts_.strand, [self = shared_from_this(), who = std::move(who),
-                             question = std::move(question), done = std::move(done)] {
-    done(self->Explain(who, question));
-  });
+  asio::post(parts_.strand,
+             [self = shared_from_this(), who = std::move(who), question = std::move(question),
+              done = std::move(done)] { done(self->Explain(who, question)); });
 }
 
 }  // namespace orch::controller

@@ -26,19 +26,19 @@ rules:
 )";
 
 // The gate over fakes, on a context driven by hand.
-class GateTest : public testing::Test {
+class GateTest : public ::testing::Test {
  protected:
   GateTest() {
     const auto policy = policy::Policy::ParseNative(kPolicy, "policy.yaml");
     EXPECT_TRUE(policy.ok()) << policy.status();
-    GateParts parts{.strand = base::Strand(io_.get_executor()),
-                    .dispatcher = &dispatcher_,
-                    .credentials = orch::testing::NewCredentials(&ca_, "controller",
-                                                                 trust::Role::kController),
-                    .audit = [this](orch::v1::AuditRecord record, auto done) {
-                      audit_.push_back(std::move(record));
-                      done(audit_status_);
-                    }};
+    GateParts parts{
+        .strand = base::Strand(io_.get_executor()),
+        .dispatcher = &dispatcher_,
+        .credentials = orch::testing::NewCredentials(&ca_, "controller", trust::Role::kController),
+        .audit = [this](orch::v1::AuditRecord record, auto done) {
+          audit_.push_back(std::move(record));
+          done(audit_status_);
+        }};
     GateOptions options;
     options.controller = "controller";
     options.watchers_max = 3;
@@ -197,9 +197,8 @@ TEST_F(GateTest, NoWindowAtAllNeedsARightOfItsOwn) {
 TEST_F(GateTest, OwnJobsMayBeChangedOthersByRight) {
   dispatcher_.PostAddJob(TestUlid(7), "cert=guest");
   const auto change = [&](const std::string& who, JobChange what) {
-    return Await<orch::v1::Job>([&](auto done) {
-      gate_->PostChangeJob(As(who), what, TestUlid(7), "enough", done);
-    });
+    return Await<orch::v1::Job>(
+        [&](auto done) { gate_->PostChangeJob(As(who), what, TestUlid(7), "enough", done); });
   };
   EXPECT_TRUE(change("guest", JobChange::kPause).ok());
   EXPECT_TRUE(change("guest", JobChange::kResume).ok());
@@ -237,9 +236,8 @@ TEST_F(GateTest, WatchersAreLimitedAndGiveTheirSlotsBack) {
   EXPECT_TRUE(first.ok() && second.ok());
   EXPECT_EQ(third.status().code(), absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(api::ReasonOf(third.status()), "TOO_MANY_WATCHERS");
-  EXPECT_TRUE(third.status()
-                  .GetPayload(absl::StrCat(api::kTypeUrlPrefix, "RetryInfo"))
-                  .has_value());
+  EXPECT_TRUE(
+      third.status().GetPayload(absl::StrCat(api::kTypeUrlPrefix, "RetryInfo")).has_value());
   auto fourth = watch("guest");
   EXPECT_TRUE(fourth.ok());
   EXPECT_FALSE(watch("admin").ok()) << "three over all";
@@ -295,8 +293,8 @@ TEST_F(GateTest, NodesAreShownByTheirFacts) {
 TEST_F(GateTest, ANewPolicyDecidesFromNowOn) {
   EXPECT_FALSE(Create(As("guest"), Ping()).ok());
   gate_->PostSetPolicy(
-      *policy::Policy::ParseNative(
-          "rules: [{effect: allow, callers: ['*'], actions: [node.ping]}]", "new.yaml"),
+      *policy::Policy::ParseNative("rules: [{effect: allow, callers: ['*'], actions: [node.ping]}]",
+                                   "new.yaml"),
       "new.yaml");
   EXPECT_TRUE(Create(As("guest"), Ping()).ok());
   ASSERT_EQ(audit_.size(), 3u);
@@ -325,8 +323,8 @@ TEST_F(GateTest, OthersAreExplainedOnlyWithTheRight) {
 }
 
 TEST_F(GateTest, SaysWhoSomebodyIs) {
-  const auto who = Await<orch::v1::WhoAmIResponse>(
-      [&](auto done) { gate_->PostWhoAmI(As("operator"), done); });
+  const auto who =
+      Await<orch::v1::WhoAmIResponse>([&](auto done) { gate_->PostWhoAmI(As("operator"), done); });
   ASSERT_TRUE(who.ok()) << who.status();
   EXPECT_EQ(who->caller(), "cert=operator");
   ASSERT_EQ(who->groups_size(), 1);

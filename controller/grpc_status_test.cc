@@ -18,7 +18,8 @@ google::rpc::Status DetailsOf(const grpc::Status& status) {
 
 google::rpc::ErrorInfo InfoOf(const grpc::Status& status) {
   google::rpc::ErrorInfo info;
-  for (const auto& any : DetailsOf(status).details()) any.UnpackTo(&info);
+  const google::rpc::Status details = DetailsOf(status);
+  for (const auto& any : details.details()) any.UnpackTo(&info);
   return info;
 }
 

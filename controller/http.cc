@@ -91,7 +91,8 @@ base::Awaitable<void> Serve(std::shared_ptr<Stream> stream,
     const auto [error, bytes] = co_await http::async_read(*stream, buffer, parser, base::kTuple);
     Response response;
     if (error) {
-      const bool theirs = error.category() == http::make_error_code(http::error::bad_method).category();
+      const bool theirs =
+          error.category() == http::make_error_code(http::error::bad_method).category();
       if (!theirs || error == http::error::end_of_stream) break;
       response = Answer(http::status::bad_request, "not an HTTP request that is served here\n");
       keep_alive = false;
@@ -150,9 +151,7 @@ class HttpServer::Listener : public std::enable_shared_from_this<Listener> {
                         acceptor_.local_endpoint().port());
   }
 
-  void Start() {
-    asio::co_spawn(strand_, Accept(shared_from_this()), asio::detached);
-  }
+  void Start() { asio::co_spawn(strand_, Accept(shared_from_this()), asio::detached); }
 
   void PostStop() {
     asio::post(strand_, [self = shared_from_this()] {

@@ -38,6 +38,9 @@ bool IsTerminal(orch::v1::NodeState state);
 bool IsEnd(orch::v1::JobState state);
 std::string JobName(absl::string_view id);
 
+// An outcome that came too late, in words; bounded.
+std::string LateEvidence(const orch::bus::v1::Outcome& outcome, absl::Time heard);
+
 // What a job is, constant from its start to its end.
 struct JobSetup {
   std::string id;  // ULID

@@ -29,8 +29,8 @@ class JobLog {
   // Events up to `sequence` are in the store.
   void OnDurable(uint64_t sequence);
   uint64_t durable() const { return durable_; }
-  // Durable events after `after`: at least one if there is one, and at most about `bytes_max`. Nullopt: the first of them
-  // is not here any more.
+  // Durable events after `after`: at least one if there is one, and at most about `bytes_max`.
+  // Nullopt: the first of them is not here any more.
   std::optional<std::vector<Event>> Read(uint64_t after, size_t bytes_max) const;
 
  private:

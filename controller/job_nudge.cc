@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The part of JobRun that deals with what got lost: replies are checked and taken, silent nodes are asked again, and a job is
-// taken up after a restart.
+// The part of JobRun that deals with what got lost: replies are checked and taken, silent nodes are
+// asked again, and a job is taken up after a restart.
 #include <algorithm>
 #include <utility>
 
@@ -43,7 +43,8 @@ std::shared_ptr<JobRun> JobRun::Restore(Surroundings* surroundings, UnfinishedJo
       sent.envelope = std::make_shared<const std::string>(std::move(*request.mutable_envelope()));
     }
     sent.nodes.assign(request.nodes().begin(), request.nodes().end());
-    if (run->job_->setup().mutating) run->expiring_.emplace_back(sent.expires, request.request_id());
+    if (run->job_->setup().mutating)
+      run->expiring_.emplace_back(sent.expires, request.request_id());
   }
   std::sort(run->expiring_.begin(), run->expiring_.end());
   return run;
@@ -59,9 +60,9 @@ bool JobRun::IsOurs(const OpenedReply& opened) const {
   }
   const SentRequest& sent = it->second;
   // A node that knows nothing of a request can't tell its digest: it answers with the query's.
-  const bool query = reply.has_unknown_request() &&
-                     std::find(query_digests_.begin(), query_digests_.end(),
-                               reply.request_digest()) != query_digests_.end();
+  const bool query =
+      reply.has_unknown_request() && std::find(query_digests_.begin(), query_digests_.end(),
+                                               reply.request_digest()) != query_digests_.end();
   if (sent.digest != reply.request_digest() && !query) {
     ++metrics.replies_wrong_digest;
     return false;
@@ -131,8 +132,8 @@ void JobRun::Republish(const std::string& request_id, const SentRequest& sent,
   SignedRequest request{request_id, sent.digest, sent.envelope, sent.expires};
   if (sent.envelope == nullptr) return;
   if (nodes.empty()) {
-    surroundings_->outbox->Send(
-        surroundings_->options.destinations.Request(request_.collective()), request, nullptr);
+    surroundings_->outbox->Send(surroundings_->options.destinations.Request(request_.collective()),
+                                request, nullptr);
   }
   for (const std::string& node : nodes) SendToNode(node, request);
 }

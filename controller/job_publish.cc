@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The part of JobRun that sends: batches of a mutating job, the broadcast of a read-only one, the cancel.
+// The part of JobRun that sends: batches of a mutating job, the broadcast of a read-only one, the
+// cancel.
 #include <algorithm>
 #include <utility>
 
@@ -136,20 +137,19 @@ void JobRun::SendCancel() {
   request.mutable_cancel()->set_job_id(id());
   const std::string destination =
       surroundings_->options.destinations.Request(request_.collective());
-  surroundings_->outbox->Sign(
-      std::move(request),
-      [weak = weak_from_this(), destination](absl::StatusOr<SignedRequest> ready) {
-        auto self = weak.lock();
-        if (self == nullptr || self->stopped_) return;
-        if (!ready.ok()) {
-          base::LogError("sign a cancel", {{"error", ready.status().ToString()}});
-          return;
-        }
-        self->surroundings_->outbox->Send(destination, *ready, [weak](absl::Status status) {
-          auto again = weak.lock();
-          if (again != nullptr && !status.ok()) again->cancel_sent_ = false;
-        });
-      });
+  surroundings_->outbox->Sign(std::move(request), [weak = weak_from_this(), destination](
+                                                      absl::StatusOr<SignedRequest> ready) {
+    auto self = weak.lock();
+    if (self == nullptr || self->stopped_) return;
+    if (!ready.ok()) {
+      base::LogError("sign a cancel", {{"error", ready.status().ToString()}});
+      return;
+    }
+    self->surroundings_->outbox->Send(destination, *ready, [weak](absl::Status status) {
+      auto again = weak.lock();
+      if (again != nullptr && !status.ok()) again->cancel_sent_ = false;
+    });
+  });
 }
 
 }  // namespace orch::controller

@@ -26,6 +26,14 @@ std::string StateWord(NodeState state) {
 
 }  // namespace
 
+std::string LateEvidence(const orch::bus::v1::Outcome& outcome, absl::Time heard) {
+  std::string text =
+      absl::StrCat(StateWord(outcome.state()), ", heard at ", absl::FormatTime(heard),
+                   outcome.message().empty() ? "" : ": ", outcome.message());
+  text.resize(std::min(text.size(), kLateEvidenceMax));
+  return text;
+}
+
 Job::Applied Job::Apply(const Reply& reply, base::Now now) {
   const bool news = reply.has_accepted() || reply.has_progress() || reply.has_outcome();
   if (!news && !reply.has_unknown_request()) return Applied::kMalformed;
@@ -113,9 +121,7 @@ Job::Applied Job::ApplyOutcome(Record* record, const Reply& reply, base::Now now
   const orch::bus::v1::Outcome& outcome = reply.outcome();
   if (record->phase == Phase::kEnded) {
     if (record->state == outcome.state()) return Applied::kDuplicate;
-    return KeepLate(
-        record, absl::StrCat(StateWord(outcome.state()), ", heard at ", absl::FormatTime(now.wall),
-                             outcome.message().empty() ? "" : ": ", outcome.message()));
+    return KeepLate(record, LateEvidence(outcome, now.wall));
   }
   orch::v1::JobNode* node = End(record, outcome.state(), outcome.reason(), outcome.message(), now);
   record->said_by_node = true;

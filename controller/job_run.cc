@@ -78,12 +78,12 @@ void JobRun::Flush() {
     write.update->status.set_cancelled(job_->cancelled());
     write.update->changes = std::move(changes);
     const orch::v1::Job visible = write.update->status.job();
-    surroundings_->store->PostWrite(
-        std::move(write), Store::OnFailure::kRetry,
-        [weak = weak_from_this(), visible](absl::Status status) {
-          auto self = weak.lock();
-          if (self != nullptr && status.ok()) self->OnDurable(visible.last_sequence(), visible);
-        });
+    surroundings_->store->PostWrite(std::move(write), Store::OnFailure::kRetry,
+                                    [weak = weak_from_this(), visible](absl::Status status) {
+                                      auto self = weak.lock();
+                                      if (self != nullptr && status.ok())
+                                        self->OnDurable(visible.last_sequence(), visible);
+                                    });
   }
   if (job_->state() == orch::v1::JOB_STATE_STOPPING && !cancel_sent_) SendCancel();
   StartNodes();
@@ -155,7 +155,7 @@ void JobRun::Read(uint64_t reader_id, uint64_t after_sequence, size_t bytes_max,
 void JobRun::AnswerReader(Reader reader) {
   JobLogPart part;
   part.job = Visible();
-  const auto finish = [reader, part](std::vector<JobLog::Event> events) mutable {
+  auto finish = [reader, part](std::vector<JobLog::Event> events) mutable {
     const uint64_t last = events.empty() ? reader.after : events.back()->sequence();
     part.ended = IsEnd(part.job.state()) && last >= part.job.last_sequence();
     part.events = std::move(events);
@@ -211,11 +211,10 @@ void JobRun::OnTimer() {
     back_at_ = absl::InfiniteDuration();
   }
   OnExpiries(now);
-  if (now.steady >= stalled_since_ + kBusStallMax &&
-      job_->state() == orch::v1::JOB_STATE_RUNNING) {
-    job_->GiveUpWaiting(absl::StrCat("not sent: the bus has been away for ",
-                                     absl::FormatDuration(kBusStallMax)),
-                        now);
+  if (now.steady >= stalled_since_ + kBusStallMax && job_->state() == orch::v1::JOB_STATE_RUNNING) {
+    job_->GiveUpWaiting(
+        absl::StrCat("not sent: the bus has been away for ", absl::FormatDuration(kBusStallMax)),
+        now);
   }
   Flush();
 }
@@ -237,16 +236,16 @@ void JobRun::ArmTimer() {
     return;
   }
   const base::Now now = Now();
-  absl::Duration at = std::min({job_->NextDeadline().value_or(absl::InfiniteDuration()), nudge_at_,
-                                back_at_});
+  absl::Duration at =
+      std::min({job_->NextDeadline().value_or(absl::InfiniteDuration()), nudge_at_, back_at_});
   if (job_->waiting() > 0) at = std::min(at, stalled_since_ + kBusStallMax);
   if (!expiring_.empty()) {
     at = std::min(at, now.steady + (expiring_.front().first + kAfterExpiry - now.wall));
   }
   absl::Duration wait = at - now.steady;
   if (wait < -kTimerMin) wait = kTimerOverdue;
-  timer_.expires_after(absl::ToChronoNanoseconds(
-      std::clamp(wait, kTimerMin, absl::Duration(absl::Hours(1)))));
+  timer_.expires_after(
+      absl::ToChronoNanoseconds(std::clamp(wait, kTimerMin, absl::Duration(absl::Hours(1)))));
   timer_.async_wait([weak = weak_from_this()](boost::system::error_code error) {
     auto self = weak.lock();
     if (!error && self != nullptr && !self->stopped_) self->OnTimer();

@@ -26,7 +26,8 @@ inline constexpr size_t kBatchNodesMax = 500;
 inline constexpr absl::Duration kBusStallMax = absl::Minutes(5);
 // A request that would be void so soon is not published any more.
 inline constexpr absl::Duration kPublishMargin = absl::Seconds(5);
-// After a (re)connect nodes that owe an answer are asked again after this time, then at doubling intervals.
+// After a (re)connect nodes that owe an answer are asked again after this time, then at doubling
+// intervals.
 inline constexpr absl::Duration kNudgeFirst = absl::Seconds(2);
 inline constexpr absl::Duration kNudgeInterval = absl::Minutes(5);
 // Result queries whose digest is remembered.
@@ -41,20 +42,22 @@ struct JobRequestPart {
   bool broadcast = false;          // on the request topic, else to each of `nodes`
 };
 
-// One job under way: carries what the pure Job decides to the bus and the store, and what nodes say to the Job. Every input
-// ends in Flush: changes to the store, starts to the bus, the timer set.
+// One job under way: carries what the pure Job decides to the bus and the store, and what nodes say
+// to the Job. Every input ends in Flush: changes to the store, starts to the bus, the timer set.
 //
 // Lives on: the dispatcher's strand. Owned by the dispatcher until `on_over`.
 class JobRun : public std::enable_shared_from_this<JobRun> {
  public:
-  // `stored` as it is (or will be) in the store; `request` is the template with its secrets. `on_over`: ended, and durable.
+  // `stored` as it is (or will be) in the store; `request` is the template with its secrets.
+  // `on_over`: ended, and durable.
   JobRun(Surroundings* surroundings, std::unique_ptr<Job> job, orch::bus::v1::Request request,
          bool sensitive, std::function<void(JobRun*)> on_over);
   // Of a job that the store kept.
   static std::shared_ptr<JobRun> Restore(Surroundings* surroundings, UnfinishedJob stored,
                                          std::function<void(JobRun*)> on_over);
 
-  // A new job: what to store before anything is published; `parts` (read-only jobs) go out afterwards.
+  // A new job: what to store before anything is published; `parts` (read-only jobs) go out
+  // afterwards.
   StoreWrite TakeFirstWrite(StoredJob record, std::vector<JobRequestPart> parts);
   // It is stored: published and visible from here on.
   void OnStored();
@@ -106,7 +109,8 @@ class JobRun : public std::enable_shared_from_this<JobRun> {
   void GiveUp(const std::vector<std::string>& nodes, const std::string& why);
   void SendCancel();
   std::string NodeDestination(const std::string& node) const;
-  // job_nudge.cc: asks those again that owe an answer; `only` (may be null) limits it to some nodes.
+  // job_nudge.cc: asks those again that owe an answer; `only` (may be null) limits it to some
+  // nodes.
   void Nudge(const absl::flat_hash_set<std::string>* only);
   void NudgeRequest(const std::string& request_id, SentRequest* sent,
                     const absl::flat_hash_set<std::string>* only, base::Now now);

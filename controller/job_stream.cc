@@ -192,14 +192,14 @@ class DiscoverStream : public LogStream<orch::v1::DiscoverNodesResponse> {
                                  }));
   }
   void Ask(Watcher watcher) {
-    core().parts.gate->PostDiscover(
-        std::move(who_), std::move(*request_.mutable_target()), request_.timeout(),
-        OnStrand<CreatedJob>([watcher](Base* self, CreatedJob created) {
-          constexpr size_t kPrefix = sizeof("jobs/") - 1;
-          const std::string& name = created.job.name();
-          static_cast<DiscoverStream*>(self)->StartReading(
-              watcher, name.substr(std::min(kPrefix, name.size())), 0);
-        }));
+    core().parts.gate->PostDiscover(std::move(who_), std::move(*request_.mutable_target()),
+                                    request_.timeout(),
+                                    OnStrand<CreatedJob>([watcher](Base* self, CreatedJob created) {
+                                      constexpr size_t kPrefix = sizeof("jobs/") - 1;
+                                      const std::string& name = created.job.name();
+                                      static_cast<DiscoverStream*>(self)->StartReading(
+                                          watcher, name.substr(std::min(kPrefix, name.size())), 0);
+                                    }));
   }
 
   bool Fill(const JobLogPart& part, orch::v1::DiscoverNodesResponse* out) override {
@@ -245,9 +245,10 @@ uint64_t NextReaderId() {
   return ++last;
 }
 
-grpc::ServerWriteReactor<orch::v1::RunJobResponse>* StartRunJob(
-    std::shared_ptr<ServiceCore> core, CallerEvidence who, orch::v1::RunJobRequest request,
-    std::string traceparent) {
+grpc::ServerWriteReactor<orch::v1::RunJobResponse>* StartRunJob(std::shared_ptr<ServiceCore> core,
+                                                                CallerEvidence who,
+                                                                orch::v1::RunJobRequest request,
+                                                                std::string traceparent) {
   JobRequest job;
   job.spec = std::move(*request.mutable_spec());
   job.idempotency_key = std::move(*request.mutable_idempotency_key());

@@ -137,9 +137,10 @@ class OutStream : public grpc::ServerWriteReactor<Response>,
 };
 
 // JobService.RunJob: takes the job, then watches it.
-grpc::ServerWriteReactor<orch::v1::RunJobResponse>* StartRunJob(
-    std::shared_ptr<ServiceCore> core, CallerEvidence who, orch::v1::RunJobRequest request,
-    std::string traceparent);
+grpc::ServerWriteReactor<orch::v1::RunJobResponse>* StartRunJob(std::shared_ptr<ServiceCore> core,
+                                                                CallerEvidence who,
+                                                                orch::v1::RunJobRequest request,
+                                                                std::string traceparent);
 // JobService.WatchJob.
 grpc::ServerWriteReactor<orch::v1::WatchJobResponse>* StartWatchJob(
     std::shared_ptr<ServiceCore> core, CallerEvidence who, orch::v1::WatchJobRequest request);

@@ -136,7 +136,8 @@ std::string MetricsText(const ControllerMetrics& metrics) {
       .Value("result", "failed", metrics.dispatcher.commits_failed);
   page.Family("audit_ok", "gauge", "Whether the audit log can be written.")
       .Value(metrics.audit_ok ? 1 : 0);
-  page.Family("certificate_end_timestamp_seconds", "gauge", "When the controller's certificate ends.")
+  page.Family("certificate_end_timestamp_seconds", "gauge",
+              "When the controller's certificate ends.")
       .Value(metrics.certificate_end_seconds);
   if (metrics.crl_end_seconds > 0) {
     page.Family("crl_end_timestamp_seconds", "gauge", "When the first revocation list ends.")

@@ -42,18 +42,18 @@ class WatchNodesStream : public OutStream<WatchNodesResponse> {
   }
 
   void Begin() override {
-    core().parts.gate->PostWatch(who_, OnStrand<Watcher>([](WatchNodesStream* self, Watcher watcher) {
+    core().parts.gate->PostWatch(who_,
+                                 OnStrand<Watcher>([](WatchNodesStream* self, Watcher watcher) {
                                    self->watcher_ = std::move(watcher);
                                    self->AskForListing();
                                  }));
   }
   void AskForListing() {
-    core().parts.gate->PostListing(
-        std::move(who_), std::move(*request_.mutable_target()),
-        OnStrand<Listing>([](WatchNodesStream* self, Listing listing) {
-          self->listing_ = std::move(listing);
-          self->Subscribe();
-        }));
+    core().parts.gate->PostListing(std::move(who_), std::move(*request_.mutable_target()),
+                                   OnStrand<Listing>([](WatchNodesStream* self, Listing listing) {
+                                     self->listing_ = std::move(listing);
+                                     self->Subscribe();
+                                   }));
   }
 
   // Changes first and then all: what changes in between is told twice rather than never.

@@ -35,9 +35,8 @@ class Walker : public std::enable_shared_from_this<Walker> {
         [self = shared_from_this(), then](absl::StatusOr<std::vector<Node>> nodes) {
           asio::post(self->strand_, [self, then, nodes = std::move(nodes)]() mutable {
             if (!nodes.ok()) return self->walk_.done(nodes.status());
-            std::sort(nodes->begin(), nodes->end(), [](const Node& a, const Node& b) {
-              return a.identity() < b.identity();
-            });
+            std::sort(nodes->begin(), nodes->end(),
+                      [](const Node& a, const Node& b) { return a.identity() < b.identity(); });
             (*self.*then)(*std::move(nodes));
           });
         });

@@ -19,10 +19,10 @@ bool MaySee(const policy::Decision& decision, const target::NodeData& node);
 
 // What a walk over the roster is about.
 struct NodeWalk {
-  orch::v1::Target target;     // validated
-  policy::Decision sees;       // `node.list` of whom it is for
-  std::string after;           // begins behind this name
-  bool with_facts = false;     // the visitor wants them; a `sees` with conditions needs them anyway
+  orch::v1::Target target;  // validated
+  policy::Decision sees;    // `node.list` of whom it is for
+  std::string after;        // begins behind this name
+  bool with_facts = false;  // the visitor wants them; a `sees` with conditions needs them anyway
   // One node in the order of names, with its view where facts were fetched; false: enough.
   std::function<bool(const orch::v1::Node&, const target::NodeData*)> visit;
   // Once, at the end.

@@ -110,13 +110,12 @@ absl::Status OpenServices(Parts* parts) {
   options.insecure_loopback = config.grpc().insecure_loopback();
   options.roles = RolesOf(config.grpc());
   options.calls_max = config.limits().calls();
-  ORCH_ASSIGN_OR_RETURN(parts->services,
-                        Services::Start({.io = &parts->io,
-                                         .gate = parts->gate,
-                                         .dispatcher = parts->dispatcher.get(),
-                                         .audit = parts->audit.get(),
-                                         .credentials = parts->inputs.credentials},
-                                        std::move(options)));
+  ORCH_ASSIGN_OR_RETURN(parts->services, Services::Start({.io = &parts->io,
+                                                          .gate = parts->gate,
+                                                          .dispatcher = parts->dispatcher.get(),
+                                                          .audit = parts->audit.get(),
+                                                          .credentials = parts->inputs.credentials},
+                                                         std::move(options)));
   return absl::OkStatus();
 }
 
@@ -128,18 +127,17 @@ absl::StatusOr<Inputs> ReadInputs(const std::string& config_path) {
   if (HasOwnBroker(inputs.config)) {
     const absl::Status valid = bus::ValidateBrokerConfig(inputs.config.broker());
     if (!valid.ok()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(config_path, ": broker.", valid.message()));
+      return absl::InvalidArgumentError(absl::StrCat(config_path, ": broker.", valid.message()));
     }
   }
   ORCH_ASSIGN_OR_RETURN(inputs.credentials,
                         trust::Credentials::Load(inputs.config.trust(), absl::Now()));
   const trust::Peer& self = inputs.credentials->self();
   if (self.role != trust::Role::kController) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(inputs.config.trust().certificate(), ": CN=", self.common_name,
-                     " has the role ", std::string(trust::RoleName(self.role)),
-                     ", a controller needs orch-controller (extension pp_auth_role, or trust.roles)"));
+    return absl::FailedPreconditionError(absl::StrCat(
+        inputs.config.trust().certificate(), ": CN=", self.common_name, " has the role ",
+        std::string(trust::RoleName(self.role)),
+        ", a controller needs orch-controller (extension pp_auth_role, or trust.roles)"));
   }
   inputs.policy_source = std::make_unique<PolicySource>(inputs.config.policy());
   ORCH_ASSIGN_OR_RETURN(inputs.policy, inputs.policy_source->Load());

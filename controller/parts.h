@@ -38,13 +38,13 @@ struct Parts {
 
   Inputs inputs;
   boost::asio::io_context io;
-  std::shared_ptr<AuditStore> audit;        // audit.jsonl, on its own thread
-  std::unique_ptr<bus::Broker> broker;      // null where brokers run elsewhere
-  std::unique_ptr<bus::Client> bus;         // to that broker through memory, or to others
-  std::unique_ptr<Dispatcher> dispatcher;   // jobs, roster, orch.db
-  std::shared_ptr<Gate> gate;               // who may
-  std::unique_ptr<Services> services;       // gRPC
-  std::unique_ptr<HttpServer> http;         // null if switched off
+  std::shared_ptr<AuditStore> audit;       // audit.jsonl, on its own thread
+  std::unique_ptr<bus::Broker> broker;     // null where brokers run elsewhere
+  std::unique_ptr<bus::Client> bus;        // to that broker through memory, or to others
+  std::unique_ptr<Dispatcher> dispatcher;  // jobs, roster, orch.db
+  std::shared_ptr<Gate> gate;              // who may
+  std::unique_ptr<Services> services;      // gRPC
+  std::unique_ptr<HttpServer> http;        // null if switched off
 
   base::Strand broker_strand{io.get_executor()};
   base::Strand bus_strand{io.get_executor()};

@@ -60,8 +60,8 @@ absl::StatusOr<std::shared_ptr<const policy::Policy>> PolicySource::Load() {
     ORCH_ASSIGN_OR_RETURN(native, policy::Policy::LoadNative(config_.file()));
   }
   if (!config_.action_policy_dir().empty()) {
-    ORCH_ASSIGN_OR_RETURN(action_policy, policy::Policy::LoadActionPolicyDirectory(
-                                             config_.action_policy_dir()));
+    ORCH_ASSIGN_OR_RETURN(action_policy,
+                          policy::Policy::LoadActionPolicyDirectory(config_.action_policy_dir()));
   }
   if (action_policy == nullptr) return native;
   return policy::Policy::Combine(std::move(native), std::move(action_policy));

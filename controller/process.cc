@@ -157,7 +157,8 @@ void Process::WarnOfEnds() {
       {"a revocation list ends soon", credentials.crl_end()}};
   for (const auto& [text, end] : ends) {
     if (end - now > kWarnAhead) continue;
-    base::LogWarning(text, {{"end", absl::FormatTime(absl::RFC3339_sec, end, absl::UTCTimeZone())}});
+    base::LogWarning(text,
+                     {{"end", absl::FormatTime(absl::RFC3339_sec, end, absl::UTCTimeZone())}});
   }
 }
 
@@ -235,9 +236,7 @@ void Process::StopAll() {
   parts.services->Stop(kCallsGrace);
   if (parts.http != nullptr) parts.http->Stop();
   wait([&](auto done) { parts.dispatcher->PostStop(done); });
-  wait([&](auto done) {
-    asio::post(parts.bus_strand, [&parts, done] { parts.bus->Stop(done); });
-  });
+  wait([&](auto done) { asio::post(parts.bus_strand, [&parts, done] { parts.bus->Stop(done); }); });
   if (parts.broker != nullptr) {
     wait([&](auto done) {
       asio::post(parts.broker_strand, [&parts, done] { parts.broker->Stop(done); });

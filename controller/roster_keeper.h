@@ -28,8 +28,8 @@ inline constexpr size_t kNodesStoredAtOnce = 500;
 // Streams that watch the roster.
 inline constexpr size_t kNodeWatchersMax = 10'000;
 
-// Keeps the roster: takes presences in, asks (paced) for what is missing, lets silent nodes become stale, writes changes to
-// the store, tells those who watch.
+// Keeps the roster: takes presences in, asks (paced) for what is missing, lets silent nodes become
+// stale, writes changes to the store, tells those who watch.
 //
 // Lives on: the dispatcher's strand. Its owner keeps it until Stop.
 class RosterKeeper : public std::enable_shared_from_this<RosterKeeper> {

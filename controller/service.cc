@@ -6,8 +6,8 @@
 #include <grpcpp/impl/service_type.h>
 #include <grpcpp/resource_quota.h>
 
-#include <boost/asio/ip/tcp.hpp>
 #include <algorithm>
+#include <boost/asio/ip/tcp.hpp>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"

@@ -27,10 +27,10 @@ struct CallCounts {
 
 // Constant after construction.
 struct ServiceOptions {
-  std::string listen;              // `host:port`
-  bool insecure_loopback = false;  // no TLS
+  std::string listen;                                     // `host:port`
+  bool insecure_loopback = false;                         // no TLS
   std::vector<trust::Role> roles = {trust::Role::kUser};  // that pass the handshake
-  uint32_t calls_max = 1000;       // unary calls waiting for an answer
+  uint32_t calls_max = 1000;                              // unary calls waiting for an answer
   absl::Duration heartbeat = absl::Seconds(10);
 };
 

@@ -48,11 +48,11 @@ class JobServer : public JobService::CallbackService {
   grpc::ServerUnaryReactor* GetJob(grpc::CallbackServerContext* context,
                                    const GetJobRequest* request,
                                    GetJobResponse* response) override {
-    return PostCall(core_, context, response,
-                    [core = core_, name = request->name()](CallerEvidence who,
-                                                           Reply<GetJobResponse> reply) {
-                      Get(core, std::move(who), name, reply);
-                    });
+    return PostCall(
+        core_, context, response,
+        [core = core_, name = request->name()](CallerEvidence who, Reply<GetJobResponse> reply) {
+          Get(core, std::move(who), name, reply);
+        });
   }
   grpc::ServerUnaryReactor* ListJobs(grpc::CallbackServerContext* context,
                                      const ListJobsRequest* request,
@@ -150,39 +150,38 @@ class JobServer : public JobService::CallbackService {
     if (!size.ok()) return reply(size.status());
     const absl::StatusOr<std::string> id = ParseJobName("parent", request.parent());
     if (!id.ok()) return reply(id.status());
-    core->parts.gate->PostVisibility(
-        std::move(who),
-        [core, request, size = *size, id = *id, reply](absl::StatusOr<JobVisibility> sees) {
-          if (!sees.ok()) return reply(sees.status());
-          std::vector<NodeState> states;
-          for (const int state : request.states()) states.push_back(static_cast<NodeState>(state));
-          auto fetch = [core, id, states, sees = *sees](int size, const std::string& token,
-                                                        auto done) {
-            core->parts.dispatcher->PostListJobNodes(
-                id, sees, size, token, states, [done](absl::StatusOr<JobNodePage> page) {
-                  if (!page.ok()) return done(page.status());
-                  ListJobNodesResponse part;
-                  for (JobNode& node : page->nodes) part.mutable_nodes()->Add(std::move(node));
-                  part.set_next_page_token(std::move(page->next_page_token));
-                  done(std::move(part));
-                });
-          };
-          GatherPage<ListJobNodesResponse>(fetch, &ListJobNodesResponse::nodes_size, size,
-                                           request.page_token(), reply);
-        });
+    core->parts.gate->PostVisibility(std::move(who), [core, request, size = *size, id = *id,
+                                                      reply](absl::StatusOr<JobVisibility> sees) {
+      if (!sees.ok()) return reply(sees.status());
+      std::vector<NodeState> states;
+      for (const int state : request.states()) states.push_back(static_cast<NodeState>(state));
+      auto fetch = [core, id, states, sees = *sees](int size, const std::string& token, auto done) {
+        core->parts.dispatcher->PostListJobNodes(
+            id, sees, size, token, states, [done](absl::StatusOr<JobNodePage> page) {
+              if (!page.ok()) return done(page.status());
+              ListJobNodesResponse part;
+              for (JobNode& node : page->nodes) part.mutable_nodes()->Add(std::move(node));
+              part.set_next_page_token(std::move(page->next_page_token));
+              done(std::move(part));
+            });
+      };
+      GatherPage<ListJobNodesResponse>(fetch, &ListJobNodesResponse::nodes_size, size,
+                                       request.page_token(), reply);
+    });
   }
 
   template <typename Response>
   grpc::ServerUnaryReactor* Change(grpc::CallbackServerContext* context, Response* response,
                                    JobChange change, const std::string& name,
                                    const std::string& reason) {
-    return PostCall(core_, context, response,
-                    [core = core_, change, name, reason](CallerEvidence who, Reply<Response> reply) {
-                      absl::StatusOr<std::string> id = ParseJobName("name", name);
-                      if (!id.ok()) return reply(id.status());
-                      core->parts.gate->PostChangeJob(std::move(who), change, *std::move(id),
-                                                      reason, WithJob(reply));
-                    });
+    return PostCall(
+        core_, context, response,
+        [core = core_, change, name, reason](CallerEvidence who, Reply<Response> reply) {
+          absl::StatusOr<std::string> id = ParseJobName("name", name);
+          if (!id.ok()) return reply(id.status());
+          core->parts.gate->PostChangeJob(std::move(who), change, *std::move(id), reason,
+                                          WithJob(reply));
+        });
   }
 
   const std::shared_ptr<ServiceCore> core_;

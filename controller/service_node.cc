@@ -30,11 +30,11 @@ class NodeServer : public NodeService::CallbackService {
   grpc::ServerUnaryReactor* GetNode(grpc::CallbackServerContext* context,
                                     const GetNodeRequest* request,
                                     GetNodeResponse* response) override {
-    return PostCall(core_, context, response,
-                    [core = core_, name = request->name()](CallerEvidence who,
-                                                           Reply<GetNodeResponse> reply) {
-                      Get(*core, std::move(who), name, reply);
-                    });
+    return PostCall(
+        core_, context, response,
+        [core = core_, name = request->name()](CallerEvidence who, Reply<GetNodeResponse> reply) {
+          Get(*core, std::move(who), name, reply);
+        });
   }
   grpc::ServerWriteReactor<DiscoverNodesResponse>* DiscoverNodes(
       grpc::CallbackServerContext* context, const DiscoverNodesRequest* request) override {
@@ -57,8 +57,7 @@ class NodeServer : public NodeService::CallbackService {
     }
     core->parts.gate->PostListing(
         std::move(who), request.target(),
-        [core, token = request.page_token(), size = *size,
-         reply](absl::StatusOr<Listing> listing) {
+        [core, token = request.page_token(), size = *size, reply](absl::StatusOr<Listing> listing) {
           if (!listing.ok()) return reply(listing.status());
           Walk(*core, *std::move(listing), token, size, reply);
         });

@@ -20,8 +20,8 @@ constexpr int kRecordsInPage = 50, kPageMax = 1000;
 std::string SummaryOf(const policy::Query& query, const policy::Decision& decision) {
   if (!decision.conditions.empty()) {
     return absl::StrCat(query.caller, " may do ", query.action, " on some nodes: it depends on ",
-                        decision.conditions.front().where, " (",
-                        decision.conditions.front().rule, ")");
+                        decision.conditions.front().where, " (", decision.conditions.front().rule,
+                        ")");
   }
   if (decision.otherwise == policy::Effect::kDeny && !decision.reason.empty()) {
     return absl::StrCat(decision.reason, " (", decision.rule, ")");
@@ -34,9 +34,9 @@ std::string SummaryOf(const policy::Query& query, const policy::Decision& decisi
 ExplainPolicyResponse Answer(const Explained& explained) {
   const policy::Decision& decision = explained.decision;
   ExplainPolicyResponse out;
-  out.set_effect(!decision.conditions.empty()                    ? POLICY_EFFECT_CONDITIONAL
+  out.set_effect(!decision.conditions.empty()                   ? POLICY_EFFECT_CONDITIONAL
                  : decision.otherwise == policy::Effect::kAllow ? POLICY_EFFECT_ALLOW
-                                                                 : POLICY_EFFECT_DENY);
+                                                                : POLICY_EFFECT_DENY);
   for (const policy::Step& step : decision.steps) {
     PolicyStep& shown = *out.add_steps();
     shown.set_file(step.file);
@@ -63,25 +63,24 @@ class PolicyServer : public PolicyService::CallbackService {
   grpc::ServerUnaryReactor* ExplainPolicy(grpc::CallbackServerContext* context,
                                           const ExplainPolicyRequest* request,
                                           ExplainPolicyResponse* response) override {
-    return PostCall(core_, context, response,
-                    [core = core_, request = *request](CallerEvidence who,
-                                                       Reply<ExplainPolicyResponse> reply) {
-                      core->parts.gate->PostExplain(
-                          std::move(who), request,
-                          [core, reply](absl::StatusOr<Explained> explained) {
-                            if (!explained.ok()) return reply(explained.status());
-                            Count(*core, *std::move(explained), reply);
-                          });
-                    });
+    return PostCall(
+        core_, context, response,
+        [core = core_, request = *request](CallerEvidence who, Reply<ExplainPolicyResponse> reply) {
+          core->parts.gate->PostExplain(std::move(who), request,
+                                        [core, reply](absl::StatusOr<Explained> explained) {
+                                          if (!explained.ok()) return reply(explained.status());
+                                          Count(*core, *std::move(explained), reply);
+                                        });
+        });
   }
   grpc::ServerUnaryReactor* ExplainTarget(grpc::CallbackServerContext* context,
                                           const ExplainTargetRequest* request,
                                           ExplainTargetResponse* response) override {
-    return PostCall(core_, context, response,
-                    [core = core_, request = *request](CallerEvidence who,
-                                                       Reply<ExplainTargetResponse> reply) {
-                      Explain(core, std::move(who), request, reply);
-                    });
+    return PostCall(
+        core_, context, response,
+        [core = core_, request = *request](CallerEvidence who, Reply<ExplainTargetResponse> reply) {
+          Explain(core, std::move(who), request, reply);
+        });
   }
 
  private:
@@ -119,8 +118,7 @@ class PolicyServer : public PolicyService::CallbackService {
       node = *identity;
     }
     core->parts.gate->PostListing(
-        std::move(who), request.target(),
-        [core, node, reply](absl::StatusOr<Listing> listing) {
+        std::move(who), request.target(), [core, node, reply](absl::StatusOr<Listing> listing) {
           if (!listing.ok()) return reply(listing.status());
           absl::StatusOr<target::Target> target = target::Target::Compile(listing->target);
           if (!target.ok()) return reply(target.status());

@@ -59,8 +59,8 @@ class RoleVerifier : public grpc::experimental::ExternalCertificateVerifier {
     const int64_t now = absl::ToUnixSeconds(absl::Now());
     int64_t next = next_log_seconds_;
     if (now < next || !next_log_seconds_.compare_exchange_strong(next, now + 60)) return;
-    base::LogWarning("grpc handshake refused", {{"why", std::string(why.message())},
-                                                {"refused_so_far", refused_->load()}});
+    base::LogWarning("grpc handshake refused",
+                     {{"why", std::string(why.message())}, {"refused_so_far", refused_->load()}});
   }
 
   const std::shared_ptr<trust::Credentials> credentials_;

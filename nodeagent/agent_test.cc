@@ -221,9 +221,6 @@ TEST_F(LadderTest, ClockThatBeaconsShowToBeOff) {
 }
 
 TEST_F(LadderTest, RefusalsAreRemembered) {
-  Send(NewRun());
-  clock_.Advance(absl::Seconds(61));
-  Send(NewPing());
   Publish(NodeDestination(), "x");
   Settle();
   ASSERT_EQ(agent_->recent_stops().size(), 1u);

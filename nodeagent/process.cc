@@ -82,13 +82,16 @@ bool IsPuppet(pid_t pid) {
   if (pid <= 1) return false;
   const std::optional<Stat> stat = ReadStat(pid);
   if (!stat.has_value() || IsDead(*stat)) return false;
-  const absl::StatusOr<std::string> name =
+  const absl::StatusOr<std::string> line =
       base::ReadFile(absl::StrCat("/proc/", pid, "/comm"), kProcFileMax);
-  if (!name.ok()) return false;
-  if (absl::StartsWith(*name, "puppet")) return true;
+  if (!line.ok()) return false;
+  const absl::string_view name = absl::StripSuffix(*line, "\n");
+  if (name == "puppet" || absl::StartsWith(name, "puppet-") || absl::StartsWith(name, "puppet ")) {
+    return true;
+  }
   const absl::StatusOr<std::string> arguments =
       base::ReadFile(absl::StrCat("/proc/", pid, "/cmdline"), kProcFileMax);
-  return absl::StrContains(*name, "ruby") && arguments.ok() &&
+  return absl::StrContains(name, "ruby") && arguments.ok() &&
          absl::StrContains(*arguments, "puppet");
 }
 

@@ -7,6 +7,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/config.h"
+#include "base/sha256.h"
 #include "base/status.h"
 
 namespace orch::nodeagent {
@@ -65,7 +66,9 @@ absl::StatusOr<PuppetSummary> ParsePuppetSummary(const std::string& text) {
   // Puppet ends each line; one that stops elsewhere was cut, and a cut number is another number.
   if (!absl::EndsWith(text, "\n")) return absl::DataLossError("truncated");
   try {
-    return Read(YAML::Load(text));
+    absl::StatusOr<PuppetSummary> summary = Read(YAML::Load(text));
+    if (summary.ok()) summary->digest = base::HexSha256(text);
+    return summary;
   } catch (const YAML::Exception& error) {
     return absl::DataLossError(error.what());
   }

@@ -15,6 +15,7 @@ inline constexpr size_t kSummaryMax = 256 << 10;
 
 // The last completed run in a few lines, as Puppet leaves it after each.
 struct PuppetSummary {
+  std::string digest;  // SHA-256 of the file in hex: tells one run's from the next one's
   absl::Time last_run;
   // Nullopt: no catalog was applied, which is a failure, never "0 failed".
   std::optional<orch::v1::ResourceCounts> resources;

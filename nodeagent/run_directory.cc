@@ -85,6 +85,7 @@ RunSpec SpecOf(const json& value) {
   value.at("summary").get_to(spec.summary);
   spec.kill_after = DurationOf(value.at("kill_after_us"));
   value.at("previous_uuid").get_to(spec.previous_uuid);
+  value.at("previous_summary").get_to(spec.previous_summary);
   spec.create_time = absl::FromUnixMicros(value.at("create_time_us").get<int64_t>());
   spec.timeout = DurationOf(value.at("timeout_us"));
   return spec;
@@ -131,6 +132,7 @@ absl::Status RunDirectory::Prepare(const RunSpec& spec) const {
                                          {"summary", spec.summary},
                                          {"kill_after_us", MicrosOf(spec.kill_after)},
                                          {"previous_uuid", spec.previous_uuid},
+                                         {"previous_summary", spec.previous_summary},
                                          {"create_time_us", absl::ToUnixMicros(spec.create_time)},
                                          {"timeout_us", MicrosOf(spec.timeout)}}),
                                    0600);

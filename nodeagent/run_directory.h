@@ -40,9 +40,10 @@ struct RunSpec {
                        // has ended
   std::string summary;
   absl::Duration kill_after = absl::InfiniteDuration();  // end Puppet then
-  // For the agent alone: the report that was there before, when the run was asked for, how long it
-  // may take.
+  // For the agent alone: the report and summary that were there before, when the run was asked for,
+  // how long it may take.
   std::string previous_uuid;
+  std::string previous_summary;  // its SHA-256 in hex; empty if there was none
   absl::Time create_time;
   absl::Duration timeout = absl::InfiniteDuration();
 };

@@ -18,8 +18,10 @@ absl::Status CallerList::AddRegex(absl::string_view pattern) {
   return absl::OkStatus();
 }
 
-bool CallerList::Contains(const std::string& caller, const std::vector<std::string>& groups) const {
-  if (any_ || callers_.count(caller) > 0) return true;
+bool CallerList::Contains(const std::string& caller, const std::vector<std::string>& groups,
+                          bool any_is_everybody) const {
+  if (any_ && (any_is_everybody || caller != kInsecureCaller)) return true;
+  if (callers_.count(caller) > 0) return true;
   for (const std::string& group : groups) {
     if (groups_.count(group) > 0) return true;
   }

@@ -13,6 +13,9 @@
 
 namespace orch::policy {
 
+// The caller of a connection without certificates (`insecure_loopback`).
+inline constexpr char kInsecureCaller[] = "local=insecure";
+
 // A list of callers as policies write it: principals, names of groups, `/regex/` (ActionPolicy
 // only; it must match the whole caller) and `*`. Immutable once filled.
 class CallerList {
@@ -25,8 +28,10 @@ class CallerList {
 
   bool any() const { return any_; }
   const std::set<std::string>& groups() const { return groups_; }
-  // Whether the caller, or one of its groups, is in the list.
-  bool Contains(const std::string& caller, const std::vector<std::string>& groups) const;
+  // Whether the caller, or one of its groups, is in the list. With `any_is_everybody` false, `*`
+  // leaves out kInsecureCaller: who is not authenticated gets no right that does not name him.
+  bool Contains(const std::string& caller, const std::vector<std::string>& groups,
+                bool any_is_everybody = true) const;
 
  private:
   bool any_ = false;

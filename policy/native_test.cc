@@ -96,6 +96,20 @@ TEST(NativePolicyTest, GroupsNest) {
   EXPECT_TRUE(policy->GroupsOf("cert=guest").empty());
 }
 
+TEST(NativePolicyTest, WhoIsNotAuthenticatedMustBeNamed) {
+  const auto allowed = [](const std::string& effect, const std::string& callers) {
+    const auto policy = Parsed(absl::StrCat("rules:\n- {effect: ", effect, ", callers: ", callers,
+                                            ", actions: '*'}\n- {effect: allow, callers: "
+                                            "local=insecure, actions: node.ping}\n"));
+    const Decision decision = policy->Decide(Ask("local=insecure", "node.ping"));
+    return absl::StrCat(decision.rule,
+                        decision.otherwise == Effect::kAllow ? " allows" : " denies");
+  };
+  EXPECT_EQ(allowed("allow", "'*'"), "policy.yaml:3 allows");
+  EXPECT_EQ(allowed("allow", "['*', local=insecure]"), "policy.yaml:2 allows");
+  EXPECT_EQ(allowed("deny", "'*'"), "policy.yaml:2 denies");
+}
+
 TEST(NativePolicyTest, WhereBecomesACondition) {
   const auto policy = Parsed(kFleet);
   Decision decision = policy->Decide(Ask("cert=operator", "puppet.run"));

@@ -142,7 +142,8 @@ std::string Rule::Name() const { return absl::StrCat(file.substr(file.rfind('/')
 
 std::string Rule::WhyNot(const Query& query, const std::vector<std::string>& groups,
                          bool* near) const {
-  if (!callers.Contains(query.caller, groups)) {
+  if (!callers.Contains(query.caller, groups, /*any_is_everybody=*/effect == Effect::kDeny)) {
+    if (callers.any()) return absl::StrCat("* does not stand for ", query.caller, ": name it");
     return absl::StrCat(query.caller, " is none of its callers");
   }
   if (!actions.Contains(query.action)) {

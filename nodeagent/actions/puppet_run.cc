@@ -15,6 +15,7 @@
 #include "nodeagent/actions/run_follower.h"
 #include "nodeagent/actions/run_outcome.h"
 #include "nodeagent/puppet_lock.h"
+#include "nodeagent/puppet_summary.h"
 
 namespace orch::nodeagent {
 namespace {
@@ -220,6 +221,8 @@ void PuppetRuns::State::Prepare(const TaskPtr& task, const Paths& paths) {
   });
   base::asio::post(parts.worker, [next, strand = parts.strand, directory, spec]() mutable {
     spec.previous_uuid = PeekTransactionUuid(spec.report);
+    const absl::StatusOr<PuppetSummary> summary = ReadPuppetSummary(spec.summary);
+    if (summary.ok()) spec.previous_summary = summary->digest;
     const absl::Status status = directory.Prepare(spec);
     if (absl::IsAlreadyExists(status)) {
       const absl::StatusOr<RunSpec> written = directory.ReadSpec();

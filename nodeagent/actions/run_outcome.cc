@@ -187,6 +187,7 @@ Outcome JudgeByExit(const RunEvidence& evidence) {
     return ByVerdict(std::move(result));
   }
   const bool fresh = evidence.summary.ok() && evidence.puppet.has_value() &&
+                     evidence.summary->digest != evidence.previous_summary &&
                      evidence.summary->last_run >= evidence.puppet->start_time - kTimeSlack;
   if (fresh) {
     FillFromSummary(*evidence.summary, exit.exit_code, &result);
@@ -205,6 +206,7 @@ Outcome JudgeByExit(const RunEvidence& evidence) {
 RunEvidence GatherEvidence(const RunDirectory& directory, const RunSpec& spec) {
   RunEvidence evidence;
   evidence.previous_uuid = spec.previous_uuid;
+  evidence.previous_summary = spec.previous_summary;
   const absl::StatusOr<std::optional<RunPuppet>> puppet = directory.ReadPuppet();
   // Ours in any case, also if its record can't be read.
   evidence.puppet = puppet.ok() && puppet->has_value() ? **puppet : RunPuppet{{}, spec.create_time};

@@ -79,6 +79,11 @@ def frame(command, headers=(), body=b""):
     return "\n".join(lines).encode() + b"\n\n" + body + b"\0"
 
 
+def unescape(text):
+    meanings = {"\\n": "\n", "\\r": "\r", "\\c": ":", "\\\\": "\\"}
+    return re.sub(r"\\[nrc\\]", lambda found: meanings[found.group()], text)
+
+
 CONNECT = frame("CONNECT", [("accept-version", "1.2"), ("host", "h")])
 
 
@@ -122,7 +127,7 @@ class Wire:
             end = self.buffer.find(b"\n\n")
             if end >= 0:
                 lines = self.buffer[:end].decode().split("\n")
-                headers = dict(reversed([line.split(":", 1) for line in lines[1:]]))
+                headers = dict(reversed([map(unescape, line.split(":", 1)) for line in lines[1:]]))
                 size = headers.get("content-length")
                 stop = (self.buffer.find(b"\0", end) if size is None
                         else end + 2 + int(size))

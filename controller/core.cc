@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controller/core.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/ids.h"
+#include "base/status.h"
+
+namespace orch::controller {
+
+Dispatcher::Core::Core(DispatcherParts parts, DispatcherOptions options)
+    : parts_(std::move(parts)),
+      surroundings_{std::move(options), parts_.strand, parts_.clock, parts_.credentials,
+                    parts_.audit} {
+  if (surroundings_.options.stale_after <= absl::ZeroDuration()) {
+    surroundings_.options.stale_after = 3 * surroundings_.options.presence_interval;
+  }
+  roster_ = std::make_unique<Roster>(surroundings_.options.stale_after);
+  outbox_ = std::make_shared<Outbox>(parts_.io, parts_.strand, parts_.bus_strand, parts_.client,
+                                     parts_.credentials, &surroundings_.metrics);
+  surroundings_.roster = roster_.get();
+  surroundings_.outbox = outbox_.get();
+}
+
+Dispatcher::Core::~Core() {
+  // Completions that the store still posts find nobody: they hold weak references only.
+  if (store_ != nullptr) store_->Stop();
+}
+
+absl::Status Dispatcher::Core::Open() {
+  StoreOptions options;
+  options.path = surroundings_.options.store_path;
+  options.jobs_kept = surroundings_.options.jobs_kept;
+  options.jobs_kept_for = surroundings_.options.jobs_kept_for;
+  options.clock = surroundings_.clock;
+  options.post = [strand = surroundings_.strand](std::function<void()> call) {
+    boost::asio::post(strand, std::move(call));
+  };
+  ORCH_ASSIGN_OR_RETURN(store_, Store::Open(std::move(options)));
+  surroundings_.store = store_.get();
+
+  const base::Now now = surroundings_.clock->Read();
+  ORCH_ASSIGN_OR_RETURN(auto nodes, store_->LoadNodes());
+  for (const auto& [node, row] : nodes) {
+    roster_->Restore(node, row, now);
+    surroundings_.credentials->LearnChain(
+        {row.certificate_chain().begin(), row.certificate_chain().end()});
+  }
+  ORCH_ASSIGN_OR_RETURN(std::vector<UnfinishedJob> jobs, store_->LoadUnfinished());
+  for (UnfinishedJob& job : jobs) {
+    auto run = JobRun::Restore(&surroundings_, std::move(job), OnOver());
+    base::LogInfo("took up a job again", {{"job", run->id()}});
+    ++surroundings_.metrics.jobs_adopted;
+    runs_.emplace(run->id(), std::move(run));
+  }
+  return absl::OkStatus();
+}
+
+void Dispatcher::Core::Start() {
+  store_->Start();
+  const std::weak_ptr<Core> weak = weak_from_this();
+  inbox_ = std::make_shared<Inbox>(parts_.io, parts_.bus_strand, parts_.strand, parts_.credentials,
+                                   parts_.clock, [weak](OpenedBatch batch) {
+                                     auto self = weak.lock();
+                                     if (self != nullptr) self->OnBatch(std::move(batch));
+                                   });
+  beacon_ = std::make_shared<Beacon>(&surroundings_);
+  keeper_ = std::make_shared<RosterKeeper>(&surroundings_, [weak](const std::string& node) {
+    auto self = weak.lock();
+    if (self != nullptr) self->OnNodeBack(node);
+  });
+  beacon_->Start();
+  keeper_->Start();
+  for (const auto& [id, run] : runs_) run->OnBusChange(false);
+  boost::asio::post(parts_.bus_strand, [weak, client = parts_.client, inbox = inbox_,
+                                        strand = parts_.strand, options = surroundings_.options] {
+    for (const std::string& collective : options.collectives) {
+      client->Subscribe(options.destinations.Reply(collective, options.controller),
+                        [inbox](bus::Delivery delivery) { inbox->OnReply(std::move(delivery)); });
+      client->Subscribe(options.destinations.Presence(collective), [inbox](bus::Delivery delivery) {
+        inbox->OnPresence(std::move(delivery));
+      });
+    }
+    client->Start([weak, client, strand](bool connected) {
+      const std::string error = client->status().last_error;
+      boost::asio::post(strand, [weak, connected, error] {
+        auto self = weak.lock();
+        if (self != nullptr) self->OnConnected(connected, error);
+      });
+    });
+  });
+}
+
+void Dispatcher::Core::OnConnected(bool connected, std::string error) {
+  if (stopping_) return;
+  surroundings_.connected = connected;
+  bus_error_ = connected ? "" : std::move(error);
+  const auto runs = runs_;  // a run may end in here
+  for (const auto& [id, run] : runs) run->OnBusChange(connected);
+  if (!connected) return;
+  beacon_->OnConnected();
+  keeper_->OnConnected();
+}
+
+void Dispatcher::Core::OnBatch(OpenedBatch batch) {
+  if (stopping_) return;
+  const base::Now now = surroundings_.clock->Read();
+  surroundings_.metrics.replies_in += batch.replies.size();
+  surroundings_.metrics.presences_in += batch.presences.size();
+  absl::flat_hash_set<JobRun*> touched;
+  for (const OpenedReply& opened : batch.replies) {
+    if (JobRun* run = OnReply(opened, now); run != nullptr) touched.insert(run);
+  }
+  for (OpenedPresence& opened : batch.presences) keeper_->OnPresence(std::move(opened), now);
+  for (const RefusedEnvelope& refused : batch.refused) OnRefused(refused, now);
+  for (JobRun* run : touched) run->Flush();
+}
+
+JobRun* Dispatcher::Core::OnReply(const OpenedReply& opened, base::Now now) {
+  roster_->OnHeard(opened.reply.node(), now);
+  auto run = runs_.find(opened.reply.job_id());
+  if (run != runs_.end()) {
+    run->second->OnReply(opened, now);
+    return run->second.get();
+  }
+  auto admission = admissions_.find(opened.reply.job_id());
+  if (admission != admissions_.end()) {
+    const auto keep = admission->second;  // it may be over with this
+    keep->OnReply(opened, now);
+  } else {
+    OnLateReply(opened, now);
+  }
+  return nullptr;
+}
+
+void Dispatcher::Core::OnLateReply(const OpenedReply& opened, base::Now now) {
+  const orch::bus::v1::Reply& reply = opened.reply;
+  // Of a job that ended: worth keeping only if it contradicts what was decided.
+  if (!reply.has_outcome() || !base::IsUlid(reply.job_id())) {
+    ++surroundings_.metrics.replies_unknown;
+    return;
+  }
+  ++surroundings_.metrics.replies_late;
+  StoreWrite write;
+  write.late.emplace();
+  write.late->job_id = reply.job_id();
+  write.late->request_id = reply.request_id();
+  write.late->request_digest = reply.request_digest();
+  write.late->node = reply.node();
+  write.late->state = reply.outcome().state();
+  write.late->evidence = LateEvidence(reply.outcome(), now.wall);
+  store_->PostWrite(std::move(write), Store::OnFailure::kReport, nullptr);
+}
+
+void Dispatcher::Core::OnRefused(const RefusedEnvelope& refused, base::Now now) {
+  DispatcherMetrics& metrics = surroundings_.metrics;
+  switch (refused.why) {
+    case RefusedEnvelope::Why::kTrust:
+      ++metrics.refused[static_cast<int>(refused.refusal)];
+      break;
+    case RefusedEnvelope::Why::kMalformed:
+      ++(refused.presence ? metrics.presences_malformed : metrics.replies_malformed);
+      break;
+    case RefusedEnvelope::Why::kWrongNode:
+      ++metrics.replies_wrong_node;
+      break;
+  }
+  if (!refused.claimed_node.empty()) {
+    return keeper_->OnUnknownKey(refused.claimed_node, now);  // ordinary after a restart
+  }
+  const std::string key = refused.key.empty() ? "unverified" : refused.key;
+  if (bad_keys_.size() < kBadKeysMax || bad_keys_.contains(key)) ++bad_keys_[key];
+  uint64_t suppressed = 0;
+  if (!limiter_.Admit(absl::StrCat("refused ", key), now, &suppressed)) return;
+  base::LogWarning(refused.presence ? "refused a presence" : "refused a reply",
+                   {{"why", refused.text},
+                    {"certificate", key},
+                    {"of_this_certificate", bad_keys_[key]},
+                    {"not_logged", suppressed}});
+}
+
+void Dispatcher::Core::OnNodeBack(const std::string& node) {
+  for (const auto& [id, run] : runs_) run->OnNodeBack(node);
+}
+
+std::function<void(JobRun*)> Dispatcher::Core::OnOver() {
+  return [weak = weak_from_this()](JobRun* run) {
+    auto self = weak.lock();
+    if (self == nullptr) return;
+    const orch::v1::Job job = run->Visible();
+    for (const orch::v1::NodeStateCount& count : job.counts()) {
+      if (orch::v1::NodeState_IsValid(count.state())) {
+        self->surroundings_.metrics.outcomes[count.state()] += count.count();
+      }
+    }
+    ++self->surroundings_.metrics.jobs_ended;
+    self->surroundings_.audit->PostJobEnd(job);
+    // Not now: the run is in the middle of telling its readers.
+    boost::asio::post(self->surroundings_.strand, [weak, id = run->id()] {
+      auto later = weak.lock();
+      if (later == nullptr) return;
+      auto it = later->runs_.find(id);
+      if (it == later->runs_.end()) return;
+      it->second->Stop();
+      later->runs_.erase(it);
+    });
+  };
+}
+
+void Dispatcher::Core::Stop(std::function<void()> done) {
+  if (!stopping_) {
+    stopping_ = true;
+    outbox_->Stop();
+    if (beacon_ != nullptr) beacon_->Stop();
+    if (keeper_ != nullptr) keeper_->Stop();
+    const auto admissions = std::exchange(admissions_, {});
+    for (const auto& [id, admission] : admissions) admission->Stop();
+    for (const auto& [id, run] : runs_) run->Stop();
+    store_->Stop();
+    runs_.clear();
+  }
+  done();
+}
+
+DispatcherStatus Dispatcher::Core::Status() const {
+  DispatcherStatus status;
+  status.bus_connected = surroundings_.connected;
+  status.bus_error = bus_error_;
+  status.store_ok = store_->ok();
+  status.jobs_running = runs_.size();
+  const Roster::Counts counts = roster_->counts();
+  status.nodes_present = counts.present;
+  status.nodes_stale = counts.stale;
+  return status;
+}
+
+DispatcherMetrics Dispatcher::Core::Metrics() const {
+  DispatcherMetrics metrics = surroundings_.metrics;
+  metrics.jobs_running = runs_.size();
+  if (inbox_ != nullptr) metrics.replies_busy = inbox_->dropped();
+  metrics.commits = store_->commits();
+  metrics.commits_failed = store_->commits_failed();
+  metrics.store_ok = store_->ok();
+  const Roster::Counts counts = roster_->counts();
+  metrics.nodes_present = counts.present;
+  metrics.nodes_stale = counts.stale;
+  metrics.nodes_gone = counts.gone;
+  metrics.facts_known = counts.facts_known;
+  return metrics;
+}
+
+}  // namespace orch::controller

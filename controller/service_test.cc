@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <set>
+
+#include "controller/service_fixture.h"
+#include "grpc/health/v1/health.pb.h"
+#include "grpcpp/generic/generic_stub.h"
+
+namespace orch::controller {
+namespace {
+
+using namespace orch::v1;  // NOLINT: messages of the services
+
+class ServiceTest : public ServiceFixture {
+ protected:
+  // A unary call; the response is in `*out`.
+  template <typename Stub, typename Method, typename Request, typename Response>
+  grpc::Status Call(const std::unique_ptr<Stub>& stub, Method method, const Request& request,
+                    Response* out) {
+    grpc::ClientContext context;
+    Limit(&context);
+    return (stub.get()->*method)(&context, request, out);
+  }
+  std::unique_ptr<JobService::Stub> Jobs() { return JobService::NewStub(channel_); }
+  std::unique_ptr<NodeService::Stub> Nodes() { return NodeService::NewStub(channel_); }
+  std::unique_ptr<PolicyService::Stub> Policies() { return PolicyService::NewStub(channel_); }
+
+  void AddNodes(int count) {
+    for (int i = 0; i < count; ++i) {
+      Node node;
+      node.set_identity(absl::StrCat("node", 1000 + i));
+      node.set_name(absl::StrCat("nodes/", node.identity()));
+      node.set_state(ROSTER_STATE_PRESENT);
+      node.add_collectives("main");
+      node.mutable_facts_time()->set_seconds(1);
+      (*node.mutable_facts()->mutable_fields())["role"].set_string_value(i % 2 == 0 ? "web" : "db");
+      dispatcher_.PostNode(node);
+    }
+  }
+};
+
+TEST_F(ServiceTest, CreatesGetsAndCancelsJobs) {
+  Start();
+  CreateJobRequest create;
+  create.mutable_spec()->mutable_action()->mutable_puppet_run();
+  CreateJobResponse created;
+  ASSERT_TRUE(Call(Jobs(), &JobService::Stub::CreateJob, create, &created).ok());
+  GetJobRequest get;
+  get.set_name(created.job().name());
+  GetJobResponse got;
+  ASSERT_TRUE(Call(Jobs(), &JobService::Stub::GetJob, get, &got).ok());
+  EXPECT_EQ(got.job().name(), created.job().name());
+  CancelJobRequest cancel;
+  cancel.set_name(created.job().name());
+  CancelJobResponse cancelled;
+  ASSERT_TRUE(Call(Jobs(), &JobService::Stub::CancelJob, cancel, &cancelled).ok());
+  EXPECT_EQ(Seen().changes.size(), 1u);
+  get.set_name("nonsense");
+  EXPECT_EQ(Call(Jobs(), &JobService::Stub::GetJob, get, &got).error_code(),
+            grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(services_->counts().by_code[0], 3u);
+  EXPECT_EQ(services_->counts().by_code[3], 1u);
+}
+
+TEST_F(ServiceTest, ListsJobsInPages) {
+  Start();
+  for (int i = 0; i < 7; ++i) dispatcher_.PostAddJob(TestUlid(i), "local=insecure");
+  ListJobsRequest request;
+  request.set_page_size(3);
+  std::set<std::string> names;
+  int pages = 0;
+  do {
+    ListJobsResponse page;
+    ASSERT_TRUE(Call(Jobs(), &JobService::Stub::ListJobs, request, &page).ok());
+    for (const Job& job : page.jobs()) names.insert(job.name());
+    request.set_page_token(page.next_page_token());
+  } while (++pages < 10 && !request.page_token().empty());
+  EXPECT_EQ(names.size(), 7u);
+  EXPECT_EQ(pages, 3);
+}
+
+TEST_F(ServiceTest, LargeNodesMakeSmallPages) {
+  Start();
+  dispatcher_.PostAddJob(TestUlid(1), "local=insecure");
+  ListJobNodesRequest request;
+  request.set_parent(absl::StrCat("jobs/", TestUlid(1)));
+  request.set_page_size(1000);
+  int nodes = 0;
+  do {
+    ListJobNodesResponse page;
+    const grpc::Status status = Call(Jobs(), &JobService::Stub::ListJobNodes, request, &page);
+    ASSERT_TRUE(status.ok()) << status.error_message();
+    ASSERT_GT(page.nodes_size(), 0);
+    nodes += page.nodes_size();
+    request.set_page_token(page.next_page_token());
+  } while (!request.page_token().empty());
+  EXPECT_EQ(nodes, 120);
+}
+
+TEST_F(ServiceTest, ListsNodesInPagesWithoutTheirFacts) {
+  Start();
+  AddNodes(250);
+  ListNodesRequest request;
+  request.set_page_size(100);
+  request.mutable_target()->add_facts("role=web");
+  std::vector<std::string> names;
+  do {
+    ListNodesResponse page;
+    ASSERT_TRUE(Call(Nodes(), &NodeService::Stub::ListNodes, request, &page).ok());
+    for (const Node& node : page.nodes()) {
+      names.push_back(node.identity());
+      EXPECT_FALSE(node.has_facts());
+    }
+    request.set_page_token(page.next_page_token());
+  } while (!request.page_token().empty());
+  EXPECT_EQ(names.size(), 125u);
+  EXPECT_TRUE(std::is_sorted(names.begin(), names.end()));
+  request.set_page_token("?");
+  ListNodesResponse page;
+  EXPECT_EQ(Call(Nodes(), &NodeService::Stub::ListNodes, request, &page).error_code(),
+            grpc::StatusCode::INVALID_ARGUMENT);
+}
+
+TEST_F(ServiceTest, DiscoversWhoAnswersAndWhoIsSilent) {
+  Start();
+  grpc::ClientContext context;
+  Limit(&context);
+  auto reader = Nodes()->DiscoverNodes(&context, DiscoverNodesRequest());
+  ASSERT_TRUE(Eventually([&] { return Seen().readers == 1; }));
+  JobEvent answered, silent;
+  answered.mutable_node()->set_node("web1");
+  answered.mutable_node()->set_state(NODE_STATE_SUCCEEDED);
+  silent.mutable_node()->set_node("db1");
+  silent.mutable_node()->set_state(NODE_STATE_NO_RESPONSE);
+  dispatcher_.PostAppend(TestUlid(1), answered);
+  DiscoverNodesResponse message;
+  ASSERT_TRUE(reader->Read(&message));
+  ASSERT_EQ(message.nodes_size(), 1);
+  EXPECT_EQ(message.nodes(0).name(), "nodes/web1");
+  dispatcher_.PostAppend(TestUlid(1), silent);
+  dispatcher_.PostFinish(TestUlid(1), JOB_STATE_FAILED);
+  ASSERT_TRUE(reader->Read(&message));
+  EXPECT_EQ(message.nodes_size(), 0);
+  ASSERT_EQ(message.silent_size(), 1);
+  EXPECT_EQ(message.silent(0).identity(), "db1");
+  EXPECT_FALSE(reader->Read(&message));
+  EXPECT_TRUE(reader->Finish().ok());
+}
+
+TEST_F(ServiceTest, WatchesNodes) {
+  Start();
+  AddNodes(3);
+  grpc::ClientContext context;
+  Limit(&context);
+  auto reader = Nodes()->WatchNodes(&context, WatchNodesRequest());
+  std::set<std::string> names;
+  WatchNodesResponse message;
+  while (names.size() < 3 && reader->Read(&message)) {
+    for (const Node& node : message.nodes()) names.insert(node.identity());
+  }
+  EXPECT_EQ(names.size(), 3u);
+  Node late;
+  late.set_identity("zulu");
+  late.add_collectives("main");
+  dispatcher_.PostNode(late);
+  ASSERT_TRUE(reader->Read(&message));
+  EXPECT_EQ(message.nodes(0).identity(), "zulu");
+  context.TryCancel();
+  reader->Finish();
+  EXPECT_TRUE(Eventually([&] { return Seen().node_watchers == 0; }));
+}
+
+TEST_F(ServiceTest, ExplainsPolicyAndTarget) {
+  Start();
+  AddNodes(10);
+  ExplainPolicyRequest question;
+  question.set_action("puppet.run");
+  ExplainPolicyResponse answer;
+  ASSERT_TRUE(Call(Policies(), &PolicyService::Stub::ExplainPolicy, question, &answer).ok());
+  EXPECT_EQ(answer.effect(), POLICY_EFFECT_ALLOW);
+  EXPECT_EQ(answer.allowed_nodes(), 10u);
+  EXPECT_FALSE(answer.steps().empty());
+  question.set_action("puppet.disable");
+  ASSERT_TRUE(Call(Policies(), &PolicyService::Stub::ExplainPolicy, question, &answer).ok());
+  EXPECT_EQ(answer.effect(), POLICY_EFFECT_DENY);
+  EXPECT_EQ(answer.denied_nodes(), 10u);
+  ExplainTargetRequest target;
+  target.mutable_target()->add_facts("role=web");
+  target.mutable_target()->add_identities("/node100[0-3]/");
+  target.set_node("node1001");
+  ExplainTargetResponse explained;
+  ASSERT_TRUE(Call(Policies(), &PolicyService::Stub::ExplainTarget, target, &explained).ok());
+  EXPECT_EQ(explained.nodes(), 10u);
+  ASSERT_EQ(explained.clauses_size(), 2);
+  EXPECT_EQ(explained.clauses(1).nodes_left(), 2u);
+  int matching = 0;
+  for (const TargetClause& clause : explained.clauses()) matching += clause.node_matches();
+  EXPECT_EQ(matching, 1) << "the name, not the role";
+}
+
+TEST_F(ServiceTest, TellsWhoCallsAndListsTheAudit) {
+  Start();
+  WhoAmIResponse who;
+  ASSERT_TRUE(Call(Policies(), &PolicyService::Stub::WhoAmI, WhoAmIRequest(), &who).ok());
+  EXPECT_EQ(who.caller(), "local=insecure");
+  EXPECT_FALSE(who.version().empty());
+  for (int i = 0; i < 3; ++i) {
+    CreateJobRequest create;
+    create.mutable_spec()->mutable_action()->mutable_node_ping();
+    CreateJobResponse created;
+    ASSERT_TRUE(Call(Jobs(), &JobService::Stub::CreateJob, create, &created).ok());
+  }
+  ListAuditRequest request;
+  request.set_page_size(2);
+  ListAuditResponse page;
+  auto audits = AuditService::NewStub(channel_);
+  ASSERT_TRUE(Call(audits, &AuditService::Stub::ListAudit, request, &page).ok());
+  ASSERT_EQ(page.records_size(), 2);
+  EXPECT_EQ(page.records(0).sequence(), 3u);
+  request.set_page_token(page.next_page_token());
+  ASSERT_TRUE(Call(audits, &AuditService::Stub::ListAudit, request, &page).ok());
+  ASSERT_EQ(page.records_size(), 1);
+  EXPECT_EQ(page.next_page_token(), "");
+}
+
+TEST_F(ServiceTest, HealthFollowsWhatItIsTold) {
+  Start();
+  const auto ask = [&] {
+    grpc::ClientContext context;
+    Limit(&context);
+    grpc::health::v1::HealthCheckRequest request;
+    request.set_service("orch.v1.JobService");
+    grpc::TemplatedGenericStub<grpc::health::v1::HealthCheckRequest,
+                               grpc::health::v1::HealthCheckResponse>
+        stub(channel_);
+    std::promise<grpc::Status> done;
+    grpc::health::v1::HealthCheckResponse response;
+    stub.UnaryCall(&context, "/grpc.health.v1.Health/Check", {}, &request, &response,
+                   [&](grpc::Status status) { done.set_value(status); });
+    EXPECT_TRUE(done.get_future().get().ok());
+    return response.status();
+  };
+  EXPECT_EQ(ask(), grpc::health::v1::HealthCheckResponse::NOT_SERVING);
+  services_->SetServing(true);
+  EXPECT_EQ(ask(), grpc::health::v1::HealthCheckResponse::SERVING);
+}
+
+TEST_F(ServiceTest, TooManyCallsAreRefused) {
+  options_.calls_max = 0;
+  Start();
+  WhoAmIResponse who;
+  const grpc::Status status =
+      Call(Policies(), &PolicyService::Stub::WhoAmI, WhoAmIRequest(), &who);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_EQ(ReasonOf(status), "TOO_MANY_CALLS");
+}
+
+TEST_F(ServiceTest, ABusyAddressIsNamed) {
+  Start();
+  ServiceOptions options = options_;
+  options.listen = services_->address();
+  const auto second = Services::Start({.io = &io_,
+                                       .gate = gate_,
+                                       .dispatcher = &dispatcher_,
+                                       .audit = audit_.get(),
+                                       .credentials = nullptr},
+                                      options);
+  EXPECT_EQ(second.status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(second.status().message(),
+            absl::StrCat("listen ", options.listen, ": Address already in use"));
+}
+
+TEST_F(ServiceTest, InsecureIsForLoopback) {
+  Start();
+  ServiceOptions options = options_;
+  options.listen = "0.0.0.0:0";
+  const auto second = Services::Start({.io = &io_,
+                                       .gate = gate_,
+                                       .dispatcher = &dispatcher_,
+                                       .audit = audit_.get(),
+                                       .credentials = nullptr},
+                                      options);
+  EXPECT_EQ(second.status().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+}  // namespace
+}  // namespace orch::controller
