@@ -24,6 +24,9 @@ constexpr int kExitFailure = 1;
 constexpr int kExitUsage = 64;
 constexpr int kExitInternal = 70;
 
+constexpr absl::Duration kReloadInterval = absl::Minutes(1);
+constexpr absl::Duration kWarnBefore = absl::Hours(24 * 60);
+
 struct Flags {
   std::string config_file;
   std::string listen;
@@ -39,7 +42,7 @@ int Complain(const std::string& text, int exit_code) {
 }
 
 void Declare(CLI::App* app, Flags* flags) {
-  app->add_option("--config", flags->config_file, "YAML file (see deploy/broker.yaml)")
+  app->add_option("--config", flags->config_file, "YAML file with `broker` and `trust`")
       ->type_name("FILE");
   app->add_option("--listen", flags->listen, "host:port to listen on; port 0: any that is free")
       ->type_name("ADDRESS");
@@ -98,17 +101,21 @@ class Process {
       : io_(io),
         broker_(broker),
         credentials_(std::move(credentials)),
-        signals_(strand, SIGINT, SIGTERM, SIGHUP) {
-    Wait();
+        signals_(strand, SIGINT, SIGTERM, SIGHUP),
+        timer_(strand) {
+    WaitForSignal();
+    if (credentials_ == nullptr) return;
+    WarnOfEnds();
+    WaitToLook();
   }
 
  private:
-  void Wait() {
+  void WaitForSignal() {
     signals_.async_wait([this](const boost::system::error_code& error, int signal) {
       if (error) return;
       if (signal == SIGHUP) {
-        Reload();
-        Wait();
+        Reload(true);
+        WaitForSignal();
         return;
       }
       base::LogInfo("stopping", {{"signal", strsignal(signal)}});
@@ -116,14 +123,37 @@ class Process {
     });
   }
 
-  void Reload() {
+  // Certificates and revocation lists are taken over when their files change.
+  void WaitToLook() {
+    timer_.expires_after(absl::ToChronoNanoseconds(kReloadInterval));
+    timer_.async_wait([this](const boost::system::error_code& error) {
+      if (error) return;
+      Reload(false);
+      WaitToLook();
+    });
+  }
+
+  void Reload(bool asked) {
     if (credentials_ == nullptr) return;
     const absl::StatusOr<bool> changed = credentials_->Reload(base::SystemClock().Read().wall);
     if (!changed.ok()) {
       base::LogError("certificates not reloaded, the old ones stay in force",
                      {{"why", changed.status().message()}});
-    } else {
+    } else if (*changed || asked) {
       base::LogInfo(*changed ? "certificates reloaded" : "certificates have not changed");
+      WarnOfEnds();
+    }
+  }
+
+  void WarnOfEnds() const {
+    const absl::Time soon = base::SystemClock().Read().wall + kWarnBefore;
+    if (credentials_->certificate_end() < soon) {
+      base::LogWarning("the certificate ends soon",
+                       {{"end", absl::FormatTime(credentials_->certificate_end())}});
+    }
+    if (credentials_->crl_end() < soon) {
+      base::LogWarning("a revocation list ends soon",
+                       {{"end", absl::FormatTime(credentials_->crl_end())}});
     }
   }
 
@@ -131,6 +161,7 @@ class Process {
   Broker* const broker_;
   const std::shared_ptr<trust::Credentials> credentials_;
   base::asio::signal_set signals_;
+  base::asio::steady_timer timer_;
 };
 
 int Serve(const BrokerMainConfig& config, std::shared_ptr<trust::Credentials> credentials) {

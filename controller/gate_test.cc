@@ -351,5 +351,13 @@ TEST(PolicySourceTest, SeesChangesAndKeepsQuietOtherwise) {
   EXPECT_FALSE(source.Changed()) << "a bad file is complained of once";
 }
 
+TEST(PolicySourceTest, TheShippedExampleLoads) {
+  PolicyConfig config;
+  config.set_file("deploy/policy.yaml");
+  const auto policy = PolicySource(config).Load();
+  ASSERT_TRUE(policy.ok()) << policy.status();
+  EXPECT_EQ((*policy)->GroupsOf("cert=operator"), std::vector<std::string>{"operators"});
+}
+
 }  // namespace
 }  // namespace orch::controller

@@ -86,12 +86,11 @@ CallerEvidence EvidenceOf(const grpc::CallbackServerContext& context) {
   }
   const std::shared_ptr<const grpc::AuthContext> auth = context.auth_context();
   if (auth == nullptr) return out;
-  for (const char* property : {"x509_pem_cert_chain", "x509_pem_cert"}) {
+  const auto value = [&auth](const char* property) {
     const std::vector<grpc::string_ref> values = auth->FindPropertyValues(property);
-    if (values.empty()) continue;
-    out.certificate_pem.assign(values[0].data(), values[0].size());
-    break;
-  }
+    return values.empty() ? std::string() : std::string(values[0].data(), values[0].size());
+  };
+  out.certificate_pem = JoinChain(value("x509_pem_cert"), value("x509_pem_cert_chain"));
   return out;
 }
 

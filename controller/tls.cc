@@ -13,12 +13,18 @@
 #include <cstring>
 #include <string>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/log.h"
 #include "base/status.h"
 
 namespace orch::controller {
+
+std::string JoinChain(absl::string_view leaf, absl::string_view chain) {
+  return absl::StartsWith(chain, leaf) ? std::string(chain) : absl::StrCat(leaf, chain);
+}
+
 namespace {
 
 // Decides on each handshake, on gRPC's threads.
@@ -30,8 +36,10 @@ class RoleVerifier : public grpc::experimental::ExternalCertificateVerifier {
 
   bool Verify(grpc::experimental::TlsCustomVerificationCheckRequest* request,
               std::function<void(grpc::Status)>, grpc::Status* sync_status) override {
+    const grpc::string_ref leaf = request->peer_cert();
     const grpc::string_ref chain = request->peer_cert_full_chain();
-    const absl::Status verdict = Judge(absl::string_view(chain.data(), chain.size()));
+    const absl::Status verdict =
+        Judge(JoinChain({leaf.data(), leaf.size()}, {chain.data(), chain.size()}));
     if (!verdict.ok()) {
       ++*refused_;
       LogRefusal(verdict);
@@ -43,7 +51,7 @@ class RoleVerifier : public grpc::experimental::ExternalCertificateVerifier {
   void Cancel(grpc::experimental::TlsCustomVerificationCheckRequest*) override {}
 
  private:
-  absl::Status Judge(absl::string_view chain) const {
+  absl::Status Judge(const std::string& chain) const {
     const absl::StatusOr<trust::Peer> peer = credentials_->VerifyPeerPem(chain, absl::Now());
     if (!peer.ok()) return peer.status();
     if (std::find(roles_.begin(), roles_.end(), peer->role) != roles_.end()) {

@@ -4,9 +4,11 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "trust/identity.h"
 
 namespace grpc {
@@ -14,6 +16,10 @@ class ServerCredentials;
 }
 
 namespace orch::controller {
+
+// The PEM chain of a peer, leaf first. What gRPC calls the full chain lacks the leaf on the server's
+// side, as SSL_get_peer_cert_chain(3) does.
+std::string JoinChain(absl::string_view leaf, absl::string_view chain);
 
 // The server credentials of gRPC: TLS, a client certificate demanded in the handshake, its chain,
 // CRL and role verified there by trust/, before any HTTP/2 byte is parsed. gRPC only finds that the

@@ -82,11 +82,11 @@ absl::Status CheckTrust(const NodeAgentConfig& config, absl::string_view name) {
 }
 
 absl::Status CheckLimits(const NodeAgentConfig& config, absl::string_view name) {
-  const absl::Duration presence = ToDuration(config.presence_interval());
+  const absl::Duration presence = DurationOf(config.presence_interval());
   if (presence < absl::Seconds(10) || presence > absl::Hours(24)) {
     return Bad(name, "presence_interval", "must be between 10s and 24h");
   }
-  const absl::Duration retention = ToDuration(config.result_retention());
+  const absl::Duration retention = DurationOf(config.result_retention());
   if (retention < absl::Hours(1) || retention > absl::Hours(24 * 30)) {
     return Bad(name, "result_retention", "must be between 1h and 30d");
   }
@@ -133,7 +133,7 @@ absl::StatusOr<NodeAgentConfig> ParseConfig(absl::string_view text, const std::s
   return config;
 }
 
-absl::Duration ToDuration(const google::protobuf::Duration& duration) {
+absl::Duration DurationOf(const google::protobuf::Duration& duration) {
   return absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
 }
 

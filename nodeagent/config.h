@@ -21,6 +21,6 @@ absl::StatusOr<NodeAgentConfig> LoadConfig(const std::string& path);
 // The same for text.
 absl::StatusOr<NodeAgentConfig> ParseConfig(absl::string_view text, const std::string& name);
 
-absl::Duration ToDuration(const google::protobuf::Duration& duration);
+absl::Duration DurationOf(const google::protobuf::Duration& duration);
 
 }  // namespace orch::nodeagent

@@ -37,8 +37,8 @@ TEST(Config, FillsInDefaults) {
   EXPECT_EQ(config->collectives(0), "main");
   EXPECT_EQ(config->state_dir(), "/var/lib/orch-nodeagent");
   EXPECT_EQ(config->run_dir(), "/run/orch-nodeagent");
-  EXPECT_EQ(ToDuration(config->presence_interval()), absl::Minutes(5));
-  EXPECT_EQ(ToDuration(config->result_retention()), absl::Hours(24));
+  EXPECT_EQ(DurationOf(config->presence_interval()), absl::Minutes(5));
+  EXPECT_EQ(DurationOf(config->result_retention()), absl::Hours(24));
   EXPECT_EQ(config->max_running(), 16u);
 }
 

@@ -120,7 +120,7 @@ absl::Status OpenJournal(Parts* parts) {
   JournalOptions options;
   options.path = absl::StrCat(config.state_dir(), "/journal.db");
   options.sequence_path = absl::StrCat(config.run_dir(), "/journal.sequence");
-  options.result_retention = ToDuration(config.result_retention());
+  options.result_retention = DurationOf(config.result_retention());
   auto journal = Journal::Open(options, base::SystemClock().Read());
   if (!journal.ok()) return base::Annotate(journal.status(), "journal");
   parts->journal_reset = (*journal)->reset_reason();
@@ -194,7 +194,7 @@ void MakeAgent(Parts* parts) {
                   .facts = parts->facts.get(),
                   .policy = parts->policy,
                   .running_max = static_cast<int>(parts->config.max_running()),
-                  .presence_interval = ToDuration(parts->config.presence_interval()),
+                  .presence_interval = DurationOf(parts->config.presence_interval()),
                   .start_time = parts->start_time,
                   .on_change = [parts] {
                     if (parts->status_file != nullptr) parts->status_file->OnChange();
@@ -243,6 +243,7 @@ void Tick(Parts* parts) {
   parts->agent->OnTick();
   if (now >= parts->next_reload) {
     ReloadFiles(parts, /*asked=*/false);
+    malloc_trim(0);  // facts and reports come and go; idle, the agent is to be small
     parts->next_reload = now + kReloadInterval;
   }
   parts->tick.expires_after(absl::ToChronoNanoseconds(kTickInterval));

@@ -15,6 +15,7 @@ namespace orch::nodeagent {
 // Everything that is left of a run that has ended.
 struct RunEvidence {
   std::string previous_uuid;        // of the report that was there before
+  std::string previous_summary;     // digest of the summary that was
   std::optional<RunPuppet> puppet;  // nullopt: somebody else's run, which was joined
   std::optional<RunExit> exit;      // nullopt: the wrapper was killed, so nobody knows
   bool earlier_boot = false;        // the machine was booted since Puppet started

@@ -58,13 +58,10 @@ def measure_ping(sizes, rounds, directory):
     print(f"{'N':>6}  {'job, all answers':>24}  {'orchctl ping, whole process':>30}  {'controller RSS':>15}")
     for size in sizes:
         fleet = fleets.Fleet(os.path.join(directory, f"ping{size}"), nodes=())
-        fleet.make_ca()
+        fleet.make_swarm(size)
         fleet.start_controller()
-        swarm = fleets.Process("swarm", [fleets.binary("swarm"), "--broker", fleet.broker_address, "--ca-dir",
-                                         fleet.path("ca"), "--controller", "controller", "--nodes", str(size)],
-                               fleet.path("swarm.log")).start()
+        swarm = fleet.start_swarm(size)
         try:
-            swarm.wait_log(r"ready", 120)
             fleet.wait_present(size, 120)
             jobs, walls = [], []
             for number in range(rounds + 2):

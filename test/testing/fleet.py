@@ -160,6 +160,17 @@ class Fleet:
             command += ["--node", node]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=120)
 
+    def make_swarm(self, count):
+        """A CA with `count` simulated nodes in place of make_ca."""
+        subprocess.run([binary("swarm"), "make-fleet", "--dir", self.path("ca"), "--nodes", str(count)], check=True,
+                       stdout=subprocess.DEVNULL, timeout=300)
+
+    def start_swarm(self, count, *arguments):
+        swarm = Process("swarm", [binary("swarm"), "run", "--dir", self.path("ca"), "--broker", self.broker_address,
+                                  "--nodes", str(count), *arguments], self.path("swarm.log")).start()
+        swarm.wait_log("ready: ", 120)
+        return swarm
+
     def trust(self, name):
         return (f"trust:\n  certificate: {self.path('ca', name + '.pem')}\n  private_key: {self.path('ca', name + '.key')}\n"
                 f"  ca: {self.path('ca', 'ca.pem')}\n  crl: {self.path('ca', 'crl.pem')}\n")
