@@ -86,20 +86,25 @@ void Process::WatchHealth() {
     asio::post(strand_, [this, status = std::move(status)] {
       status_ = status;
       status_time_ = absl::Now();
+      TellHealth();
     });
   });
-  const bool serving = ReadinessNow().missing.empty();
-  if (serving != serving_) {
-    serving_ = serving;
-    parts_->services->SetServing(serving);
-    const Readiness now = ReadinessNow();
-    base::LogInfo(serving ? "ready" : "not ready",
-                  {{"missing", now.missing.empty() ? "nothing" : now.missing.front()}});
-  }
-  health_timer_.expires_after(absl::ToChronoNanoseconds(kHealthInterval));
+  TellHealth();
+  health_timer_.expires_after(
+      absl::ToChronoNanoseconds(serving_ ? kHealthInterval : kUnhealthyInterval));
   health_timer_.async_wait([this](boost::system::error_code error) {
     if (!error) WatchHealth();
   });
+}
+
+void Process::TellHealth() {
+  const Readiness now = ReadinessNow();
+  const bool serving = now.missing.empty();
+  if (serving == serving_) return;
+  serving_ = serving;
+  parts_->services->SetServing(serving);
+  if (serving) return base::LogInfo("ready");
+  base::LogWarning("not ready", {{"missing", now.missing.front()}});
 }
 
 void Process::WatchFiles() {

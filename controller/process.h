@@ -19,6 +19,7 @@ class Process {
  public:
   // How often health is looked at, and files that may be reloaded.
   static constexpr absl::Duration kHealthInterval = absl::Milliseconds(500);
+  static constexpr absl::Duration kUnhealthyInterval = absl::Milliseconds(50);
   static constexpr absl::Duration kReloadInterval = absl::Seconds(5);
   // Longer silence of the dispatcher is not ready.
   static constexpr absl::Duration kSilenceMax = absl::Seconds(5);
@@ -41,6 +42,7 @@ class Process {
   // SIGHUP reloads; SIGTERM and SIGINT fulfil `stop`.
   void WaitForSignal(std::promise<void>* stop);
   void WatchHealth();
+  void TellHealth();
   void WatchFiles();
   void Reload(bool asked);
   void ReloadCertificates(bool asked);

@@ -141,7 +141,7 @@ TEST_F(PuppetStateTest, ADaemonIdlesWhileItAppliesNothing) {
 }
 
 TEST_F(PuppetStateTest, StrangersAreNoPuppet) {
-  for (const char* name : {"puppetdb", "puppetserver", "java", "ruby", "muppet"}) {
+  for (const char* name : {"puppetdb", "puppetserver", "java", "muppet"}) {
     PuppetNamed process(name);
     EXPECT_FALSE(IsPuppet(process.pid())) << name;
   }

@@ -2,8 +2,10 @@
 #include "nodeagent/run.h"
 
 #include <fcntl.h>
+#include <link.h>
 #include <malloc.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -29,6 +31,7 @@ namespace asio = base::asio;
 constexpr absl::Duration kTickInterval = absl::Seconds(2);
 constexpr absl::Duration kReloadInterval = absl::Minutes(1);
 constexpr absl::Duration kStopMax = absl::Seconds(3);
+constexpr absl::Duration kStartUp = absl::Seconds(5);
 
 // What a node agent is made of, in the order in which it is made.
 struct Parts {
@@ -55,6 +58,7 @@ struct Parts {
   asio::steady_timer last_resort{strand};  // bounds the farewell
   asio::signal_set signals{strand};
   absl::Duration next_reload;  // steady
+  bool slim = false;           // what only the start needed was given back
   std::filesystem::file_time_type policy_time;
 };
 
@@ -238,9 +242,32 @@ void ReloadFiles(Parts* parts, bool asked) {
   base::LogInfo("reloaded policy", {{"file", path}});
 }
 
+// Static initialisers and OpenSSL's start touch most of the program's pages once. They are
+// read-only and of a file: whatever is needed again comes back from the page cache.
+void GiveBackPages() {
+  malloc_trim(0);
+  dl_iterate_phdr(
+      [](dl_phdr_info* object, size_t, void*) {
+        const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+        for (int i = 0; i < object->dlpi_phnum; ++i) {
+          const auto& segment = object->dlpi_phdr[i];
+          if (segment.p_type != PT_LOAD || (segment.p_flags & PF_W) != 0) continue;
+          const uintptr_t begin = (object->dlpi_addr + segment.p_vaddr) & ~(page - 1);
+          const uintptr_t end = object->dlpi_addr + segment.p_vaddr + segment.p_memsz;
+          madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+        }
+        return 0;
+      },
+      nullptr);
+}
+
 void Tick(Parts* parts) {
   const absl::Duration now = base::SystemClock().Read().steady;
   parts->agent->OnTick();
+  if (!parts->slim && absl::Now() - parts->start_time > kStartUp) {
+    parts->slim = true;
+    GiveBackPages();
+  }
   if (now >= parts->next_reload) {
     ReloadFiles(parts, /*asked=*/false);
     malloc_trim(0);  // facts and reports come and go; idle, the agent is to be small
@@ -285,7 +312,6 @@ void Start(Parts* parts) {
   base::LogInfo("ready", {{"node", parts->self.identity},
                           {"role", trust::RoleName(parts->credentials->self().role)},
                           {"took", absl::FormatDuration(absl::Now() - parts->start_time)}});
-  malloc_trim(0);
 }
 
 }  // namespace

@@ -68,7 +68,7 @@ struct Task {
   absl::Duration join_deadline;           // steady
   std::shared_ptr<Task> joined;           // the run of ours whose result it waits for
   pid_t joined_pid = 0;                   // or the foreign one
-  std::string joined_previous;            // the report before that
+  absl::Time joined_since;                // its lock's
   std::shared_ptr<RunFollower> follower;  // since its directory is written
   bool starting = false;                  // its directory is being written, or read
   bool cancel_asked = false;              // meanwhile
@@ -96,7 +96,7 @@ struct PuppetRuns::State : std::enable_shared_from_this<PuppetRuns::State> {
   void OnPaths(const TaskPtr& task, const Paths& paths);
   void TryStart(const TaskPtr& task, const Paths& paths);
   void WaitForLock(const TaskPtr& task, const Paths& paths);
-  void Join(const TaskPtr& task, const Paths& paths, pid_t holder);
+  void Join(const TaskPtr& task, const Paths& paths, const RunLockHolder& holder);
   void PollJoined(const TaskPtr& task, const Paths& paths);
   void Prepare(const TaskPtr& task, const Paths& paths);
   void OnResume(const TaskPtr& task, const absl::StatusOr<RunSpec>& spec);
@@ -139,7 +139,7 @@ void PuppetRuns::State::TryStart(const TaskPtr& task, const Paths& paths) {
   if (active == nullptr && !holder.has_value()) return Prepare(task, paths);
   if (task->run().join()) {
     task->joined = active;
-    return Join(task, paths, holder.has_value() ? holder->pid : 0);
+    return Join(task, paths, holder.value_or(RunLockHolder()));
   }
   if (parts.clock->Read().steady < task->lock_deadline) return WaitForLock(task, paths);
   End(task, AlreadyRunning(active != nullptr ? active->started : holder->since));
@@ -153,22 +153,14 @@ void PuppetRuns::State::WaitForLock(const TaskPtr& task, const Paths& paths) {
       }));
 }
 
-void PuppetRuns::State::Join(const TaskPtr& task, const Paths& paths, pid_t holder) {
+void PuppetRuns::State::Join(const TaskPtr& task, const Paths& paths, const RunLockHolder& holder) {
   // A run of ours tells its joiners when it ends.
   if (task->joined != nullptr) return;
-  task->joined_pid = holder;
+  task->joined_pid = holder.pid;
+  task->joined_since = holder.since;
   task->join_deadline = parts.clock->Read().steady +
                         RunTimeout(task->run(), task->call.timeout, parts.paths->config(), *paths);
-  base::asio::post(
-      parts.worker,
-      [next = IfAlive(task,
-                      [paths](State& self, const TaskPtr& waiting, const std::string& uuid) {
-                        waiting->joined_previous = uuid;
-                        self.PollJoined(waiting, paths);
-                      }),
-       strand = parts.strand, report = paths->lastrunreport] {
-        base::asio::post(strand, [next, uuid = PeekTransactionUuid(report)] { next(uuid); });
-      });
+  PollJoined(task, paths);
 }
 
 void PuppetRuns::State::PollJoined(const TaskPtr& task, const Paths& paths) {
@@ -190,8 +182,8 @@ void PuppetRuns::State::PollJoined(const TaskPtr& task, const Paths& paths) {
     self.End(waiting, outcome);
   });
   base::asio::post(parts.worker, [next, strand = parts.strand, report = paths->lastrunreport,
-                                  previous = task->joined_previous] {
-    const Outcome outcome = JudgeRun(GatherJoined(report, previous));
+                                  since = task->joined_since] {
+    const Outcome outcome = JudgeRun(GatherJoined(report, since));
     base::asio::post(strand, [next, outcome] { next(outcome); });
   });
 }

@@ -233,9 +233,12 @@ RunEvidence GatherEvidence(const RunDirectory& directory, const RunSpec& spec) {
   return evidence;
 }
 
-RunEvidence GatherJoined(const std::string& report, const std::string& previous_uuid) {
+RunEvidence GatherJoined(const std::string& report, absl::Time since) {
   RunEvidence evidence;
-  evidence.previous_uuid = previous_uuid;
+  struct stat info;
+  if (stat(report.c_str(), &info) != 0 || absl::TimeFromTimespec(info.st_mtim) < since) {
+    return evidence;
+  }
   evidence.report = ReadPuppetReport(report);
   return evidence;
 }
@@ -243,8 +246,8 @@ RunEvidence GatherJoined(const std::string& report, const std::string& previous_
 bool IsReportOfRun(const RunEvidence& evidence) {
   if (!evidence.report.ok()) return false;
   const PuppetReport& report = *evidence.report;
-  if (report.transaction_uuid == evidence.previous_uuid) return false;
   if (!evidence.puppet.has_value()) return true;
+  if (report.transaction_uuid == evidence.previous_uuid) return false;
   const std::optional<absl::Time> time = ParseReportTime(report.time);
   if (!time.has_value() || *time < evidence.puppet->start_time - kTimeSlack) return false;
   // Only where one of the two says nothing at all there is nothing to compare.

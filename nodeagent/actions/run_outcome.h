@@ -27,8 +27,9 @@ struct RunEvidence {
 
 // Collects it from the run's directory. Blocks, for as long as a report takes to read.
 RunEvidence GatherEvidence(const RunDirectory& directory, const RunSpec& spec);
-// The same of a run that is not ours.
-RunEvidence GatherJoined(const std::string& report, const std::string& previous_uuid);
+// The same of a run that is not ours, whose lock was taken at `since`: its report was written after
+// that.
+RunEvidence GatherJoined(const std::string& report, absl::Time since);
 
 // Whether the report is of this very run: another one than before, not older than its start, and
 // with lines of its own log. Puppet's files are shared with its daemon and with whoever runs Puppet
