@@ -9,6 +9,7 @@
 #include <iostream>
 
 #include "absl/strings/str_cat.h"
+#include "base/config.h"
 #include "base/log.h"
 #include "base/version.h"
 #include "cli/commands.h"
@@ -126,6 +127,11 @@ int Main(int argc, char** argv) {
   if (session.run == nullptr) {
     std::cout << app.help();
     return argc == 1 ? kExitOk : kExitUsage;
+  }
+  if (!session.options.timeout.empty() && !base::ParseDuration(session.options.timeout).ok()) {
+    std::cerr << "orchctl: --timeout " << session.options.timeout
+              << ": expected a duration such as 90s, 5m or 1h30m" << std::endl;
+    return kExitUsage;
   }
   const int code = session.run();
   std::cout.flush();

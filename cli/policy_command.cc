@@ -16,6 +16,7 @@
 #include "cli/follow.h"
 #include "cli/reasons.h"
 #include "cli/render.h"
+#include "policy/lint.h"
 #include "policy/policy.h"
 #include "target/target.h"
 
@@ -35,6 +36,21 @@ int CheckPolicy(Session& session, const std::string& path) {
   if (!policy.ok()) return Fail(session, policy.status());
   session.terminal.out << path << ": ok" << std::endl;
   return kExitOk;
+}
+
+int LintPolicy(Session& session, const std::string& path) {
+  const auto findings = policy::LintActionPolicyDirectory(path);
+  if (!findings.ok()) return Fail(session, findings.status());
+  for (const policy::Finding& finding : *findings) {
+    session.terminal.out << finding.file << ":" << finding.line << ": "
+                         << (finding.refused ? "refused: " : "differs: ") << Safe(finding.what)
+                         << "\n";
+  }
+  session.terminal.out.flush();
+  if (!session.options.quiet) {
+    session.terminal.err << path << ": " << findings->size() << " findings" << std::endl;
+  }
+  return findings->empty() ? kExitOk : kExitNothing;
 }
 
 struct ExplainFlags {
@@ -172,6 +188,12 @@ void AddPolicyCommands(CLI::App& app, Session& session) {
   check->add_option("path", *path)->required();
   check->callback(
       [&session, path] { session.run = [&session, path] { return CheckPolicy(session, *path); }; });
+
+  CLI::App* lint = policy->add_subcommand(
+      "lint", "where ActionPolicy files mean something else here than they did");
+  lint->add_option("directory", *path)->required();
+  lint->callback(
+      [&session, path] { session.run = [&session, path] { return LintPolicy(session, *path); }; });
 
   CLI::App* explain = app.add_subcommand("explain", "why something is as it is");
   explain->require_subcommand(1);

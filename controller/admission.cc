@@ -32,6 +32,7 @@ Admission::Admission(Surroundings* surroundings, AdmittedJob admitted, std::stri
       timer_(surroundings->strand) {}
 
 void Admission::Start() {
+  ORCH_CHECK_ON(surroundings_->strand);
   if (const absl::Status status = Prepare(); !status.ok()) return Refuse(status);
   const std::vector<std::string> names(admitted_.spec.nodes().begin(),
                                        admitted_.spec.nodes().end());

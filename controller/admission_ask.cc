@@ -51,6 +51,7 @@ JobSetup Admission::Setup() const {
   setup.spec = admitted_.spec;
   setup.mutating = mutating_;
   setup.create_time = create_time_;
+  setup.roster_known = surroundings_->roster->present(target_.collective()) > 0;
   const bool timeout = admitted_.spec.has_timeout();
   if (mutating_) {
     setup.run_timeout = kRunGrace + (timeout ? ToDuration(admitted_.spec.timeout())
@@ -113,7 +114,7 @@ StoredJob Admission::Record(const Job& job) const {
 void Admission::Discover() {
   SplitUnable(&resolved_.expected, &unable_);
   SplitUnable(&resolved_.maybe, &unable_);
-  discovery_.emplace(resolved_, named_);
+  discovery_.emplace(resolved_, named_, surroundings_->roster->present(target_.collective()) > 0);
   orch::bus::v1::Request request =
       NewRequest(surroundings_->options.controller, target_.collective(),
                  surroundings_->clock->Read().wall, surroundings_->options.request_ttl);

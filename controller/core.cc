@@ -23,10 +23,8 @@ Dispatcher::Core::Core(DispatcherParts parts, DispatcherOptions options)
   surroundings_.outbox = outbox_.get();
 }
 
-Dispatcher::Core::~Core() {
-  // Completions that the store still posts find nobody: they hold weak references only.
-  if (store_ != nullptr) store_->Stop();
-}
+// Completions that the store still posts find nobody: they hold weak references only.
+Dispatcher::Core::~Core() = default;
 
 absl::Status Dispatcher::Core::Open() {
   StoreOptions options;
@@ -104,6 +102,7 @@ void Dispatcher::Core::OnConnected(bool connected, std::string error) {
 }
 
 void Dispatcher::Core::OnBatch(OpenedBatch batch) {
+  ORCH_CHECK_ON(surroundings_.strand);
   if (stopping_) return;
   const base::Now now = surroundings_.clock->Read();
   surroundings_.metrics.replies_in += batch.replies.size();
@@ -142,6 +141,11 @@ void Dispatcher::Core::OnLateReply(const OpenedReply& opened, base::Now now) {
     return;
   }
   ++surroundings_.metrics.replies_late;
+  if (now.steady - late_since_ >= absl::Seconds(1)) {
+    late_since_ = now.steady;
+    late_count_ = 0;
+  }
+  if (++late_count_ > kLatePerSecondMax) return;
   StoreWrite write;
   write.late.emplace();
   write.late->job_id = reply.job_id();

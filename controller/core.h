@@ -24,6 +24,8 @@ namespace orch::controller {
 
 // Callers that wait for the first use of an idempotency key to be decided.
 inline constexpr size_t kKeyWaitersMax = 1000;
+// Replies about ended jobs that are written down in a second.
+inline constexpr uint32_t kLatePerSecondMax = 200;
 // Keys of certificates whose bad envelopes are counted one by one.
 inline constexpr size_t kBadKeysMax = 1000;
 
@@ -105,6 +107,8 @@ class Dispatcher::Core : public std::enable_shared_from_this<Dispatcher::Core> {
   absl::flat_hash_map<std::string, uint64_t> bad_keys_;
   std::string bus_error_ = "not connected yet";
   base::LogLimiter limiter_;
+  absl::Duration late_since_;  // steady
+  uint32_t late_count_ = 0;
   bool stopping_ = false;
 };
 

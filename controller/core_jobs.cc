@@ -181,19 +181,17 @@ void Dispatcher::Core::ListJobs(JobVisibility who, int page_size, std::string pa
   query.caller = who.everybody ? std::move(caller) : who.caller;
   query.states = std::move(states);
   query.before_id = std::move(page_token);
-  query.limit = static_cast<size_t>(page_size) + 1;
-  store_->PostRead<std::vector<orch::v1::Job>>(
-      [query](StoreRows* rows) { return rows->ListJobs(query); },
-      [page_size, done](absl::StatusOr<std::vector<orch::v1::Job>> jobs) {
-        if (!jobs.ok()) return done(jobs.status());
-        JobPage page;
-        page.jobs = *std::move(jobs);
-        if (page.jobs.size() > static_cast<size_t>(page_size)) {
-          page.jobs.resize(page_size);
-          page.next_page_token = page.jobs.back().name().substr(sizeof("jobs/") - 1);
-        }
-        done(std::move(page));
-      });
+  query.limit = static_cast<size_t>(page_size);
+  store_->PostRead<Page<orch::v1::Job>>([query](StoreRows* rows) { return rows->ListJobs(query); },
+                                        [done](absl::StatusOr<Page<orch::v1::Job>> found) {
+                                          if (!found.ok()) return done(found.status());
+                                          JobPage page;
+                                          page.jobs = std::move(found->items);
+                                          if (found->more)
+                                            page.next_page_token =
+                                                page.jobs.back().name().substr(sizeof("jobs/") - 1);
+                                          done(std::move(page));
+                                        });
 }
 
 void Dispatcher::Core::ListJobNodes(std::string id, JobVisibility who, int page_size,
@@ -206,22 +204,19 @@ void Dispatcher::Core::ListJobNodes(std::string id, JobVisibility who, int page_
   query.job_id = id;
   query.states = std::move(states);
   query.after_node = std::move(page_token);
-  query.limit = static_cast<size_t>(page_size) + 1;
-  store_->PostRead<std::vector<orch::v1::JobNode>>(
-      [query, who](StoreRows* rows) -> absl::StatusOr<std::vector<orch::v1::JobNode>> {
+  query.limit = static_cast<size_t>(page_size);
+  store_->PostRead<Page<orch::v1::JobNode>>(
+      [query, who](StoreRows* rows) -> absl::StatusOr<Page<orch::v1::JobNode>> {
         ORCH_ASSIGN_OR_RETURN(const orch::v1::Job job, rows->GetJob(query.job_id));
         if (!MaySee(who, job.caller())) return NoSuchJob(query.job_id);
         return rows->ListNodes(query);
       },
-      [id, page_size, done](absl::StatusOr<std::vector<orch::v1::JobNode>> nodes) {
-        if (absl::IsNotFound(nodes.status())) return done(NoSuchJob(id));
-        if (!nodes.ok()) return done(nodes.status());
+      [id, done](absl::StatusOr<Page<orch::v1::JobNode>> found) {
+        if (absl::IsNotFound(found.status())) return done(NoSuchJob(id));
+        if (!found.ok()) return done(found.status());
         JobNodePage page;
-        page.nodes = *std::move(nodes);
-        if (page.nodes.size() > static_cast<size_t>(page_size)) {
-          page.nodes.resize(page_size);
-          page.next_page_token = page.nodes.back().node();
-        }
+        page.nodes = std::move(found->items);
+        if (found->more) page.next_page_token = page.nodes.back().node();
         done(std::move(page));
       });
 }

@@ -23,8 +23,10 @@ inline constexpr absl::Duration kDiscoverTimeout = absl::Seconds(2);
 // Pure. Lives on: the dispatcher's strand.
 class Discovery {
  public:
-  // With `named_only` answers of nodes that are not in `resolved` are ignored.
-  Discovery(const Resolved& resolved, bool named_only) : named_only_(named_only) {
+  // With `named_only` answers of nodes that are not in `resolved` are ignored. With `roster_known`
+  // it is known that nobody is expected, rather than nothing known: that is believed sooner.
+  Discovery(const Resolved& resolved, bool named_only, bool roster_known = false)
+      : named_only_(named_only), roster_known_(roster_known) {
     waited_for_.insert(resolved.expected.begin(), resolved.expected.end());
     waited_for_.insert(resolved.unknown.begin(), resolved.unknown.end());
     named_ = waited_for_;
@@ -33,7 +35,10 @@ class Discovery {
   }
 
   // The question is on its way.
-  void OnPublished(base::Now now) { deadline_ = now.steady + kDiscoverTimeout; }
+  void OnPublished(base::Now now) {
+    deadline_ = now.steady + kDiscoverTimeout;
+    if (until_quiet_ && roster_known_) quiet_ = now.steady + kQuietWindow;
+  }
   // A verified answer; the first of a node counts.
   void OnDiscovered(const std::string& node, const orch::bus::v1::Discovered& answer,
                     base::Now now);
@@ -51,6 +56,7 @@ class Discovery {
 
  private:
   const bool named_only_;
+  const bool roster_known_;
   bool until_quiet_ = false;
   absl::flat_hash_set<std::string> waited_for_, named_, maybe_;
   std::map<std::string, orch::bus::v1::Discovered> answers_;

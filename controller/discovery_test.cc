@@ -70,6 +70,13 @@ TEST_F(DiscoveryTest, NobodyAtAllTakesTheWholeTime) {
   EXPECT_TRUE(OverAfter(discovery, absl::Milliseconds(1)));
 }
 
+TEST_F(DiscoveryTest, NobodyAtAllIsBelievedSoonWhereTheRosterIsKnown) {
+  Discovery discovery({}, false, /*roster_known=*/true);
+  discovery.OnPublished(clock_.Read());
+  EXPECT_FALSE(OverAfter(discovery, absl::Milliseconds(299)));
+  EXPECT_TRUE(OverAfter(discovery, absl::Milliseconds(1)));
+}
+
 TEST_F(DiscoveryTest, StrangersAreIgnoredWhereNodesAreNamed) {
   Discovery discovery({.expected = {"a"}, .maybe = {}, .unknown = {}}, true);
   Willing(&discovery, "x");

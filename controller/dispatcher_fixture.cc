@@ -23,17 +23,38 @@ DispatcherTest::DispatcherTest()
       broker_strand_(io_.get_executor()),
       node_strand_(io_.get_executor()),
       credentials_(orch::testing::NewCredentials(&ca_, "c1", trust::Role::kController)) {
-  broker_ = std::make_unique<bus::Broker>(broker_strand_, bus::BrokerConfig(), nullptr);
+  StartBroker();
   options_.controller = "c1";
   options_.store_path = orch::testing::NewTestDirectory() + "/orch.db";
   StartController();
 }
 
+base::Awaitable<absl::StatusOr<std::unique_ptr<bus::Stream>>> SwitchedStreams::Connect(
+    base::Strand strand, std::string address) {
+  if (*broker_ == nullptr) co_return absl::UnavailableError("nobody listens");
+  const std::shared_ptr<bus::StreamFactory> streams = (*broker_)->MemoryStreams(as_);
+  auto stream = co_await streams->Connect(strand, address);
+  co_return stream;
+}
+
+void DispatcherTest::StartBroker() {
+  broker_ = std::make_unique<bus::Broker>(broker_strand_, bus::BrokerConfig(), nullptr);
+}
+
+void DispatcherTest::KillBroker() {
+  bool stopped = false;
+  boost::asio::post(broker_strand_,
+                    [this, &stopped] { broker_->Stop([&stopped] { stopped = true; }); });
+  Until([&stopped] { return stopped; });
+  broker_.reset();
+}
+
 DispatcherTest::~DispatcherTest() { KillController(); }
 
 void DispatcherTest::StartController() {
-  client_ = std::make_unique<bus::Client>(bus_strand_, ClientOptions(),
-                                          broker_->MemoryStreams(credentials_->self()));
+  client_ = std::make_unique<bus::Client>(
+      bus_strand_, ClientOptions(),
+      std::make_shared<SwitchedStreams>(&broker_, credentials_->self()));
   auto dispatcher = Dispatcher::Open({.io = &io_,
                                       .strand = strand_,
                                       .bus_strand = bus_strand_,
@@ -66,8 +87,9 @@ orch::testing::SimNode* DispatcherTest::AddQuietNode(const std::string& name,
   Member& member = nodes_[name];
   options.identity = name;
   auto credentials = orch::testing::NewCredentials(&ca_, name, trust::Role::kNode);
-  member.client = std::make_unique<bus::Client>(node_strand_, ClientOptions(),
-                                                broker_->MemoryStreams(credentials->self()));
+  member.client = std::make_unique<bus::Client>(
+      node_strand_, ClientOptions(),
+      std::make_shared<SwitchedStreams>(&broker_, credentials->self()));
   member.node = std::make_unique<orch::testing::SimNode>(
       orch::testing::SimNode::Parts{.client = member.client.get(), .credentials = credentials},
       std::move(options));

@@ -11,6 +11,7 @@
 #include "base/asio.h"
 #include "bus/broker.h"
 #include "bus/client.h"
+#include "bus/stream.h"
 #include "controller/dispatcher_core.h"
 #include "test/testing/loop.h"
 #include "test/testing/sim_node.h"
@@ -33,6 +34,19 @@ class FakeAudit : public AuditSink {
   std::vector<orch::v1::Job> ended;
 };
 
+// Streams that end in whichever broker runs at the moment.
+class SwitchedStreams : public bus::StreamFactory {
+ public:
+  SwitchedStreams(std::unique_ptr<bus::Broker>* broker, trust::Peer as)
+      : broker_(broker), as_(std::move(as)) {}
+  base::Awaitable<absl::StatusOr<std::unique_ptr<bus::Stream>>> Connect(
+      base::Strand strand, std::string address) override;
+
+ private:
+  std::unique_ptr<bus::Broker>* const broker_;  // null: nobody listens
+  const trust::Peer as_;
+};
+
 // A dispatcher with a real store, a real broker in memory and simulated nodes that sign for real,
 // all on one loop that the test drives.
 class DispatcherTest : public ::testing::Test {
@@ -44,6 +58,9 @@ class DispatcherTest : public ::testing::Test {
   void StartController();
   // Ends it as SIGKILL would: nothing is said or written any more.
   void KillController();
+  // Everything that it holds is gone.
+  void KillBroker();
+  void StartBroker();
   // A node of the roster, with its facts.
   orch::testing::SimNode* AddNode(const std::string& name,
                                   orch::testing::SimNodeOptions options = {});

@@ -36,8 +36,8 @@ class HttpTest : public ::testing::Test {
   tcp::socket Connect() {
     tcp::socket socket(client_io_);
     int port = 0;
-    EXPECT_TRUE(absl::SimpleAtoi(server_->address().substr(server_->address().rfind(':') + 1),
-                                 &port));
+    EXPECT_TRUE(
+        absl::SimpleAtoi(server_->address().substr(server_->address().rfind(':') + 1), &port));
     socket.connect({boost::asio::ip::make_address("127.0.0.1"), static_cast<uint16_t>(port)});
     return socket;
   }

@@ -177,6 +177,7 @@ void Job::OnSent(const std::string& node, base::Now now) {
 void Job::OnBroadcast(base::Now now) {
   if (setup_.mutating || ended()) return;
   answer_deadline_ = now.steady + setup_.answer_timeout;
+  if (until_quiet_ && setup_.roster_known) quiet_deadline_ = now.steady + kQuietWindow;
   for (Record& record : nodes_) {
     if (record.phase == Phase::kAsked) record.send_time = now.wall;
   }

@@ -30,6 +30,8 @@ inline constexpr uint32_t kProgressPerJobMax = 100'000;
 inline constexpr absl::Duration kClockSkewMax = absl::Seconds(30);
 // Read-only with nobody expected: over when it has been quiet for so long.
 inline constexpr absl::Duration kQuietWindow = absl::Milliseconds(300);
+// How often what is heard of a node after its outcome replaces what was kept.
+inline constexpr uint32_t kLateMax = 5;
 // Bytes of a node's words that are kept.
 inline constexpr size_t kNodeReasonMax = 128;
 inline constexpr size_t kNodeMessageMax = 4096;
@@ -48,6 +50,8 @@ struct JobSetup {
   std::string controller;
   orch::v1::JobSpec spec;  // as everybody may see it: secrets cleared
   bool mutating = false;
+  bool roster_known =
+      false;  // read-only: that nobody is expected is known, not for want of a roster
   absl::Time create_time;
   absl::Duration answer_timeout;  // read-only
   absl::Duration run_timeout;     // mutating: from acceptance to giving up
@@ -181,6 +185,7 @@ class Job {
     absl::Duration deadline = absl::InfiniteDuration();
     absl::Time send_time = absl::InfinitePast();
     std::string late_evidence;
+    uint32_t late = 0;
   };
   struct Due {
     absl::Duration at;

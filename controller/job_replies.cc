@@ -150,6 +150,7 @@ Job::Applied Job::ApplyUnknown(Record* record, base::Now now) {
 }
 
 Job::Applied Job::KeepLate(Record* record, std::string evidence) {
+  if (++record->late > kLateMax) return Applied::kDuplicate;
   evidence.resize(std::min(evidence.size(), kLateEvidenceMax));
   record->late_evidence = std::move(evidence);
   MarkChanged(record);

@@ -66,6 +66,7 @@ void JobRun::OnStored() {
 }
 
 void JobRun::Flush() {
+  ORCH_CHECK_ON(surroundings_->strand);
   if (stopped_) return;
   const base::Now now = Now();
   Job::Changes changes = job_->TakeChanges(now);

@@ -21,9 +21,7 @@ namespace orch::controller {
 // the end of the object (strands are FIFO, so nothing of gRPC comes after it). Whoever answers
 // later holds a shared_ptr and finds ended().
 template <typename Response>
-class OutStream : public grpc::ServerWriteReactor<Response>,
-                  public Stoppable,
-                  public std::enable_shared_from_this<OutStream<Response>> {
+class OutStream : public grpc::ServerWriteReactor<Response>, public Stoppable {
  public:
   void OnWriteDone(bool ok) final {
     boost::asio::post(strand_, [this, ok] { AfterWrite(ok); });
@@ -35,12 +33,12 @@ class OutStream : public grpc::ServerWriteReactor<Response>,
     boost::asio::post(strand_, [this] { Release(); });
   }
   void PostStop(absl::Status status) final {
-    boost::asio::post(strand_, [self = this->shared_from_this(), status] { self->End(status); });
+    boost::asio::post(strand_, [self = Shared(), status] { self->End(status); });
   }
 
   // Called once, by the service, instead of any other method.
   void PostStart() {
-    self_ = this->shared_from_this();
+    self_ = Shared();
     boost::asio::post(core_->strand, [core = core_, self = self_] { core->streams.insert(self); });
     boost::asio::post(strand_, [self = self_] {
       if (self->core_->stopping) return self->End(Stopping());
@@ -62,6 +60,9 @@ class OutStream : public grpc::ServerWriteReactor<Response>,
 
   bool ended() const { return ended_; }
   const base::Strand& strand() const { return strand_; }
+  std::shared_ptr<OutStream> Shared() {
+    return std::static_pointer_cast<OutStream>(this->shared_from_this());
+  }
   ServiceCore& core() { return *core_; }
 
   void Wake() {
@@ -108,7 +109,7 @@ class OutStream : public grpc::ServerWriteReactor<Response>,
   void ArmHeartbeat() {
     timer_.expires_after(absl::ToChronoNanoseconds(core_->options.heartbeat));
     timer_.async_wait([weak = this->weak_from_this()](boost::system::error_code error) {
-      const auto self = weak.lock();
+      const auto self = std::static_pointer_cast<OutStream>(weak.lock());
       if (error || self == nullptr || self->ended_) return;
       // The first message is never a heartbeat.
       if (self->writing_ || !self->wrote_) return self->ArmHeartbeat();

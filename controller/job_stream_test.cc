@@ -93,7 +93,8 @@ TEST_F(JobStreamTest, ARefusalIsTheStatusOfTheStream) {
 TEST_F(JobStreamTest, ResumesBehindASequenceNumberWithoutGaps) {
   Start();
   dispatcher_.PostAddJob(TestUlid(5), "local=insecure");
-  for (int i = 0; i < 5000; ++i) dispatcher_.PostAppend(TestUlid(5), Progress(std::string(500, 'x')));
+  for (int i = 0; i < 5000; ++i)
+    dispatcher_.PostAppend(TestUlid(5), Progress(std::string(500, 'x')));
   dispatcher_.PostFinish(TestUlid(5), JOB_STATE_FAILED);
   auto watch = Begin(5, 1000);
   WatchJobResponse message;
@@ -130,7 +131,8 @@ TEST_F(JobStreamTest, ASlowReaderGetsEverythingAndDelaysNobody) {
   Start();
   dispatcher_.PostAddJob(TestUlid(5), "local=insecure");
   auto slow = Begin(5, 0);
-  for (int i = 0; i < 3000; ++i) dispatcher_.PostAppend(TestUlid(5), Progress(std::string(2000, 'x')));
+  for (int i = 0; i < 3000; ++i)
+    dispatcher_.PostAppend(TestUlid(5), Progress(std::string(2000, 'x')));
   dispatcher_.PostFinish(TestUlid(5), JOB_STATE_SUCCEEDED);
   const auto drain = [](Watch* watch) {
     WatchJobResponse message;

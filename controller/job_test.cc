@@ -160,6 +160,17 @@ TEST_F(JobTest, NobodyAnswersMeansNothingMatched) {
   EXPECT_EQ(job_->Snapshot(false).message(), "no node matched");
 }
 
+TEST_F(JobTest, NobodyExpectedIsBelievedSoonWhereTheRosterIsKnown) {
+  JobSetup setup = ReadOnly();
+  setup.roster_known = true;
+  Make(setup, {});
+  job_->OnBroadcast(now());
+  Pass(kQuietWindow - Milliseconds(1));
+  EXPECT_FALSE(job_->ended());
+  Pass(Milliseconds(1));
+  EXPECT_TRUE(job_->ended());
+}
+
 TEST_F(JobTest, AQuietWindowNeverOutlastsTheAnswerTimeout) {
   Make(ReadOnly(), {});
   job_->OnBroadcast(now());

@@ -33,8 +33,8 @@ TEST(MetricsTextTest, TellsTheFigures) {
         "\norch_nodes{state=\"present\"} 41\n", "\norch_bus_connected 1\n",
         "\norch_grpc_calls_total{code=\"PERMISSION_DENIED\"} 5\n",
         "\norch_policy_decisions_total{effect=\"deny\"} 2\n",
-        "\norch_node_outcomes_total{outcome=\"no_response\"} 9\n",
-        "\norch_broker_connections 12\n", "\norch_store_ok 1\n", "\norch_audit_ok 1\n"}) {
+        "\norch_node_outcomes_total{outcome=\"no_response\"} 9\n", "\norch_broker_connections 12\n",
+        "\norch_store_ok 1\n", "\norch_audit_ok 1\n"}) {
     EXPECT_TRUE(absl::StrContains(text, line)) << line;
   }
   EXPECT_FALSE(absl::StrContains(text, "crl_end"));

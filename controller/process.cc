@@ -238,9 +238,13 @@ void Process::StopAll() {
     begin([done] { done->set_value(); });
     done->get_future().wait();
   };
-  parts.services->Stop(kCallsGrace);
+  // Calls that still wait after their grace are answered by the dispatcher's end.
+  const std::future<void> calls =
+      std::async(std::launch::async, [&parts] { parts.services->Stop(kCallsGrace); });
+  calls.wait_for(absl::ToChronoMilliseconds(kCallsGrace));
   if (parts.http != nullptr) parts.http->Stop();
   wait([&](auto done) { parts.dispatcher->PostStop(done); });
+  calls.wait();
   wait([&](auto done) { asio::post(parts.bus_strand, [&parts, done] { parts.bus->Stop(done); }); });
   if (parts.broker != nullptr) {
     wait([&](auto done) {

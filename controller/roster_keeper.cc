@@ -13,6 +13,7 @@ namespace orch::controller {
 namespace {
 
 constexpr absl::Duration kTick = absl::Milliseconds(500);
+constexpr absl::Duration kSweep = absl::Seconds(2);
 constexpr absl::Duration kAskAgainMax = absl::Hours(1);
 
 }  // namespace
@@ -35,7 +36,10 @@ void RosterKeeper::Tick() {
     auto self = weak.lock();
     if (error || self == nullptr || self->stopped_) return;
     const base::Now now = self->surroundings_->clock->Read();
-    self->surroundings_->roster->OnTime(now);
+    if (now.steady >= self->sweep_at_) {
+      self->surroundings_->roster->OnTime(now);
+      self->sweep_at_ = now.steady + kSweep;
+    }
     self->TellWatchers(now);
     self->StoreSome();
     if (self->surroundings_->connected) self->AskSome(now);
@@ -52,6 +56,7 @@ void RosterKeeper::OnConnected() {
 }
 
 void RosterKeeper::OnPresence(OpenedPresence opened, base::Now now) {
+  ORCH_CHECK_ON(surroundings_->strand);
   const std::string node = opened.presence.node();
   const Roster::Heard heard = surroundings_->roster->OnPresence(
       opened.presence, opened.peer.not_after, std::move(opened.chain), now);

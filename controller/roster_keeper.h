@@ -72,6 +72,7 @@ class RosterKeeper : public std::enable_shared_from_this<RosterKeeper> {
   boost::asio::steady_timer timer_;
   absl::flat_hash_map<std::string, Ask> asks_;
   absl::flat_hash_map<uint64_t, Watcher> watchers_;
+  absl::Duration sweep_at_;  // steady
   bool asked_everybody_ = false;
   bool storing_ = false;
   bool stopped_ = false;

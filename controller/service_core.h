@@ -20,7 +20,7 @@
 namespace orch::controller {
 
 // A stream that can be asked to end.
-class Stoppable {
+class Stoppable : public std::enable_shared_from_this<Stoppable> {
  public:
   virtual ~Stoppable() = default;
   // From anywhere: ends it with `status`.

@@ -75,10 +75,9 @@ rules:
   void Start(std::shared_ptr<trust::Credentials> credentials = nullptr) {
     const auto policy = policy::Policy::ParseNative(kPolicy, "policy.yaml");
     ASSERT_TRUE(policy.ok()) << policy.status();
-    const auto audit = AuditStore::Open(
-        []() -> absl::StatusOr<std::unique_ptr<trust::AuditLog>> {
-          return std::make_unique<MemoryLog>();
-        });
+    const auto audit = AuditStore::Open([]() -> absl::StatusOr<std::unique_ptr<trust::AuditLog>> {
+      return std::make_unique<MemoryLog>();
+    });
     ASSERT_TRUE(audit.ok());
     audit_ = *audit;
     GateParts parts{.strand = base::Strand(io_.get_executor()),

@@ -248,8 +248,7 @@ TEST_F(ServiceTest, TooManyCallsAreRefused) {
   options_.calls_max = 0;
   Start();
   WhoAmIResponse who;
-  const grpc::Status status =
-      Call(Policies(), &PolicyService::Stub::WhoAmI, WhoAmIRequest(), &who);
+  const grpc::Status status = Call(Policies(), &PolicyService::Stub::WhoAmI, WhoAmIRequest(), &who);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
   EXPECT_EQ(ReasonOf(status), "TOO_MANY_CALLS");
 }

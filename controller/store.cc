@@ -42,6 +42,7 @@ absl::StatusOr<std::unique_ptr<Store>> Store::Open(StoreOptions options) {
 }
 
 Store::~Store() {
+  abandoned_ = true;
   Stop();
   rows_.reset();
   close(lock_fd_);
@@ -114,6 +115,7 @@ void Store::RunThread() {
       stop = stopping_;
     }
     const absl::Duration now = options_.clock->Read().steady;
+    if (abandoned_) return;
     if (retrying_ && now >= retry_at_ && writes_.empty()) Probe();
     while (!writes_.empty() && (!retrying_ || now >= retry_at_)) {
       CommitSome();

@@ -54,6 +54,7 @@ class Store {
   // Holds `<path>.lock` while it lives. FailedPrecondition: another process holds it, or the schema
   // is newer.
   static absl::StatusOr<std::unique_ptr<Store>> Open(StoreOptions options);
+  // Without Stop: what is not committed is lost, as with SIGKILL.
   ~Store();
 
   absl::StatusOr<std::vector<UnfinishedJob>> LoadUnfinished() { return rows_->LoadUnfinished(); }
@@ -104,6 +105,7 @@ class Store {
   const int lock_fd_;
   std::unique_ptr<StoreRows> rows_;  // on the store thread only, once it runs
   std::atomic<bool> ok_{true};
+  std::atomic<bool> abandoned_{false};
   std::atomic<uint64_t> commits_{0}, commits_failed_{0};
 
   std::mutex mutex_;

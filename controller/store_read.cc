@@ -40,6 +40,16 @@ absl::StatusOr<orch::v1::Job> JobFrom(const Statement& row) {
   return std::move(*status.mutable_job());
 }
 
+// Adds `item` to the page if there is room for it; else there is more.
+template <typename T>
+bool Fits(T& item, size_t limit, size_t* bytes, Page<T>* page) {
+  *bytes += item.ByteSizeLong();
+  page->more = page->items.size() >= limit || (*bytes > kPageBytesMax && !page->items.empty());
+  if (page->more) return false;
+  page->items.push_back(std::move(item));
+  return true;
+}
+
 absl::Time TimeFrom(int64_t ms, absl::Time none) {
   return ms == 0 ? none : absl::FromUnixMillis(ms);
 }
@@ -54,34 +64,36 @@ absl::StatusOr<orch::v1::Job> StoreRows::GetJob(const std::string& id) {
   return JobFrom(query);
 }
 
-absl::StatusOr<std::vector<orch::v1::Job>> StoreRows::ListJobs(const JobsQuery& query) {
+absl::StatusOr<Page<orch::v1::Job>> StoreRows::ListJobs(const JobsQuery& query) {
   // Ids are ULIDs, so their order is the order of creation; of one controller it is the keys', too.
   Statement select = database_->Prepare(
       "SELECT record, status FROM jobs WHERE (?1='' OR id < ?1) AND (?2='' OR caller=?2) "
       "AND ((?3 >> state) & 1) ORDER BY id DESC LIMIT ?4");
   select.Text(query.before_id).Text(query.caller).Int(StateMask(query.states));
-  select.Int(static_cast<int64_t>(query.limit));
-  std::vector<orch::v1::Job> jobs;
+  select.Int(static_cast<int64_t>(query.limit) + 1);
+  Page<orch::v1::Job> page;
+  size_t bytes = 0;
   while (true) {
     ORCH_ASSIGN_OR_RETURN(const bool row, select.Next());
-    if (!row) return jobs;
+    if (!row) return page;
     ORCH_ASSIGN_OR_RETURN(orch::v1::Job job, JobFrom(select));
-    jobs.push_back(std::move(job));
+    if (!Fits(job, query.limit, &bytes, &page)) return page;
   }
 }
 
-absl::StatusOr<std::vector<orch::v1::JobNode>> StoreRows::ListNodes(const NodesQuery& query) {
+absl::StatusOr<Page<orch::v1::JobNode>> StoreRows::ListNodes(const NodesQuery& query) {
   ORCH_ASSIGN_OR_RETURN(const int64_t key, KeyOf(query.job_id));
   Statement select = database_->Prepare(
       "SELECT n.node, n.state, n.send_ms, n.late_evidence, e.event FROM job_nodes n "
       "LEFT JOIN events e ON n.sequence > 0 AND e.id = ?1 + n.sequence "
       "WHERE n.job=?2 AND n.node > ?3 AND ((?4 >> n.state) & 1) ORDER BY n.node LIMIT ?5");
   select.Int(EventId(key, 0)).Int(key).Text(query.after_node).Int(StateMask(query.states));
-  select.Int(static_cast<int64_t>(query.limit));
-  std::vector<orch::v1::JobNode> nodes;
+  select.Int(static_cast<int64_t>(query.limit) + 1);
+  Page<orch::v1::JobNode> page;
+  size_t size = 0;
   while (true) {
     ORCH_ASSIGN_OR_RETURN(const bool row, select.Next());
-    if (!row) return nodes;
+    if (!row) return page;
     orch::v1::JobNode node;
     const absl::string_view bytes = select.BytesAt(4);
     if (!bytes.empty()) {
@@ -97,7 +109,7 @@ absl::StatusOr<std::vector<orch::v1::JobNode>> StoreRows::ListNodes(const NodesQ
       }
     }
     node.set_late_evidence(std::string(select.BytesAt(3)));
-    nodes.push_back(std::move(node));
+    if (!Fits(node, query.limit, &size, &page)) return page;
   }
 }
 

@@ -77,6 +77,13 @@ struct NodesQuery {
   std::string after_node;
   size_t limit = 0;
 };
+// A page is cut short where it would carry more.
+inline constexpr size_t kPageBytesMax = 3 << 20;
+template <typename T>
+struct Page {
+  std::vector<T> items;
+  bool more = false;
+};
 struct KnownKey {
   std::string body_digest;
   std::string job_id;
@@ -103,9 +110,9 @@ class StoreRows {
   // NotFound where there is none.
   absl::StatusOr<orch::v1::Job> GetJob(const std::string& id);
   // Newest first.
-  absl::StatusOr<std::vector<orch::v1::Job>> ListJobs(const JobsQuery& query);
+  absl::StatusOr<Page<orch::v1::Job>> ListJobs(const JobsQuery& query);
   // By name.
-  absl::StatusOr<std::vector<orch::v1::JobNode>> ListNodes(const NodesQuery& query);
+  absl::StatusOr<Page<orch::v1::JobNode>> ListNodes(const NodesQuery& query);
   // At least one, if there is one, and at most about `bytes_max`.
   absl::StatusOr<std::vector<std::shared_ptr<const orch::v1::JobEvent>>> ReadEvents(
       const std::string& id, uint64_t after_sequence, size_t bytes_max);

@@ -119,23 +119,48 @@ TEST_F(StoreTest, NodesCarryTheirLastEvent) {
   NodesQuery query;
   query.job_id = job->setup().id;
   query.limit = 10;
-  using Nodes = std::vector<orch::v1::JobNode>;
+  using Nodes = Page<orch::v1::JobNode>;
   auto list = [this, &query] {
     return Read<Nodes>([query](StoreRows* rows) { return rows->ListNodes(query); });
   };
   auto nodes = list();
   ASSERT_TRUE(nodes.ok()) << nodes.status();
-  ASSERT_EQ(nodes->size(), 2u);
-  EXPECT_EQ((*nodes)[0].state(), orch::v1::NODE_STATE_PENDING);
-  EXPECT_EQ((*nodes)[0].name(), "jobs/" + query.job_id + "/nodes/a");
-  EXPECT_EQ((*nodes)[1].message(), "said");
+  ASSERT_EQ(nodes->items.size(), 2u);
+  EXPECT_FALSE(nodes->more);
+  EXPECT_EQ(nodes->items[0].state(), orch::v1::NODE_STATE_PENDING);
+  EXPECT_EQ(nodes->items[0].name(), "jobs/" + query.job_id + "/nodes/a");
+  EXPECT_EQ(nodes->items[1].message(), "said");
   query.states = {orch::v1::NODE_STATE_REFUSED};
-  EXPECT_EQ(list()->size(), 1u);
+  EXPECT_EQ(list()->items.size(), 1u);
   query.states = {};
+  query.limit = 1;
+  EXPECT_TRUE(list()->more);
   query.after_node = "a";
-  EXPECT_EQ(list()->at(0).node(), "b");
-  query.limit = 0;
-  EXPECT_EQ(list()->size(), 0u);
+  EXPECT_EQ(list()->items.at(0).node(), "b");
+  EXPECT_FALSE(list()->more);
+}
+
+TEST_F(StoreTest, PagesAreBoundedInBytes) {
+  Start();
+  auto job = NewJob();
+  job->OnPublishing(job->TakeStarts(500, now()), now().wall + absl::Seconds(60), now());
+  for (const char* node : {"a", "b"}) {
+    orch::bus::v1::Reply reply;
+    reply.set_node(node);
+    reply.mutable_outcome()->set_state(orch::v1::NODE_STATE_FAILED);
+    auto* run = reply.mutable_outcome()->mutable_result()->mutable_puppet_run();
+    run->add_errors(std::string(kPageBytesMax * 2 / 3, 'x'));
+    job->Apply(reply, now());
+  }
+  Save(job.get());
+  NodesQuery query{.job_id = job->setup().id, .states = {}, .after_node = "", .limit = 10};
+  const auto read = [&query](StoreRows* rows) { return rows->ListNodes(query); };
+  auto page = Read<Page<orch::v1::JobNode>>(read);
+  ASSERT_TRUE(page.ok()) << page.status();
+  EXPECT_EQ(page->items.size(), 1u);
+  EXPECT_TRUE(page->more);
+  query.after_node = "a";
+  EXPECT_EQ(Read<Page<orch::v1::JobNode>>(read)->items.at(0).node(), "b");
 }
 
 TEST_F(StoreTest, EventsInPiecesWithoutGaps) {
@@ -169,12 +194,12 @@ TEST_F(StoreTest, ListsJobsNewestFirst) {
   }
   JobsQuery query;
   query.limit = 2;
-  using Jobs = std::vector<orch::v1::Job>;
+  using Jobs = Page<orch::v1::Job>;
   auto list = [this, &query] {
     auto jobs = Read<Jobs>([query](StoreRows* rows) { return rows->ListJobs(query); });
     EXPECT_TRUE(jobs.ok()) << jobs.status();
     std::vector<std::string> names;
-    for (const auto& job : *jobs) names.push_back(job.name().substr(5));
+    for (const auto& job : jobs->items) names.push_back(job.name().substr(5));
     return names;
   };
   EXPECT_EQ(list(), (std::vector<std::string>{ids[4], ids[3]}));

@@ -17,8 +17,8 @@ class ServerCredentials;
 
 namespace orch::controller {
 
-// The PEM chain of a peer, leaf first. What gRPC calls the full chain lacks the leaf on the server's
-// side, as SSL_get_peer_cert_chain(3) does.
+// The PEM chain of a peer, leaf first. What gRPC calls the full chain lacks the leaf on the
+// server's side, as SSL_get_peer_cert_chain(3) does.
 std::string JoinChain(absl::string_view leaf, absl::string_view chain);
 
 // The server credentials of gRPC: TLS, a client certificate demanded in the handshake, its chain,

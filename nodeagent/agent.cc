@@ -124,6 +124,10 @@ void Agent::OnLookedUp(const MessagePtr& message,
     climbing_.erase(message->request.request_id());
     return AnswerKnown(*message, **found);
   }
+  if (refused_.Contains(message->request.request_id(), message->now.wall)) {
+    climbing_.erase(message->request.request_id());
+    return Refuse(message, {Rung::kReplayed, "it was refused meanwhile"});
+  }
   if (const auto stop = CheckNode(*message)) return RefuseDurably(message, *stop);
   Accept(message);
 }
@@ -274,14 +278,11 @@ ActionCall Agent::MakeCall(const Request& request) {
 
 void Agent::OnConnection(bool connected) {
   ORCH_CHECK_ON(parts_.strand);
-  const bus::ClientStatus status = parts_.client->status();
   if (connected) {
-    base::LogInfo("bus connected", {{"broker", status.broker}});
     beacons_.OnConnected(parts_.clock->Read());
     presence_.OnConnected();
     replies_.Resend();
   } else {
-    base::LogWarning("bus lost", {{"broker", status.broker}, {"error", status.last_error}});
     beacons_.OnDisconnected();
     presence_.OnDisconnected();
   }

@@ -24,6 +24,8 @@ namespace orch::nodeagent {
 namespace {
 
 constexpr size_t kErrorOutputMax = 16 << 10;
+// Of 4 KiB, before others get their turn.
+constexpr size_t kDrainChunksMax = 256;
 
 }  // namespace
 
@@ -123,18 +125,31 @@ class Command {
     return absl::OkStatus();
   }
 
+  // Waits and reads only then: an operation that reads by itself may hold bytes that OnEnded would
+  // miss.
   void Read(const std::weak_ptr<Command>& weak, Stream Command::*which) {
-    Stream& stream = this->*which;
-    stream.descriptor.async_read_some(base::asio::buffer(stream.buffer),
-                                      [weak, which](boost::system::error_code error, size_t size) {
-                                        const auto command = weak.lock();
-                                        if (command == nullptr || error) return;
-                                        if (command->Append(command.get()->*which, size))
-                                          command->Read(weak, which);
-                                      });
+    (this->*which)
+        .descriptor.async_wait(base::asio::posix::descriptor_base::wait_read,
+                               [weak, which](boost::system::error_code error) {
+                                 const auto command = weak.lock();
+                                 if (command == nullptr || error) return;
+                                 if (command->Drain(command.get()->*which))
+                                   command->Read(weak, which);
+                               });
   }
 
-  // False if that was too much; the command is over then.
+  // Reads what is in the pipe now; whoever else still holds its other end is not waited for. False
+  // at its end, or if that was too much: the command is over then.
+  bool Drain(Stream& stream) {
+    boost::system::error_code error;
+    stream.descriptor.non_blocking(true, error);
+    for (size_t chunks = 0; !error && chunks < kDrainChunksMax; chunks++) {
+      const size_t size = stream.descriptor.read_some(base::asio::buffer(stream.buffer), error);
+      if (!error && !Append(stream, size)) return false;
+    }
+    return !error || error == base::asio::error::would_block;
+  }
+
   bool Append(Stream& stream, size_t size) {
     const size_t room = stream.max - stream.text.size();
     stream.text.append(stream.buffer.data(), std::min(size, room));
@@ -144,19 +159,10 @@ class Command {
     return false;
   }
 
-  // What is left in the pipe; whoever else still holds its other end is not waited for.
-  bool Drain(Stream& stream) {
-    boost::system::error_code error;
-    stream.descriptor.non_blocking(true, error);
-    while (!error) {
-      const size_t size = stream.descriptor.read_some(base::asio::buffer(stream.buffer), error);
-      if (!error && !Append(stream, size)) return false;
-    }
-    return true;
-  }
-
   void OnEnded() {
-    if (!done_ || !Drain(output_) || !Drain(errors_)) return;
+    Drain(output_);
+    Drain(errors_);
+    if (!done_) return;
     int status = 0;
     while (waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
     }

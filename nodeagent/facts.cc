@@ -292,10 +292,8 @@ void Facts::State::OnRead(Reading reading) {
   busy = false;
   if (!facter_error.empty()) reading.errors["facter"] = facter_error;
   bool changed = SetErrors(reading.errors);
-  // A source that fails would take its facts out of the set: the last good set stays, if there is
-  // one.
-  const bool file_fails = reading.errors.size() > (facter_error.empty() ? 0u : 1u);
-  if (!reading.errors.contains("facts") && (!file_fails || !known)) {
+  // Too many facts are not taken: the last good set stays.
+  if (!reading.errors.contains("facts")) {
     changed |= !known || digest != reading.digest;
     known = true;
     values = std::move(reading.facts);

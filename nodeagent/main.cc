@@ -7,6 +7,7 @@
 #include <iostream>
 
 #include "base/log.h"
+#include "base/status.h"
 #include "base/version.h"
 #include "nodeagent/config.h"
 #include "nodeagent/run.h"
@@ -56,7 +57,10 @@ base::LogLevel LevelOf(const NodeAgentConfig& config, bool verbose) {
 int Serve(const NodeAgentConfig& config, const Flags& flags) {
   base::SetUpLog("orch-nodeagent", LevelOf(config, flags.verbose),
                  flags.log_format == "json" ? base::LogFormat::kJson : base::LogFormat::kText);
-  return Fail(RunNodeAgent(config));  // returns only if it could not start
+  const absl::Status status = RunNodeAgent(config);  // returns only if it could not start
+  return Fail(status.code() == absl::StatusCode::kInvalidArgument
+                  ? base::Annotate(status, flags.config)
+                  : status);
 }
 
 int Main(int argc, char** argv) {
@@ -81,7 +85,9 @@ int Main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : kExitUsage;
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+    std::cerr << "orch-nodeagent: " << error.what() << " (see --help)\n";
+    return kExitUsage;
   }
 
   const auto config = LoadConfig(flags.config);

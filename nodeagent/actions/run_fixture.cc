@@ -75,7 +75,7 @@ void RunFixture::KillAgent() {
 }
 
 bool RunFixture::Until(const std::function<bool()>& condition) {
-  const absl::Time limit = absl::Now() + kTestPatience;
+  const absl::Time limit = absl::Now() + patience_;
   while (!condition()) {
     if (absl::Now() > limit) return false;
     io_.restart();

@@ -19,8 +19,6 @@
 
 namespace orch::nodeagent {
 
-inline constexpr absl::Duration kTestPatience = absl::Seconds(10);
-
 // A node with the fake Puppet of test/testing/fake_puppet and everything that puppet.run needs, in
 // a directory of its own. The loop is driven by Until().
 class RunFixture : public testing::Test {
@@ -34,7 +32,7 @@ class RunFixture : public testing::Test {
   void StartAgent();
   // As SIGKILL would: nothing is said, nothing is written.
   void KillAgent();
-  // Runs the loop until `condition` holds; false after kTestPatience.
+  // Runs the loop until `condition` holds; false after `patience_`.
   bool Until(const std::function<bool()>& condition);
 
   ActionCall Call(const orch::v1::PuppetRun& run = {}, char id = 'a');
@@ -59,6 +57,7 @@ class RunFixture : public testing::Test {
   std::string DisabledLock() const { return vardir_ + "/state/agent_disabled.lock"; }
   std::string RunLock() const { return vardir_ + "/state/agent_catalog_run.lock"; }
 
+  absl::Duration patience_ = absl::Seconds(10);
   std::string directory_;
   std::string vardir_;
   PuppetConfig config_;

@@ -266,13 +266,14 @@ facts:
         self.wait_present(len(self.names))
         return self
 
-    def wait_present(self, count, seconds=WAIT_S):
+    def wait_present(self, count, seconds=WAIT_S, facts=True):
+        """Until so many nodes are there and (with facts) their facts are known."""
         def present():
             done = self.orchctl("node", "list", "-o", "json", check=False)
             if done.returncode not in (0, 1):
                 raise AssertionError(f"node list: exit {done.returncode}: {done.stderr}")
             nodes = json.loads(done.stdout).get("nodes", []) if done.stdout else []
-            return sum(1 for node in nodes if node["state"] == "ROSTER_STATE_PRESENT") >= count
+            return sum(1 for node in nodes if node["state"] == "ROSTER_STATE_PRESENT" and (node.get("facts_time") or not facts)) >= count
         wait_for(f"{count} nodes in the roster", present, seconds)
 
     def environment(self, user="operator"):

@@ -81,6 +81,10 @@ target::NodeData SimNode::View() const {
 
 void SimNode::OnRequest(const Request& request, const std::string& digest) {
   ++heard_[request.kind_case()];
+  if (request.has_action()) {
+    last_action_ = request;
+    last_digest_ = digest;
+  }
   if (options_.silent || !IsMe(request)) return;
   switch (request.kind_case()) {
     case Request::kAction:
@@ -131,8 +135,6 @@ Outcome SimNode::OutcomeOf(const orch::v1::Action& action) const {
 }
 
 void SimNode::OnAction(const Request& request, const std::string& digest) {
-  last_action_ = request;
-  last_digest_ = digest;
   Reply reply;
   const std::string denied = WhyDenied(request);
   if (!denied.empty()) {
@@ -274,7 +276,8 @@ void SimNode::Release() {
   }
 }
 
-void SimNode::Restart() {
+void SimNode::Restart(bool forget) {
+  if (forget) journal_.clear();
   start_time_ = parts_.clock->Read().wall;
   sequence_ = 0;
 }

@@ -59,8 +59,8 @@ class SimNode {
   void SendPresence(bool whole, bool with_facts, bool leaving = false);
   // Ends everything that is held.
   void Release();
-  // As after a restart of the node agent: what was held is not remembered to be under way.
-  void Restart();
+  // As after a restart of the node agent: a new start time, and with `forget` an empty journal.
+  void Restart(bool forget);
 
   SimNodeOptions& options() { return options_; }
   // How often each request id started an action that mutates.
