@@ -26,6 +26,8 @@ using orch::v1::JobNode;
 
 constexpr absl::Duration kTick = absl::Milliseconds(200);
 constexpr absl::Duration kPlainProgressEvery = absl::Seconds(10);
+// On more nodes than this Puppet's notices are not shown while they come.
+constexpr size_t kNewsNodesMax = 5;
 // After the first ^C the watch stays so long for a second one, then it leaves.
 constexpr absl::Duration kSecondInterruptWithin = absl::Seconds(2);
 // How long a lost watch tries to join again before it gives up (the job itself goes on).
@@ -85,18 +87,8 @@ class Follower {
   }
 
   void Show(const orch::v1::JobEvent& event) {
-    if (event.has_progress() && !session_.options.quiet && !session_.options.no_progress) {
-      const auto& line = event.progress().progress().puppet_run();
-      if (line.level() == "info" || line.level() == "debug") return;
-      ClearLive();
-      terminal_.err << Paint(
-                           terminal_, Color::kDim,
-                           absl::StrCat(
-                               "  ", event.progress().node(), ": ",
-                               line.level() == "notice" ? "" : absl::StrCat(line.level(), ": "),
-                               line.source().empty() ? "" : absl::StrCat(Safe(line.source()), ": "),
-                               Safe(line.message())))
-                    << "\n";
+    if (event.has_progress()) {
+      ShowNews(event.progress());
     } else if (event.has_node() && IsTerminal(event.node().state())) {
       ClearLive();
       if (session_.options.quiet && event.node().state() == orch::v1::NODE_STATE_SUCCEEDED) return;
@@ -106,6 +98,24 @@ class Follower {
       }
       terminal_.out.flush();
     }
+  }
+
+  // A line of Puppet's log: what resources do on a few nodes, only what is wrong on many.
+  void ShowNews(const orch::v1::JobNodeProgress& news) {
+    const auto& line = news.progress().puppet_run();
+    const bool wrong =
+        line.level() != "notice" && line.level() != "info" && line.level() != "debug";
+    const bool shown = wrong || (line.level() == "notice" && line.source() != "Puppet" &&
+                                 tally_.nodes().size() <= kNewsNodesMax);
+    if (!shown || session_.options.quiet || session_.options.no_progress) return;
+    ClearLive();
+    terminal_.err << Paint(
+                         terminal_, Color::kDim,
+                         absl::StrCat(
+                             "  ", news.node(), ": ", wrong ? absl::StrCat(line.level(), ": ") : "",
+                             line.source().empty() ? "" : absl::StrCat(Safe(line.source()), ": "),
+                             Safe(line.message())))
+                  << "\n";
   }
 
   void ClearLive() {

@@ -24,26 +24,21 @@ class Walker : public std::enable_shared_from_this<Walker> {
 
   void Start() {
     if (walk_.sees.denied_outright()) return walk_.done(absl::OkStatus());
-    Fetch(walk_.target, false, &Walker::OnNames);
-  }
-
- private:
-  void Fetch(const orch::v1::Target& target, bool with_facts,
-             void (Walker::*then)(std::vector<Node>)) {
     dispatcher_->PostListNodes(
-        target, with_facts,
-        [self = shared_from_this(), then](absl::StatusOr<std::vector<Node>> nodes) {
-          asio::post(self->strand_, [self, then, nodes = std::move(nodes)]() mutable {
+        walk_.target, /*with_facts=*/false,
+        [self = shared_from_this()](absl::StatusOr<std::vector<Node>> nodes) {
+          asio::post(self->strand_, [self, nodes = std::move(nodes)]() mutable {
             if (!nodes.ok()) return self->walk_.done(nodes.status());
-            std::sort(nodes->begin(), nodes->end(),
-                      [](const Node& a, const Node& b) { return a.identity() < b.identity(); });
-            (*self.*then)(*std::move(nodes));
+            self->OnNames(*std::move(nodes));
           });
         });
   }
 
+ private:
   void OnNames(std::vector<Node> nodes) {
     nodes_ = std::move(nodes);
+    std::sort(nodes_.begin(), nodes_.end(),
+              [](const Node& a, const Node& b) { return a.identity() < b.identity(); });
     next_ = std::upper_bound(
                 nodes_.begin(), nodes_.end(), walk_.after,
                 [](const std::string& name, const Node& node) { return name < node.identity(); }) -
@@ -57,16 +52,23 @@ class Walker : public std::enable_shared_from_this<Walker> {
 
   void FetchFacts() {
     if (next_ == nodes_.size()) return walk_.done(absl::OkStatus());
-    orch::v1::Target some;
-    some.set_collective(walk_.target.collective());
-    for (int i = 0; i < kNodesAtOnce && next_ < nodes_.size(); ++i) {
-      some.add_identities(nodes_[next_++].identity());
+    const size_t count = std::min<size_t>(kNodesAtOnce, nodes_.size() - next_);
+    part_.assign(count, Node());
+    missing_ = count;
+    for (size_t i = 0; i < count; ++i) {
+      dispatcher_->PostGetNode(
+          nodes_[next_++].identity(), [self = shared_from_this(), i](absl::StatusOr<Node> node) {
+            asio::post(self->strand_, [self, i, node = std::move(node)]() mutable {
+              if (node.ok()) self->part_[i] = *std::move(node);
+              if (--self->missing_ == 0) self->VisitPart();
+            });
+          });
     }
-    Fetch(some, true, &Walker::OnFacts);
   }
 
-  void OnFacts(std::vector<Node> nodes) {
-    for (const Node& node : nodes) {
+  void VisitPart() {
+    for (const Node& node : part_) {
+      if (node.identity().empty()) continue;  // it was forgotten meanwhile
       const target::NodeData view = ViewOf(node);
       if (!MaySee(walk_.sees, view)) continue;
       if (!walk_.visit(node, &view)) return walk_.done(absl::OkStatus());
@@ -80,6 +82,8 @@ class Walker : public std::enable_shared_from_this<Walker> {
   bool facts_needed_ = false;
   std::vector<Node> nodes_;
   size_t next_ = 0;
+  std::vector<Node> part_;  // with facts
+  size_t missing_ = 0;      // of part_
 };
 
 }  // namespace

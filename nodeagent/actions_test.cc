@@ -199,29 +199,28 @@ TEST_F(ActionsTest, StatusEnableDisable) {
   EXPECT_EQ(outcome.result().puppet_disable().message(),
             "Disabled by cert=operator at 2027-01-15T08:00:00Z (job JOB)");
   EXPECT_EQ(*base::ReadFile(DisabledLock()),
-            R"({"disabled_message":"Disabled by cert=operator at 2027-01-15T08:00:00Z (job JOB)"
-})");
+            "{\"disabled_message\":\"" + outcome.result().puppet_disable().message() + "\"}");
   EXPECT_FALSE(Do(status).result().puppet_status().enabled());
-EXPECT_FALSE(actions_->PuppetState().enabled());
+  EXPECT_FALSE(actions_->PuppetState().enabled());
 
-disable.mutable_puppet_disable()->set_message("mine");
-outcome = Do(disable);
-EXPECT_FALSE(outcome.result().puppet_disable().changed());
-EXPECT_NE(outcome.result().puppet_disable().message(), "mine");
-EXPECT_NE(outcome.message(), "");
-disable.mutable_puppet_disable()->set_force(true);
-EXPECT_TRUE(Do(disable).result().puppet_disable().changed());
-EXPECT_EQ(Do(status).result().puppet_status().disable_message(), "mine");
-EXPECT_FALSE(Do(disable).result().puppet_disable().changed()) << "the same message again";
+  disable.mutable_puppet_disable()->set_message("mine");
+  outcome = Do(disable);
+  EXPECT_FALSE(outcome.result().puppet_disable().changed());
+  EXPECT_NE(outcome.result().puppet_disable().message(), "mine");
+  EXPECT_NE(outcome.message(), "");
+  disable.mutable_puppet_disable()->set_force(true);
+  EXPECT_TRUE(Do(disable).result().puppet_disable().changed());
+  EXPECT_EQ(Do(status).result().puppet_status().disable_message(), "mine");
+  EXPECT_FALSE(Do(disable).result().puppet_disable().changed()) << "the same message again";
 
-Action enable;
-enable.mutable_puppet_enable();
-EXPECT_TRUE(Do(enable).result().puppet_enable().changed());
-EXPECT_FALSE(std::filesystem::exists(DisabledLock()));
-outcome = Do(enable);
-EXPECT_EQ(outcome.state(), orch::v1::NODE_STATE_SUCCEEDED);
-EXPECT_FALSE(outcome.result().puppet_enable().changed());
-EXPECT_TRUE(outcome.result().puppet_enable().status().enabled());
+  Action enable;
+  enable.mutable_puppet_enable();
+  EXPECT_TRUE(Do(enable).result().puppet_enable().changed());
+  EXPECT_FALSE(std::filesystem::exists(DisabledLock()));
+  outcome = Do(enable);
+  EXPECT_EQ(outcome.state(), orch::v1::NODE_STATE_SUCCEEDED);
+  EXPECT_FALSE(outcome.result().puppet_enable().changed());
+  EXPECT_TRUE(outcome.result().puppet_enable().status().enabled());
 }
 
 TEST_F(ActionsTest, AResumedSwitchIsDoneOrInterrupted) {

@@ -53,6 +53,7 @@ std::vector<std::string> Flags(const PuppetConfig& config) {
   add("--rundir", config.rundir());
   add("--logdir", config.logdir());
   add("--publicdir", config.publicdir());
+  add("--ssldir", config.ssldir());
   add("--modulepath", config.modulepath());
   return flags;
 }

@@ -21,9 +21,10 @@ class RealPuppetTest : public RunFixture {
     config_.set_confdir(directory_ + "/conf");
     config_.set_codedir(directory_ + "/code");
     config_.set_rundir(directory_ + "/run");
+    config_.set_ssldir(directory_ + "/ssl");
     config_.set_logdir(directory_ + "/log");
     config_.set_publicdir(directory_ + "/public");
-    for (const char* name : {"conf", "code", "run", "log", "public"}) {
+    for (const char* name : {"conf", "code", "run", "ssl", "log", "public"}) {
       std::filesystem::create_directories(directory_ + "/" + name);
     }
     config_.set_manifest(directory_ + "/site.pp");
@@ -32,7 +33,8 @@ class RealPuppetTest : public RunFixture {
   // As root Puppet gives its files to the user puppet, which a sandbox does not know.
   void PuppetConf(const std::string& agent) {
     std::ofstream(directory_ + "/conf/puppet.conf")
-        << "[main]\nuser = root\ngroup = root\n[agent]\n" << agent;
+        << "[main]\nuser = root\ngroup = root\n[agent]\n"
+        << agent;
   }
   void SetUp() override {
     if (PuppetProgram(config_).empty()) GTEST_SKIP() << "there is no Puppet on this machine";

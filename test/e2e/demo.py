@@ -85,7 +85,7 @@ class Demo:
 
     def restart_node(self):
         node = self.fleet.nodes[WEB1]
-        log = self.fleet.path("nodes", WEB1)
+        log = self.fleet.path(WEB1)
         fleets.wait_for("Puppet at work on " + WEB1, lambda: puppet_applies(log))
         print(f"  (SIGKILL to the node agent of {WEB1}, pid {node.pid})", file=sys.stderr, flush=True)
         node.kill()

@@ -110,7 +110,7 @@ class FaultsTest(unittest.TestCase):
         self.fleet.controller.kill()
         self.hold(False)
         for name in NODES:
-            fleets.wait_for("the run's end", lambda: not runs_below(self.fleet.path("nodes", name)), 60)
+            fleets.wait_for("the run's end", lambda: not runs_below(self.fleet.path(name)), 60)
         self.fleet.start_controller()
         report, code, _ = self.end(process)
         self.assert_all_changed_once(report, code)
@@ -130,7 +130,7 @@ class FaultsTest(unittest.TestCase):
     def test_puppet_is_killed_in_the_middle(self):
         process, _ = self.begin()
         for name in NODES:
-            for pid in runs_below(self.fleet.path("nodes", name)):
+            for pid in runs_below(self.fleet.path(name)):
                 os.kill(pid, signal.SIGKILL)
         report, code, _ = self.end(process)
         self.assertEqual(code, 2)

@@ -170,7 +170,7 @@ class WalkTest(unittest.TestCase):
             self.assertRegex(done.stdout, r"\d+\.\d+\.\d+")
             self.assertIn("--check-config", subprocess.run([fleets.binary(name), "--help"], capture_output=True, text=True,
                                                            check=True).stdout)
-        for name, config in (("orch-controller", "controller.yaml"), ("orch-nodeagent", f"nodes/{WEB1}/nodeagent.yaml")):
+        for name, config in (("orch-controller", "controller.yaml"), ("orch-nodeagent", f"{WEB1}/nodeagent.yaml")):
             good = subprocess.run([fleets.binary(name), "--config", self.fleet.path(config), "--check-config"],
                                   capture_output=True, text=True, check=False)
             self.assertEqual(good.returncode, 0, good.stderr)
@@ -193,7 +193,7 @@ class WalkTest(unittest.TestCase):
 
     def test_doctor_and_node_status(self):
         self.exits(0, "doctor")
-        done = subprocess.run([fleets.binary("orch-nodeagent"), "--config", self.fleet.path("nodes", WEB1, "nodeagent.yaml"), "status"],
+        done = subprocess.run([fleets.binary("orch-nodeagent"), "--config", self.fleet.path(WEB1, "nodeagent.yaml"), "status"],
                               capture_output=True, text=True, check=False)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn(WEB1, done.stdout)

@@ -221,13 +221,13 @@ class Fleet:
 
     # -- nodes --------------------------------------------------------------------------------------------------------
     def write_node(self, name, extra=""):
-        root = self.path("nodes", name)
-        for folder in ("conf", "code", "var", "run", "log", "public", "state", "agent-run", "root"):
+        root = self.path(name)
+        for folder in ("conf", "code", "var", "run", "log", "public", "state", "agent-run", "etc"):
             os.makedirs(os.path.join(root, folder), exist_ok=True)
-        self.write(f"nodes/{name}/site.pp", self.manifest % {"root": os.path.join(root, "root"), "name": name})
+        self.write(f"{name}/site.pp", self.manifest % {"root": os.path.join(root, "etc"), "name": name})
         role = re.match(r"[a-z]*", name).group()
-        self.write(f"nodes/{name}/facts.json", json.dumps({"role": role, "os": {"family": "Debian"}, "datacentre": "lab"}) + "\n")
-        self.write(f"nodes/{name}/nodeagent.yaml", self.trust(name) + self.bus() + f"""\
+        self.write(f"{name}/facts.json", json.dumps({"role": role, "os": {"family": "Debian"}, "datacentre": "lab"}) + "\n")
+        self.write(f"{name}/nodeagent.yaml", self.trust(name) + self.bus() + f"""\
 controllers: [controller]
 state_dir: {root}/state
 run_dir: {root}/agent-run
@@ -248,13 +248,13 @@ facts:
 
     def start_node(self, name, extra=""):
         self.write_node(name, extra)
-        self.nodes[name] = Process(name, [binary("orch-nodeagent"), "--config", self.path("nodes", name, "nodeagent.yaml")],
+        self.nodes[name] = Process(name, [binary("orch-nodeagent"), "--config", self.path(name, "nodeagent.yaml")],
                                    self.path(name + ".log")).start()
         return self.nodes[name]
 
     def root(self, name, *parts):
         """A path below the directory that Puppet manages on a node."""
-        return self.path("nodes", name, "root", *parts)
+        return self.path(name, "etc", *parts)
 
     # -- the whole ----------------------------------------------------------------------------------------------------
     def start(self):
@@ -311,7 +311,7 @@ facts:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.broker, signal.SIGKILL)
         for name in self.names:
-            end_leftovers(self.path("nodes", name))
+            end_leftovers(self.path(name))
         if errors:
             raise AssertionError("; ".join(errors))
 
