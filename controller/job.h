@@ -155,8 +155,6 @@ class Job {
   uint64_t last_sequence() const { return last_sequence_; }
   // The job as of now; without its spec where that is not needed.
   orch::v1::Job Snapshot(bool with_spec) const;
-  // Nodes in this state, in the order of the start.
-  std::vector<std::string> NodesIn(orch::v1::NodeState state) const;
   std::optional<orch::v1::NodeState> StateOf(const std::string& node) const;
   uint32_t waiting() const { return static_cast<uint32_t>(waiting_.size()); }
   uint64_t progress_dropped() const { return progress_dropped_; }

@@ -84,15 +84,6 @@ orch::v1::Job Job::Snapshot(bool with_spec) const {
   return job;
 }
 
-std::vector<std::string> Job::NodesIn(orch::v1::NodeState state) const {
-  std::vector<std::string> names;
-  if (counts_[state] == 0) return names;
-  for (const Record& record : nodes_) {
-    if (record.state == state) names.push_back(record.name);
-  }
-  return names;
-}
-
 std::optional<orch::v1::NodeState> Job::StateOf(const std::string& node) const {
   auto it = index_.find(node);
   if (it == index_.end()) return std::nullopt;

@@ -278,9 +278,9 @@ TEST_F(StoreTest, LateEvidenceNeedsOurRequest) {
     StoreWrite keep;
     keep.late = row;
     EXPECT_TRUE(Write(std::move(keep)).ok());
-    return Read<std::vector<orch::v1::JobNode>>(
+    return Read<Page<orch::v1::JobNode>>(
                [query](StoreRows* rows) { return rows->ListNodes(query); })
-        ->at(0)
+        ->items.at(0)
         .late_evidence();
   };
   LateRow forged = late;

@@ -21,8 +21,6 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int kYamlDepthMax = 64;
-
 bool IsDecimal(absl::string_view text, bool* fraction) {
   *fraction = false;
   if (!text.empty() && (text[0] == '-' || text[0] == '+')) text.remove_prefix(1);
@@ -53,7 +51,7 @@ json ScalarOf(const YAML::Node& node) {
 }
 
 absl::StatusOr<json> Convert(const YAML::Node& node, int depth, size_t* values) {
-  if (depth > kYamlDepthMax) return absl::InvalidArgumentError("nested too deeply");
+  if (depth > kFactsDepthMax) return absl::InvalidArgumentError("nested too deeply");
   if (++*values > kFactValuesMax) return absl::InvalidArgumentError("too many values");
   if (node.IsNull() || !node.IsDefined()) return json();
   if (node.IsScalar()) return ScalarOf(node);
@@ -90,12 +88,6 @@ absl::StatusOr<json> ParseTextFacts(const std::string& text) {
   return facts;
 }
 
-absl::StatusOr<json> ParseJsonFacts(const std::string& text) {
-  json facts = json::parse(text, nullptr, false);
-  if (facts.is_discarded()) return absl::InvalidArgumentError("not JSON");
-  return facts;
-}
-
 bool IsText(const json& facts) {
   // Dumping is what checks UTF-8.
   try {
@@ -129,6 +121,18 @@ absl::StatusOr<json> ParseYamlFacts(const std::string& text) {
   } catch (const YAML::Exception& error) {
     return absl::InvalidArgumentError(error.what());
   }
+}
+
+absl::StatusOr<json> ParseJsonFacts(const std::string& text) {
+  bool deep = false;
+  const auto watch = [&deep](int depth, json::parse_event_t, json&) {
+    deep |= depth > kFactsDepthMax;
+    return !deep;
+  };
+  json facts = json::parse(text, watch, false);
+  if (deep) return absl::InvalidArgumentError("nested too deeply");
+  if (facts.is_discarded()) return absl::InvalidArgumentError("not JSON");
+  return facts;
 }
 
 absl::StatusOr<json> ReadFactsFile(const std::string& path, size_t max) {

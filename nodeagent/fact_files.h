@@ -13,6 +13,9 @@ namespace orch::nodeagent {
 
 // Values of one file, counted with what YAML aliases stand for.
 inline constexpr size_t kFactValuesMax = 200'000;
+// Mappings and lists within each other: each costs three levels of protobuf's hundred on its way to
+// the API.
+inline constexpr int kFactsDepthMax = 24;
 // Files of one directory that are read.
 inline constexpr size_t kFactFilesMax = 1000;
 
@@ -20,6 +23,9 @@ inline constexpr size_t kFactFilesMax = 1000;
 // InvalidArgument: its content is not that; ResourceExhausted: it is too large.
 absl::StatusOr<nlohmann::json> ReadFactsFile(const std::string& path, size_t max);
 absl::StatusOr<nlohmann::json> ParseYamlFacts(const std::string& text);
+
+// JSON text, nested at most kFactsDepthMax deep; InvalidArgument for other text.
+absl::StatusOr<nlohmann::json> ParseJsonFacts(const std::string& text);
 
 // The files of a facts.d directory that ReadFactsFile knows, by name; executables are left out.
 absl::StatusOr<std::vector<std::string>> FactFilesIn(const std::string& directory);

@@ -157,6 +157,7 @@ struct Facts::State : std::enable_shared_from_this<Facts::State> {
   explicit State(FactsParts p) : parts(std::move(p)), timer(parts.strand) {
     std::sort(parts.collectives.begin(), parts.collectives.end());
     interval = std::max(DurationOr(parts.config.interval(), kIntervalDefault), kIntervalLeast);
+    next_in = interval;
   }
 
   void ReadCache();
@@ -169,6 +170,7 @@ struct Facts::State : std::enable_shared_from_this<Facts::State> {
 
   FactsParts parts;
   absl::Duration interval;
+  absl::Duration next_in;  // the next reading; the interval, but for the facts of before a restart
   base::asio::steady_timer timer;
   std::function<void()> on_change;
   bool busy = false;   // sources are being read
@@ -232,8 +234,12 @@ void Facts::State::Begin(bool with_facter) {
 
 void Facts::State::OnFacter(absl::StatusOr<std::string> output) {
   const std::shared_ptr<Command> ended = std::exchange(facter, nullptr);
-  if (output.ok() && !Json::parse(*output, nullptr, false).is_object()) {
-    output = absl::InvalidArgumentError("facter printed no JSON object");
+  if (output.ok()) {
+    const absl::StatusOr<Json> parsed = ParseJsonFacts(*output);
+    if (!parsed.ok() || !parsed->is_object()) {
+      output = absl::InvalidArgumentError(absl::StrCat(
+          "facter printed no facts: ", parsed.ok() ? "no JSON object" : parsed.status().message()));
+    }
   }
   facter_error = output.ok() ? "" : std::string(output.status().message());
   if (output.ok()) {
@@ -309,7 +315,7 @@ void Facts::State::OnRead(Reading reading) {
 }
 
 void Facts::State::Arm() {
-  timer.expires_after(absl::ToChronoNanoseconds(interval));
+  timer.expires_after(absl::ToChronoNanoseconds(std::exchange(next_in, interval)));
   timer.async_wait([weak = weak_from_this()](boost::system::error_code error) {
     const auto self = weak.lock();
     if (!error && self != nullptr) self->Begin(/*with_facter=*/true);
@@ -326,6 +332,7 @@ void Facts::Start(std::function<void()> on_change) {
   state_->on_change = std::move(on_change);
   const absl::Time now = state_->parts.clock->Read().wall;
   const bool fresh = state_->facter_time <= now && now - state_->facter_time < state_->interval;
+  if (fresh) state_->next_in = state_->interval - (now - state_->facter_time);
   state_->Begin(/*with_facter=*/!fresh);
 }
 

@@ -239,7 +239,7 @@ TEST_F(FactsTest, HostileFilesAreErrors) {
   EXPECT_FALSE(ParseYamlFacts("? [1]\n: 2\n").ok());
   Write("latin.txt", "a=\xe9\n");
   Write("list.json", "[1]");
-  Write("deep.json", std::string(100'000, '['));
+  Write("deep.json", "{\"a\": " + std::string(100'000, '[') + std::string(100'000, ']') + "}");
   for (const char* name : {"latin.txt", "list.json", "deep.json", "absent.json"}) {
     EXPECT_FALSE(ReadFactsFile(directory_ + "/" + name, 1 << 20).ok()) << name;
   }

@@ -16,6 +16,7 @@
 #include "base/config.h"
 #include "base/ids.h"
 #include "base/status.h"
+#include "nodeagent/statement.h"
 
 namespace orch::nodeagent {
 namespace {
@@ -41,73 +42,6 @@ constexpr char kSchema[] = R"sql(
 constexpr char kColumns[] =
     "request_id, digest, job_id, caller, request, issue_us, expire_us, accept_us, state, outcome, "
     "end_us";
-
-absl::Status ErrorOf(sqlite3* db, absl::string_view what) {
-  const int code = sqlite3_errcode(db);
-  const std::string text = absl::StrCat("journal: ", what, ": ", sqlite3_errmsg(db));
-  switch (code) {
-    case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
-      return absl::DataLossError(text);
-    case SQLITE_BUSY:
-    case SQLITE_LOCKED:
-      return absl::UnavailableError(absl::StrCat(text, " (does another node agent use it?)"));
-    case SQLITE_FULL:
-      return absl::ResourceExhaustedError(text);
-    default:
-      return absl::InternalError(text);
-  }
-}
-
-absl::Status Execute(sqlite3* db, const char* sql, absl::string_view what) {
-  if (sqlite3_exec(db, sql, nullptr, nullptr, nullptr) != SQLITE_OK) return ErrorOf(db, what);
-  return absl::OkStatus();
-}
-
-// One prepared statement with its values; used once.
-class Statement {
- public:
-  Statement(sqlite3* db, const std::string& sql) : db_(db), sql_(sql) {
-    sqlite3_prepare_v2(db, sql.c_str(), -1, &statement_, nullptr);
-  }
-  ~Statement() { sqlite3_finalize(statement_); }
-  Statement(const Statement&) = delete;
-  Statement& operator=(const Statement&) = delete;
-
-  Statement& Text(const std::string& value) {
-    sqlite3_bind_text(statement_, ++bound_, value.data(), value.size(), SQLITE_STATIC);
-    return *this;
-  }
-  Statement& Blob(const std::string& value) {
-    sqlite3_bind_blob(statement_, ++bound_, value.data(), value.size(), SQLITE_STATIC);
-    return *this;
-  }
-  Statement& Integer(int64_t value) {
-    sqlite3_bind_int64(statement_, ++bound_, value);
-    return *this;
-  }
-  // True while there is a row.
-  absl::StatusOr<bool> Step() {
-    if (statement_ == nullptr) return ErrorOf(db_, sql_);
-    const int code = sqlite3_step(statement_);
-    if (code == SQLITE_ROW) return true;
-    if (code == SQLITE_DONE) return false;
-    return ErrorOf(db_, sql_);
-  }
-  absl::Status Run() { return Step().status(); }
-  int64_t IntegerAt(int column) const { return sqlite3_column_int64(statement_, column); }
-  std::string BytesAt(int column) const {
-    const void* data = sqlite3_column_blob(statement_, column);
-    if (data == nullptr) return "";
-    return std::string(static_cast<const char*>(data), sqlite3_column_bytes(statement_, column));
-  }
-
- private:
-  sqlite3* const db_;
-  const std::string sql_;
-  sqlite3_stmt* statement_ = nullptr;
-  int bound_ = 0;
-};
 
 // Rounded up, so that a floor never ends below the instant that it stands for.
 int64_t CeilMicros(absl::Time time) {
@@ -277,7 +211,7 @@ absl::Time Journal::Floor(base::Now now) const {
 absl::StatusOr<bool> Journal::HasRoom() const {
   Statement count(db_, "SELECT count(*) FROM entries");
   ORCH_RETURN_IF_ERROR(count.Run());
-  if (count.IntegerAt(0) >= kJournalEntriesMax) return false;
+  if (count.IntegerAt(0) >= options_.entries_max) return false;
   Statement size(db_,
                  "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count(), "
                  "pragma_freelist_count(), pragma_page_size()");

@@ -42,6 +42,7 @@ struct JournalOptions {
   std::string path;           // <state_dir>/journal.db
   std::string sequence_path;  // <run_dir>/journal.sequence, on a file system that a boot empties
   absl::Duration result_retention = absl::Hours(24);
+  int entries_max = kJournalEntriesMax;
 };
 
 // A mutating request that is about to be accepted.

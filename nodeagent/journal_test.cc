@@ -219,6 +219,23 @@ TEST_F(JournalTest, PurgesOnlyWhatIsDoneOldAndExpired) {
   EXPECT_TRUE(journal_->Find(std::string(16, 'c'))->has_value());
 }
 
+TEST_F(JournalTest, FullRefusesUntilSomethingCanBePurged) {
+  options_.entries_max = 3;
+  OpenFresh();
+  for (char id : {'a', 'b', 'c'}) ASSERT_EQ(Accept(Request(id)), Acceptance::kAccepted);
+  EXPECT_EQ(Accept(Request('d')), Acceptance::kFull);
+  EXPECT_EQ(Accept(Request('a')), Acceptance::kDuplicate);
+  ASSERT_TRUE(journal_->Finish(std::string(16, 'b'), "done", clock_.Read()).ok());
+  EXPECT_EQ(Accept(Request('d')), Acceptance::kFull) << "kept for those who ask";
+  clock_.Advance(absl::Hours(24));
+  EXPECT_EQ(Accept(Request('d')), Acceptance::kAccepted);
+  EXPECT_EQ(Accept(Request('e')), Acceptance::kFull);
+  EXPECT_TRUE(journal_->Find(std::string(16, 'a'))->has_value()) << "live entries stay";
+  JournalRequest large = Request('f');
+  large.request = std::string(kJournalRequestMax + 1, 'r');
+  EXPECT_EQ(Accept(large), Acceptance::kFull);
+}
+
 TEST_F(JournalTest, WhatWasPurgedCannotComeAgainWhenTheClockJumpsBack) {
   OpenFresh();
   const JournalRequest request = Request('a');

@@ -13,6 +13,8 @@
 #include "nodeagent/run.h"
 #include "nodeagent/run_wrapper.h"
 #include "nodeagent/status.h"
+#include "policy/policy.h"
+#include "trust/identity.h"
 
 namespace orch::nodeagent {
 namespace {
@@ -54,6 +56,13 @@ base::LogLevel LevelOf(const NodeAgentConfig& config, bool verbose) {
   }
 }
 
+// What --check-config looks at besides the file itself: all that it names and that must be good at the start.
+absl::Status CheckFiles(const NodeAgentConfig& config) {
+  ORCH_RETURN_IF_ERROR(trust::Credentials::Load(config.trust(), absl::Now()).status());
+  if (config.policy_file().empty()) return absl::OkStatus();
+  return policy::Policy::LoadNative(config.policy_file()).status();
+}
+
 int Serve(const NodeAgentConfig& config, const Flags& flags) {
   base::SetUpLog("orch-nodeagent", LevelOf(config, flags.verbose),
                  flags.log_format == "json" ? base::LogFormat::kJson : base::LogFormat::kText);
@@ -93,6 +102,10 @@ int Main(int argc, char** argv) {
   const auto config = LoadConfig(flags.config);
   if (!config.ok()) return Fail(config.status());
   if (flags.check_config) {
+    if (const absl::Status files = CheckFiles(*config); !files.ok()) {
+      std::cerr << "orch-nodeagent: " << files.message() << "\n";
+      return kExitUsage;
+    }
     std::cout << flags.config << ": good\n";
     return 0;
   }

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "base/config.h"
 #include "nodeagent/actions/run_fixture.h"
 #include "nodeagent/puppet_lock.h"
 
@@ -306,6 +307,31 @@ TEST_F(PuppetRunTest, KillOnTimeoutLeavesNoSurvivor) {
   EXPECT_EQ(outcome.reason(), "killed");
   EXPECT_FALSE(IsAlive(puppet));
   EXPECT_FALSE(Identify(child).has_value());
+}
+
+TEST_F(PuppetRunTest, WithSystemdARunGetsAUnitOfItsOwn) {
+  const std::string program = directory_ + "/systemd-run";
+  std::ofstream(program) << "#!/bin/sh\necho \"$@\" >" << directory_
+                         << "/unit\nwhile [ \"$1\" != -- ]; do shift; done; shift\n"
+                            "setsid \"$@\" </dev/null >/dev/null 2>&1 &\n";
+  chmod(program.c_str(), 0755);
+  config_.set_systemd_run(program);
+  Start();
+  EXPECT_EQ(Outcome().state(), orch::v1::NODE_STATE_SUCCEEDED);
+  const std::string unit = *base::ReadFile(directory_ + "/unit");
+  EXPECT_NE(unit.find("--collect"), std::string::npos) << unit;
+  EXPECT_NE(unit.find("--unit=orch-run-61616161616161616161616161616161"), std::string::npos);
+  EXPECT_NE(unit.find("--property=KillMode=process"), std::string::npos);
+}
+
+TEST_F(PuppetRunTest, WhereSystemdFailsTheRunGetsASession) {
+  const std::string program = directory_ + "/systemd-run";
+  std::ofstream(program) << "#!/bin/sh\necho no bus >&2\nexit 1\n";
+  chmod(program.c_str(), 0755);
+  config_.set_systemd_run(program);
+  Start();
+  EXPECT_EQ(Outcome().state(), orch::v1::NODE_STATE_SUCCEEDED);
+  EXPECT_EQ(Starts().size(), 1u);
 }
 
 TEST_F(PuppetRunTest, PuppetThatCannotBeAskedOrStartedIsRefused) {

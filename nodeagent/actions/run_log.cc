@@ -72,7 +72,9 @@ std::vector<PuppetRunProgress> RunLog::ReadMore() {
   const int fd = open(path_.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return out;
   const absl::Cleanup closer = [fd] { close(fd); };
-  std::string chunk(kLogReadMax, '\0');
+  struct stat info;
+  if (fstat(fd, &info) != 0 || static_cast<uint64_t>(info.st_size) <= offset_) return out;
+  std::string chunk(std::min<uint64_t>(kLogReadMax, info.st_size - offset_), '\0');
   const ssize_t size = pread(fd, chunk.data(), chunk.size(), static_cast<off_t>(offset_));
   if (size <= 0) return out;
   chunk.resize(size);

@@ -15,7 +15,7 @@
 #include "base/log.h"
 #include "base/version.h"
 #include "bus/bus_config.h"
-#include "test/load/sim_node.h"
+#include "test/load/swarm_node.h"
 #include "test/testing/test_ca.h"
 
 namespace orch::load {
@@ -65,10 +65,11 @@ bus::BusConfig ConfigOf(const Options& options) {
   config.set_destination_prefix(options.prefix);
   config.set_login(options.login);
   config.set_passcode_file(options.passcode_file);
-  config.set_tls_server_name(options.controller);
   if (options.plain) {
     config.set_tls(false);
     options.login.empty() ? config.set_insecure_loopback(true) : config.set_allow_plaintext(true);
+  } else {
+    config.set_tls_server_name(options.controller);
   }
   return config;
 }
@@ -90,14 +91,13 @@ class Swarm {
         strand_(boost::asio::make_strand(io_)),
         ticker_(strand_),
         signals_(strand_, SIGINT, SIGTERM) {
-    fleet_ = std::make_unique<SimFleet>(strand_);
-    fleet_->io = &io_;
-    fleet_->controller = options.controller;
-    fleet_->destinations.prefix = options.prefix;
-    fleet_->destinations.flavour = ConfigOf(options).flavour();
-    fleet_->run_time = absl::Milliseconds(options.run_time_ms);
-    fleet_->failed_percent = options.failed_percent;
-    fleet_->silent_percent = options.silent_percent;
+    shared_ = std::make_unique<SwarmShared>(strand_);
+    shared_->controller = options.controller;
+    shared_->destinations.prefix = options.prefix;
+    shared_->destinations.flavour = ConfigOf(options).flavour();
+    shared_->run_time = absl::Milliseconds(options.run_time_ms);
+    shared_->failed_percent = options.failed_percent;
+    shared_->silent_percent = options.silent_percent;
   }
 
   absl::Status Prepare() {
@@ -107,8 +107,8 @@ class Swarm {
       if (!credentials.ok()) return credentials.status();
       auto streams = bus::NewClientStreams(config, *credentials);
       if (!streams.ok()) return streams.status();
-      nodes_.push_back(std::make_unique<SimNode>(fleet_.get(), i, NameOf(i), *credentials, config,
-                                                 *std::move(streams)));
+      nodes_.push_back(std::make_unique<SwarmNode>(shared_.get(), i, NameOf(i), *credentials,
+                                                   config, *std::move(streams)));
     }
     return absl::OkStatus();
   }
@@ -117,19 +117,24 @@ class Swarm {
     signals_.async_wait([this](boost::system::error_code, int) { Stop(); });
     boost::asio::post(strand_, [this] { Tick(); });
     io_.run();
-    std::cout
-        << absl::StrFormat(
-               "{\"deliveries\":%d,\"refused\":%d,\"replies\":%d,\"starts\":%d,\"duplicates\":%d}",
-               fleet_->deliveries, fleet_->refused, fleet_->replies, fleet_->starts,
-               fleet_->duplicates)
-        << std::endl;
+    uint64_t starts = 0, twice = 0;
+    for (const auto& node : nodes_) {
+      for (const auto& [id, count] : node->node().starts()) {
+        starts += count;
+        twice += count > 1 ? 1 : 0;
+      }
+    }
+    std::cout << absl::StrFormat(
+                     "{\"deliveries\":%d,\"refused\":%d,\"starts\":%d,\"started_twice\":%d}",
+                     shared_->deliveries, shared_->refused, starts, twice)
+              << std::endl;
   }
 
  private:
   void Tick() {
     for (int i = 0; i < options_.per_second / 20 && started_ < nodes_.size(); ++i)
       nodes_[started_++]->Start();
-    if (!ready_ && fleet_->connected == nodes_.size()) {
+    if (!ready_ && shared_->connected == nodes_.size()) {
       ready_ = true;
       std::cerr << "ready: " << nodes_.size() << " nodes" << std::endl;
     }
@@ -143,7 +148,7 @@ class Swarm {
   void Stop() {
     stopping_ = true;
     ticker_.cancel();
-    for (size_t i = 0; i < started_; ++i) nodes_[i]->Stop([] {});
+    for (size_t i = 0; i < started_; ++i) nodes_[i]->Stop();
     // What is under way ends within the clients' own limit of 2 s.
     ticker_.expires_after(std::chrono::milliseconds(500));
     ticker_.async_wait([this](boost::system::error_code) { io_.stop(); });
@@ -154,8 +159,8 @@ class Swarm {
   base::Strand strand_;
   boost::asio::steady_timer ticker_;
   boost::asio::signal_set signals_;
-  std::unique_ptr<SimFleet> fleet_;
-  std::vector<std::unique_ptr<SimNode>> nodes_;
+  std::unique_ptr<SwarmShared> shared_;
+  std::vector<std::unique_ptr<SwarmNode>> nodes_;
   size_t started_ = 0;
   bool ready_ = false, stopping_ = false;
 };

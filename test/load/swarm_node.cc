@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "test/load/swarm_node.h"
+
+#include "absl/strings/str_cat.h"
+#include "base/sha256.h"
+
+namespace orch::load {
+namespace {
+
+testing::SimNodeOptions OptionsOf(const SwarmShared& shared, int number,
+                                  const std::string& identity) {
+  static const char* const kRoles[] = {"web", "db", "cache", "worker"};
+  static const char* const kCountries[] = {"de", "uk", "us"};
+  testing::SimNodeOptions options;
+  options.identity = identity;
+  options.collectives = {shared.collective};
+  options.facts =
+      absl::StrCat("{\"role\":\"", kRoles[number % 4], "\",\"country\":\"", kCountries[number % 3],
+                   "\",\"os\":{\"family\":\"", number % 2 == 0 ? "Debian" : "RedHat",
+                   "\"},\"number\":", number, "}");
+  options.classes = {absl::StrCat("role::", kRoles[number % 4]), "settings"};
+  options.silent = number * 37 % 100 < shared.silent_percent;
+  options.hold = true;
+  if (number * 61 % 100 < shared.failed_percent) {
+    options.outcome.set_state(orch::v1::NODE_STATE_FAILED);
+    options.outcome.set_reason("failed");
+    auto* run = options.outcome.mutable_result()->mutable_puppet_run();
+    run->set_verdict(orch::v1::PUPPET_RUN_VERDICT_FAILED);
+    run->add_errors("Could not find package nginx");
+  }
+  return options;
+}
+
+}  // namespace
+
+SwarmNode::SwarmNode(SwarmShared* shared, int number, std::string identity,
+                     std::shared_ptr<trust::Credentials> credentials, bus::BusConfig config,
+                     std::shared_ptr<bus::StreamFactory> streams)
+    : shared_(shared),
+      number_(number),
+      identity_(std::move(identity)),
+      credentials_(std::move(credentials)),
+      client_(shared->strand, {std::move(config), credentials_, identity_, 1 << 20},
+              std::move(streams)),
+      node_({&client_, credentials_, shared->destinations}, OptionsOf(*shared, number, identity_)),
+      run_(shared->strand) {}
+
+void SwarmNode::Start() {
+  const auto take = [this](const bus::Delivery& delivery) { OnDelivery(delivery); };
+  client_.Subscribe(shared_->destinations.Request(shared_->collective), take);
+  client_.Subscribe(shared_->destinations.Node(shared_->collective, identity_), take);
+  client_.Start([this](bool connected) {
+    if (connected_ != connected) shared_->connected += connected ? 1 : -1;
+    connected_ = connected;
+    if (connected) node_.SendPresence(true, false);
+  });
+}
+
+const SwarmShared::Opened& SwarmNode::Open(const std::string& body) {
+  const std::string key = base::Sha256(body);
+  const auto found = shared_->opened.find(key);
+  if (found != shared_->opened.end()) return found->second;
+  if (shared_->opened.size() >= SwarmShared::kOpenedMax) shared_->opened.clear();
+  SwarmShared::Opened& opened = shared_->opened[key];
+  std::string payload;
+  trust::Refusal refusal;
+  const auto peer =
+      credentials_->Open(trust::Domain::kRequest, body, absl::Now(), &payload, &refusal);
+  auto request = std::make_shared<orch::bus::v1::Request>();
+  if (!peer.ok() || peer->role != trust::Role::kController ||
+      peer->common_name != shared_->controller || !request->ParseFromString(payload)) {
+    return opened;
+  }
+  opened = {std::move(request), base::Sha256(payload)};
+  return opened;
+}
+
+void SwarmNode::OnDelivery(const bus::Delivery& delivery) {
+  ++shared_->deliveries;
+  const SwarmShared::Opened opened = Open(delivery.body);
+  if (opened.request == nullptr) {
+    ++shared_->refused;
+    return;
+  }
+  const int before = node_.started();
+  node_.OnRequest(*opened.request, opened.digest);
+  if (node_.started() == before) return;
+  // Between half and one and a half times the average, by the node's number.
+  run_.expires_after(absl::ToChronoNanoseconds(
+      shared_->run_time * (0.5 + static_cast<double>(number_ * 37 % 101) / 100)));
+  run_.async_wait([this](boost::system::error_code error) {
+    if (!error) node_.Release();
+  });
+}
+
+}  // namespace orch::load
