@@ -4,6 +4,7 @@
 #include <re2/re2.h>
 
 #include <algorithm>
+#include <set>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
@@ -170,6 +171,7 @@ absl::StatusOr<orch::v1::Action> Parse(absl::string_view name,
   }
   orch::v1::Action action;
   Message* arm = action.GetReflection()->MutableMessage(&action, info->arm);
+  std::set<std::string> given;
   for (const std::string& word : words) {
     const size_t equals = word.find('=');
     if (equals == 0 || equals == std::string::npos) {
@@ -181,6 +183,9 @@ absl::StatusOr<orch::v1::Action> Parse(absl::string_view name,
     if (argument == info->arguments.end()) {
       return absl::InvalidArgumentError(
           absl::StrCat(name, " has no argument `", key, "`; ", Known(*info)));
+    }
+    if (!given.insert(key).second && !argument->field->is_repeated()) {
+      return absl::InvalidArgumentError(absl::StrCat("argument ", key, ": is given twice"));
     }
     ORCH_RETURN_IF_ERROR(SetArgument(*argument, absl::string_view(word).substr(equals + 1), arm));
   }

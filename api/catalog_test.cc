@@ -46,6 +46,8 @@ TEST(CatalogTest, NamesWhatIsWrongWithWords) {
   EXPECT_NE(Parse("puppet.run", {"nope=1"}).status().message().find("known: noop"),
             absl::string_view::npos);
   EXPECT_FALSE(Parse("puppet.run", {"noop"}).ok());
+  EXPECT_NE(Parse("puppet.run", {"noop=true", "noop=false"}).status().message().find("twice"),
+            absl::string_view::npos);
   EXPECT_FALSE(Parse("puppet.run", {"noop=yes"}).ok());
   EXPECT_FALSE(Parse("puppet.run", {"timeout=5"}).ok());
   EXPECT_NE(Parse("puppet.dance", {}).status().message().find("puppet.run"),

@@ -24,6 +24,8 @@ namespace {
 
 using namespace orch::v1;  // NOLINT: every message of the API is named here
 
+// Payload of statuses whose connection had stood.
+constexpr char kConnectedUrl[] = "orch.cli/connected";
 constexpr absl::Duration kUnaryDeadline = absl::Seconds(30);
 // Messages that wait between the reading thread and the command; then the stream's flow control
 // holds the controller.
@@ -62,16 +64,26 @@ class Diagnosis {
         absl::StrContains(text, "Socket closed") || absl::StrContains(text, "ocket operation") ||
         absl::StrContains(text, "reset by peer") || absl::StrContains(text, "Broken pipe") ||
         absl::StrContains(text, "GOAWAY") || absl::StrContains(text, "SSL_ERROR");
+    if (absl::StrContains(text, "CERTIFICATE_VERIFY_FAILED") ||
+        absl::StrContains(text, "erify failed") || absl::StrContains(text, "Peer name")) {
+      return absl::UnavailableError(
+          absl::StrCat("connect ", address_,
+                       ": its certificate is not one that --ca trusts for this name (", text, ")"));
+    }
     if (closed && !certificate_.empty() && !has_role_) {
       return absl::PermissionDeniedError(
           absl::StrCat("connect ", address_, ": the controller ended the handshake: ", certificate_,
                        " has no role orch-user (extension pp_auth_role), or is revoked"));
     }
-    if (closed && !certificate_.empty()) {
-      return absl::UnavailableError(absl::StrCat("connect ", address_,
-                                                 ": the connection was closed (", text,
-                                                 "): either the controller ended, or it refuses ",
-                                                 certificate_, " (revoked, expired, another CA)"));
+    if (closed) {
+      absl::Status cut = absl::UnavailableError(absl::StrCat(
+          "connect ", address_, ": the connection was closed (", text,
+          "): either the controller ended",
+          certificate_.empty()
+              ? ""
+              : absl::StrCat(", or it refuses ", certificate_, " (revoked, expired, another CA)")));
+      cut.SetPayload(kConnectedUrl, absl::Cord());
+      return cut;
     }
     return absl::UnavailableError(absl::StrCat("connect ", address_, ": ", text));
   }
@@ -246,6 +258,10 @@ class GrpcConnection : public Connection {
 };
 
 }  // namespace
+
+bool WasConnected(const absl::Status& status) {
+  return status.GetPayload(kConnectedUrl).has_value();
+}
 
 absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const Context& context) {
   grpc::ChannelArguments arguments;

@@ -32,6 +32,10 @@ class Stream {
   virtual void Cancel() = 0;
 };
 
+// Whether an Unavailable of a Connection came from a connection that had stood: what was asked may
+// have been done.
+bool WasConnected(const absl::Status& status);
+
 using JobStream = Stream<orch::v1::WatchJobResponse>;
 using NodeStream = Stream<orch::v1::DiscoverNodesResponse>;
 

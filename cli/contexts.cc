@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "base/config.h"
@@ -80,6 +81,20 @@ absl::Status SaveConfig(const Config& config) {
   return base::WriteFileAtomically(ConfigPath(), text, 0600);
 }
 
+absl::Status CheckServer(const std::string& server) {
+  const size_t colon = server.rfind(':');
+  uint32_t port = 0;
+  const bool v6_without_brackets =
+      colon != std::string::npos && server.find(':') != colon && server[0] != '[';
+  if (colon == std::string::npos || colon == 0 || v6_without_brackets ||
+      !absl::SimpleAtoi(server.substr(colon + 1), &port) || port == 0 || port > 65535 ||
+      server.find_first_of(" /@") != std::string::npos) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--server ", server, ": expected HOST:PORT, for example controller.example.net:7443"));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<Context> ResolveContext(const GlobalOptions& options) {
   ORCH_ASSIGN_OR_RETURN(const Config config, LoadConfig());
   std::string name = config.current_context();
@@ -116,6 +131,7 @@ absl::StatusOr<Context> ResolveContext(const GlobalOptions& options) {
     return absl::InvalidArgumentError(
         "no controller given: use --server HOST:PORT, ORCHCTL_SERVER or `orchctl context set`");
   }
+  ORCH_RETURN_IF_ERROR(CheckServer(context.server()));
   if (context.insecure_loopback()) return context;
   const std::pair<const char*, const std::string*> needed[] = {
       {"--ca", &context.ca()}, {"--cert", &context.cert()}, {"--key", &context.key()}};

@@ -17,6 +17,9 @@ std::string ConfigPath();
 // The empty configuration if there is no file. InvalidArgument names file and line.
 absl::StatusOr<Config> LoadConfig();
 absl::Status SaveConfig(const Config& config);
+// `host:port` with a port from 1 to 65535; brackets around an IPv6 address. InvalidArgument
+// otherwise.
+absl::Status CheckServer(const std::string& server);
 // The context that flags, environment and file come to. InvalidArgument says what is missing and
 // how to give it.
 absl::StatusOr<Context> ResolveContext(const GlobalOptions& options);

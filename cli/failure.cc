@@ -9,6 +9,44 @@
 #include "cli/render.h"
 
 namespace orch::cli {
+namespace {
+
+// Fields of the API as the flags that set them: people typed flags.
+constexpr std::pair<absl::string_view, absl::string_view> kFlags[] = {
+    {"spec.rollout.batch_size", "--batch"},
+    {"spec.rollout.batch_sleep", "--batch-sleep"},
+    {"spec.rollout.limit_seed", "--limit-seed"},
+    {"spec.rollout.limit", "--limit"},
+    {"spec.rollout.canary", "--canary"},
+    {"spec.rollout.concurrency", "--concurrency"},
+    {"spec.rollout.max_failures", "--max-failures"},
+    {"spec.rollout", "the rollout flags"},
+    {"spec.target.facts", "-F"},
+    {"spec.target.classes", "-C"},
+    {"spec.target.actions", "-A"},
+    {"spec.target.identities", "-I"},
+    {"spec.target.select", "-S"},
+    {"spec.target.collective", "-T"},
+    {"spec.expect_nodes", "--expect-nodes"},
+    {"spec.at_most_nodes", "--at-most"},
+    {"spec.timeout", "--timeout"},
+    {"spec.reason", "--reason"},
+    {"spec.nodes", "--nodes"},
+    {"idempotency_key", "--idempotency-key"},
+    {"facts: ", "-F: "},
+    {"classes: ", "-C: "},
+    {"actions: ", "-A: "},
+    {"identities: ", "-I: "},
+    {"select: ", "-S: "}};
+
+std::string WithFlags(absl::string_view message) {
+  for (const auto& [field, flag] : kFlags) {
+    if (absl::StartsWith(message, field)) return absl::StrCat(flag, message.substr(field.size()));
+  }
+  return std::string(message);
+}
+
+}  // namespace
 
 ExitCode ExitOf(const absl::Status& status) {
   switch (status.code()) {
@@ -47,8 +85,8 @@ int Fail(const Session& session, const absl::Status& status) {
   const ExitCode code = ExitOf(status);
   const std::string reason = api::ReasonOf(status);
   const std::string lead = code == kExitDenied ? "not permitted: " : "";
-  err << Paint(session.terminal, Color::kRed, "orchctl: ") << lead << Safe(status.message())
-      << "\n";
+  err << Paint(session.terminal, Color::kRed, "orchctl: ") << lead
+      << Safe(WithFlags(status.message())) << "\n";
   if (reason == "CONFIRMATION_REQUIRED") {
     err << "give --expect-nodes N or --at-most N to confirm how many nodes are meant\n";
   } else if (!reason.empty() && reason != "INVALID_ARGUMENT") {

@@ -2,6 +2,7 @@
 #include "cli/follow.h"
 
 #include <algorithm>
+#include <functional>
 #include <iostream>
 #include <optional>
 
@@ -30,22 +31,28 @@ constexpr absl::Duration kPlainProgressEvery = absl::Seconds(10);
 constexpr size_t kNewsNodesMax = 5;
 // After the first ^C the watch stays so long for a second one, then it leaves.
 constexpr absl::Duration kSecondInterruptWithin = absl::Seconds(2);
+// How long a job whose taking was cut off is asked for again, with the same idempotency key.
+constexpr absl::Duration kRetakeFor = absl::Seconds(15);
 // How long a lost watch tries to join again before it gives up (the job itself goes on).
 constexpr absl::Duration kRejoinFor = absl::Seconds(60);
 
 // Follows one job; owns the live line.
 class Follower {
  public:
-  Follower(Session& session, Connection& connection, Tolerance tolerance)
+  // `again` takes or watches the job anew while nothing of it is known yet.
+  Follower(Session& session, Connection& connection, Tolerance tolerance,
+           std::function<std::unique_ptr<JobStream>()> again)
       : session_(session),
         terminal_(session.terminal),
         connection_(connection),
         tolerance_(tolerance),
+        again_(std::move(again)),
         output_(OutputOf(session.options)),
         start_(base::SystemClock().Read().steady) {}
 
-  int Follow(std::unique_ptr<JobStream> stream) {
+  int Follow() {
     const InterruptCounter interrupts;
+    std::unique_ptr<JobStream> stream = again_();
     for (;;) {
       orch::v1::WatchJobResponse batch;
       const JobStream::Got got = stream->Next(kTick, &batch);
@@ -165,22 +172,27 @@ class Follower {
   }
 
   bool MayRejoin(const absl::Status& status) {
-    if (tally_.job().name().empty()) return false;
     if (!absl::IsUnavailable(status) && !status.ok()) return false;
+    const bool known = !tally_.job().name().empty();
+    // Nothing was ever there: nobody to wait for.
+    if (!known && !lost_since_.has_value() && !WasConnected(status)) return false;
     const absl::Duration now = Elapsed();
     if (!lost_since_.has_value()) {
       lost_since_ = now;
       ClearLive();
       if (!session_.options.quiet) {
-        terminal_.err << "the connection was lost; " << tally_.job().name()
-                      << " goes on, joining again" << std::endl;
+        terminal_.err << "the connection was lost; "
+                      << (known ? absl::StrCat(tally_.job().name(), " goes on, joining again")
+                                : std::string("asking again for the same job"))
+                      << std::endl;
       }
     }
-    return now - *lost_since_ < kRejoinFor;
+    return now - *lost_since_ < (known ? kRejoinFor : kRetakeFor);
   }
 
   std::unique_ptr<JobStream> Rejoin() {
     absl::SleepFor(kTick);
+    if (tally_.job().name().empty()) return again_();
     orch::v1::WatchJobRequest request;
     request.set_name(tally_.job().name());
     request.set_after_sequence(tally_.last_sequence());
@@ -191,6 +203,9 @@ class Follower {
     ClearLive();
     if (!status.ok() && !tally_.finished()) {
       const int code = Fail(session_, status);
+      if (tally_.job().name().empty() && lost_since_.has_value()) {
+        terminal_.err << "whether the job was taken is not known: `orchctl job list`" << std::endl;
+      }
       if (!tally_.job().name().empty() && !session_.options.dry_run) {
         terminal_.err << tally_.job().name() << " may go on: `orchctl job watch "
                       << tally_.job().name() << "`" << std::endl;
@@ -225,6 +240,7 @@ class Follower {
   Terminal& terminal_;
   Connection& connection_;
   const Tolerance tolerance_;
+  const std::function<std::unique_ptr<JobStream>()> again_;
   const Output output_;
   const absl::Duration start_;
   Tally tally_;
@@ -295,8 +311,8 @@ int RunAndFollow(Session& session, Connection& connection, orch::v1::JobSpec spe
   orch::v1::RunJobRequest request;
   *request.mutable_spec() = std::move(spec);
   request.set_idempotency_key(key);
-  Follower follower(session, connection, *tolerance);
-  return follower.Follow(connection.Run(request));
+  Follower follower(session, connection, *tolerance, [&] { return connection.Run(request); });
+  return follower.Follow();
 }
 
 int WatchAndFollow(Session& session, Connection& connection, const std::string& job_name) {
@@ -304,8 +320,8 @@ int WatchAndFollow(Session& session, Connection& connection, const std::string& 
   if (!tolerance.ok()) return Fail(session, tolerance.status());
   orch::v1::WatchJobRequest request;
   request.set_name(job_name);
-  Follower follower(session, connection, *tolerance);
-  return follower.Follow(connection.Watch(request));
+  Follower follower(session, connection, *tolerance, [&] { return connection.Watch(request); });
+  return follower.Follow();
 }
 
 absl::StatusOr<std::unique_ptr<Connection>> Connect(const Session& session) {

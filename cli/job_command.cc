@@ -36,13 +36,14 @@ std::string CountWords(const Job& job) {
     absl::StrAppend(&out, out.empty() ? "" : ", ", count.count(), " ",
                     absl::StripPrefix(orch::v1::NodeState_Name(count.state()), "NODE_STATE_"));
   }
+  std::string verdicts;
   for (const auto& count : job.puppet_verdicts()) {
     if (count.count() == 0) continue;
     absl::StrAppend(
-        &out, " (", count.count(), " ",
-        absl::StripPrefix(orch::v1::PuppetRunVerdict_Name(count.verdict()), "PUPPET_RUN_VERDICT_"),
-        ")");
+        &verdicts, verdicts.empty() ? " (" : ", ", count.count(), " ",
+        absl::StripPrefix(orch::v1::PuppetRunVerdict_Name(count.verdict()), "PUPPET_RUN_VERDICT_"));
   }
+  if (!verdicts.empty()) absl::StrAppend(&out, verdicts, ")");
   return out.empty() ? "no nodes" : out;
 }
 

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <clocale>
 #include <cstdlib>
 #include <iostream>
@@ -50,10 +51,10 @@ void AddGlobalOptions(CLI::App& app, GlobalOptions& o) {
       ->group(group);
   app.add_option("--expect-nodes", o.expect_nodes, "refuse unless exactly so many nodes are meant")
       ->group(group)
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1, 1000000));
   app.add_option("--at-most", o.at_most, "refuse if more nodes are meant")
       ->group(group)
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1, 1000000));
   app.add_flag("--dry-run", o.dry_run, "say which nodes are meant and send nothing")->group(group);
   text("--idempotency-key", o.idempotency_key, "the same key and request are the same job");
   text("--tolerate", o.tolerate, "forgive outcomes: disabled,running,no-response:N|P%");
@@ -76,6 +77,29 @@ bool WantsColor(const GlobalOptions& options, const Terminal& terminal) {
   const char* term = std::getenv("TERM");
   return terminal.out_is_tty && (no_color == nullptr || *no_color == '\0') && term != nullptr &&
          std::string(term) != "dumb";
+}
+
+// What is wrong where a command's name should stand: CLI11 only says that one is required. Empty:
+// nothing.
+std::string UnknownCommand(const CLI::App& app, const std::vector<std::string>& words) {
+  const CLI::App* command = &app;
+  std::string path = "orchctl";
+  for (const std::string& word : words) {
+    const std::vector<const CLI::App*> subs =
+        command->get_subcommands([](const CLI::App*) { return true; });
+    if (subs.empty() || word.empty() || word[0] == '-') return "";
+    const auto found = std::find_if(subs.begin(), subs.end(),
+                                    [&](const CLI::App* s) { return s->get_name() == word; });
+    if (found == subs.end()) {
+      std::string known;
+      for (const CLI::App* sub : subs)
+        absl::StrAppend(&known, known.empty() ? "" : ", ", sub->get_name());
+      return absl::StrCat("unknown command `", word, "`; ", path, " has ", known);
+    }
+    command = *found;
+    absl::StrAppend(&path, " ", word);
+  }
+  return "";
 }
 
 int CheckConfig() {
@@ -115,7 +139,17 @@ int Main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);
+    if (error.get_exit_code() == 0) {
+      app.exit(error);
+      std::cout.flush();
+      return std::cout ? kExitOk : kExitInternal;
+    }
+    const std::string unknown =
+        UnknownCommand(app, std::vector<std::string>(argv + 1, argv + argc));
+    if (!unknown.empty()) {
+      std::cerr << "orchctl: " << unknown << std::endl;
+      return kExitUsage;
+    }
     std::cerr << "orchctl: " << error.what() << "\nsee `orchctl --help`" << std::endl;
     return kExitUsage;
   }
@@ -128,10 +162,13 @@ int Main(int argc, char** argv) {
     std::cout << app.help();
     return argc == 1 ? kExitOk : kExitUsage;
   }
-  if (!session.options.timeout.empty() && !base::ParseDuration(session.options.timeout).ok()) {
-    std::cerr << "orchctl: --timeout " << session.options.timeout
-              << ": expected a duration such as 90s, 5m or 1h30m" << std::endl;
-    return kExitUsage;
+  if (!session.options.timeout.empty()) {
+    const auto timeout = base::ParseDuration(session.options.timeout);
+    if (!timeout.ok() || *timeout <= absl::ZeroDuration()) {
+      std::cerr << "orchctl: --timeout " << session.options.timeout
+                << ": expected a duration above 0 such as 90s, 5m or 1h30m" << std::endl;
+      return kExitUsage;
+    }
   }
   const int code = session.run();
   std::cout.flush();

@@ -80,8 +80,10 @@ int ExplainPolicy(Session& session, const ExplainFlags& flags) {
     session.terminal.out << Serialized(*response, output) << std::flush;
   } else {
     for (const auto& step : response->steps()) {
-      session.terminal.out << (step.decides() ? "=> " : "   ") << step.file() << ":" << step.line()
-                           << "  " << Safe(step.rule()) << ": " << Safe(step.why()) << "\n";
+      session.terminal.out << (step.decides() ? "=> " : "   ")
+                           << (step.line() == 0 ? ""
+                                                : absl::StrCat(step.file(), ":", step.line(), "  "))
+                           << Safe(step.rule()) << ": " << Safe(step.why()) << "\n";
     }
     session.terminal.out << Safe(response->summary()) << "\n"
                          << response->allowed_nodes() << " nodes allowed, "

@@ -165,6 +165,15 @@ int SetContext(Session& session, const std::string& name) {
   if (context.server().empty()) {
     return Fail(session, absl::InvalidArgumentError("context set: --server HOST:PORT is missing"));
   }
+  if (const absl::Status server = CheckServer(context.server()); !server.ok())
+    return Fail(session, server);
+  if (name.empty() ||
+      name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") !=
+          std::string::npos) {
+    return Fail(session,
+                absl::InvalidArgumentError(absl::StrCat(
+                    "context set: `", Safe(name), "`: a name has letters, digits, . _ and -")));
+  }
   if (config->current_context().empty()) config->set_current_context(name);
   const absl::Status saved = SaveConfig(*config);
   if (!saved.ok()) return Fail(session, saved);

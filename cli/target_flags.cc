@@ -2,6 +2,8 @@
 #include "cli/target_flags.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <fstream>
 #include <iostream>
 #include <iterator>
 #include <nlohmann/json.hpp>
@@ -157,7 +159,19 @@ absl::StatusOr<std::vector<std::string>> TargetFlags::Nodes() const {
   if (nodes_file == "-") {
     content.assign(std::istreambuf_iterator<char>(std::cin), {});
   } else {
-    ORCH_ASSIGN_OR_RETURN(content, base::ReadFile(nodes_file, kNodesFileMax));
+    // A stream, not base::ReadFile: a pipe from <(…) is as good as a file.
+    std::ifstream file(nodes_file);
+    if (!file) return absl::ErrnoToStatus(errno, absl::StrCat("--nodes ", nodes_file));
+    char block[1 << 16];
+    while (file.read(block, sizeof block) || file.gcount() > 0) {
+      content.append(block, file.gcount());
+      if (content.size() > kNodesFileMax) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("--nodes ", nodes_file, ": larger than ", kNodesFileMax, " bytes"));
+      }
+    }
+    if (file.bad())
+      return absl::InvalidArgumentError(absl::StrCat("--nodes ", nodes_file, ": can't be read"));
   }
   absl::StatusOr<std::vector<std::string>> names = ParseNodes(content);
   const std::string where =
@@ -175,6 +189,8 @@ void RolloutFlags::AddTo(CLI::App* command) {
   command->add_option("--limit-seed", limit_seed, "choose them at random, repeatably")
       ->group(group);
   command->add_option("--canary", canary, "so many first; go on only if all succeed")
+      ->check(CLI::Range(1, 1000000))
+      ->check(CLI::Range(1, 1000000))
       ->group(group)
       ->type_name("N");
   command->add_option("--concurrency", concurrency, "at most N at once, auto or unlimited")

@@ -91,6 +91,19 @@ absl::StatusOr<std::unique_ptr<Journal>> Journal::Open(const JournalOptions& opt
   return journal;
 }
 
+absl::Status Journal::Create() {
+  created_ = true;
+  identity_ = base::Hex(base::RandomBytes16());
+  ORCH_RETURN_IF_ERROR(Execute(db_, kSchema, "create"));
+  const std::string marks = absl::StrCat("PRAGMA application_id=", kApplicationId,
+                                         "; PRAGMA user_version=", kSchemaVersion);
+  ORCH_RETURN_IF_ERROR(Execute(db_, marks.c_str(), "create"));
+  Statement meta(db_, "INSERT INTO meta VALUES (?, 0, ?, ?)");
+  meta.Text(identity_).Integer(CeilMicros(newest_issue_)).Integer(CeilMicros(floor_));
+  ORCH_RETURN_IF_ERROR(meta.Run());
+  return Execute(db_, "COMMIT", "create");
+}
+
 absl::Status Journal::OpenDatabase() {
   // Made here so that nobody else can read it; SQLite gives its log the same mode.
   const int fd = open(options_.path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -116,20 +129,7 @@ absl::Status Journal::OpenDatabase() {
   ORCH_RETURN_IF_ERROR(version.Run());
   Statement application(db_, "PRAGMA application_id");
   ORCH_RETURN_IF_ERROR(application.Run());
-  if (tables.IntegerAt(0) == 0 && version.IntegerAt(0) == 0) {
-    created_ = true;
-    identity_ = base::Hex(base::RandomBytes16());
-    ORCH_RETURN_IF_ERROR(Execute(db_, kSchema, "create"));
-    ORCH_RETURN_IF_ERROR(Execute(db_,
-                                 absl::StrCat("PRAGMA application_id=", kApplicationId,
-                                              "; PRAGMA user_version=", kSchemaVersion)
-                                     .c_str(),
-                                 "create"));
-    Statement meta(db_, "INSERT INTO meta VALUES (?, 0, ?, ?)");
-    meta.Text(identity_).Integer(CeilMicros(newest_issue_)).Integer(CeilMicros(floor_));
-    ORCH_RETURN_IF_ERROR(meta.Run());
-    return Execute(db_, "COMMIT", "create");
-  }
+  if (tables.IntegerAt(0) == 0 && version.IntegerAt(0) == 0) return Create();
   if (application.IntegerAt(0) != kApplicationId) {
     return absl::DataLossError("not a journal of orch; move it away to start with an empty one");
   }

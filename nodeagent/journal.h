@@ -117,6 +117,7 @@ class Journal {
  private:
   explicit Journal(const JournalOptions& options);
   absl::Status OpenDatabase();
+  absl::Status Create();  // within a transaction, which it commits
   absl::Status CheckSequence(base::Now now);
   absl::Status WriteSequence(uint64_t sequence, absl::Time issued);
   absl::Status RaiseFloor(absl::Time floor);

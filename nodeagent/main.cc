@@ -56,7 +56,8 @@ base::LogLevel LevelOf(const NodeAgentConfig& config, bool verbose) {
   }
 }
 
-// What --check-config looks at besides the file itself: all that it names and that must be good at the start.
+// What --check-config looks at besides the file itself: all that it names and that must be good at
+// the start.
 absl::Status CheckFiles(const NodeAgentConfig& config) {
   ORCH_RETURN_IF_ERROR(trust::Credentials::Load(config.trust(), absl::Now()).status());
   if (config.policy_file().empty()) return absl::OkStatus();
