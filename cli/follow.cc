@@ -56,7 +56,7 @@ class Follower {
     for (;;) {
       orch::v1::WatchJobResponse batch;
       const JobStream::Got got = stream->Next(kTick, &batch);
-      if (interrupts.count() > 0 && !OnInterrupt(interrupts.count())) return kExitInterrupted;
+      if (interrupts.count() > 0 && !OnInterrupt(interrupts.count())) return left_with_;
       if (Elapsed() >= detach_at_ && !tally_.finished()) return kExitInterrupted;
       if (got == JobStream::Got::kMessage) {
         lost_since_.reset();
@@ -164,10 +164,14 @@ class Follower {
     request.set_name(name);
     request.set_reason("interrupted at the terminal");
     const auto response = connection_.Call(request);
-    terminal_.err << (response.ok()
-                          ? absl::StrCat(name, " is cancelled")
-                          : absl::StrCat("cancel ", name, ": ", response.status().message()))
+    if (!response.ok()) {
+      terminal_.err << "cancel " << name << ": " << Safe(response.status().message()) << std::endl;
+      return false;
+    }
+    terminal_.err << name
+                  << " is cancelled: no further node starts; those that have go on to their end"
                   << std::endl;
+    left_with_ = kExitStopped;
     return false;
   }
 
@@ -247,6 +251,7 @@ class Follower {
   bool live_ = false;
   absl::Duration last_plain_;
   int seen_interrupts_ = 0;
+  ExitCode left_with_ = kExitInterrupted;
   absl::Duration detach_at_ = absl::InfiniteDuration();
   std::optional<absl::Duration> lost_since_;
 };

@@ -64,7 +64,10 @@ void AddGlobalOptions(CLI::App& app, GlobalOptions& o) {
 Terminal TheTerminal() {
   Terminal terminal{std::cout, std::cerr};
   terminal.out_is_tty = isatty(STDOUT_FILENO) != 0;
-  terminal.err_is_tty = isatty(STDERR_FILENO) != 0;
+  // A dumb terminal can't go back in its line: it gets the plain progress of a file.
+  const char* term = std::getenv("TERM");
+  terminal.err_is_tty =
+      isatty(STDERR_FILENO) != 0 && term != nullptr && std::string(term) != "dumb";
   terminal.in_is_tty = isatty(STDIN_FILENO) != 0;
   winsize size = {};
   if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) terminal.width = size.ws_col;

@@ -270,7 +270,9 @@ void Tick(Parts* parts) {
   }
   if (now >= parts->next_reload) {
     ReloadFiles(parts, /*asked=*/false);
-    malloc_trim(0);  // facts and reports come and go; idle, the agent is to be small
+    // Requests, facts and reports come and go; idle, the agent is to be small. Beacons touch few
+    // pages.
+    if (parts->agent->running().empty()) GiveBackPages();
     parts->next_reload = now + kReloadInterval;
   }
   parts->tick.expires_after(absl::ToChronoNanoseconds(kTickInterval));

@@ -60,7 +60,7 @@ TEST_F(RunDirectoryTest, OneOfManyClaims) {
   std::atomic<int> winners = 0;
   std::vector<std::thread> threads;
   for (int i = 0; i < 8; i++) {
-    threads.emplace_back([&] { winners += *directory.Claim(i % 2 == 0) ? 1 : 0; });
+    threads.emplace_back([&, i] { winners += *directory.Claim(i % 2 == 0) ? 1 : 0; });
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(winners, 1);
