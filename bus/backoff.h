@@ -19,7 +19,7 @@ namespace orch::bus {
 // Pure: time and randomness are arguments. Lives on: its owner's strand.
 class Backoff {
  public:
-  static constexpr absl::Duration kStableAfter = absl::Seconds(30);
+  static constexpr absl::Duration kStableAfter = absl::Seconds(5);
 
   struct Attempt {
     size_t broker;        // index

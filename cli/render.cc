@@ -6,9 +6,11 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "api/json.h"
 
@@ -97,6 +99,14 @@ std::string ResultDetail(const JobNode& node) {
       break;
   }
   return "";
+}
+
+// `disabled: restoring a backup`: the reason in words, then what the node says of it.
+std::string Why(const JobNode& node) {
+  const std::string reason = absl::StrReplaceAll(node.reason(), {{"_", " "}});
+  if (node.message().empty()) return reason;
+  if (reason.empty() || absl::StrContainsIgnoreCase(node.message(), reason)) return node.message();
+  return absl::StrCat(reason, ": ", node.message());
 }
 
 absl::Duration Median(std::vector<absl::Duration> times) {
@@ -226,7 +236,7 @@ Color OutcomeColor(const JobNode& node) {
 std::string NodeLine(const Terminal& terminal, const JobNode& node) {
   std::string detail = ResultDetail(node);
   if (detail.empty() || node.state() != orch::v1::NODE_STATE_SUCCEEDED) {
-    const std::string why = node.message().empty() ? node.reason() : node.message();
+    const std::string why = Why(node);
     if (!why.empty()) detail = detail.empty() ? why : absl::StrCat(why, " (", detail, ")");
   }
   if (node.state() == orch::v1::NODE_STATE_NO_RESPONSE && node.has_last_seen()) {

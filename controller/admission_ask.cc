@@ -66,6 +66,7 @@ JobSetup Admission::Setup() const {
   }
   const api::ActionInfo* info = api::InfoOf(action_);
   const bool known = info != nullptr && info->answer_timeout > absl::ZeroDuration();
+  setup.strict_timeout = timeout;
   setup.answer_timeout = timeout ? ToDuration(admitted_.spec.timeout())
                          : known ? info->answer_timeout
                                  : kAnswerTimeoutDefault;

@@ -9,6 +9,11 @@
 #include "controller/proto_time.h"
 
 namespace orch::controller {
+namespace {
+
+constexpr absl::Duration kCrlPause = absl::Minutes(1);
+
+}  // namespace
 
 std::vector<orch::bus::v1::CrlUpdate> CrlParts(const std::string& der) {
   std::vector<orch::bus::v1::CrlUpdate> parts;
@@ -54,7 +59,9 @@ void Beacon::Tick() {
 void Beacon::OnConnected() {
   if (stopped_) return;
   SendBeacons();
-  SendCrls();
+  // A connection that flaps must not send them each time.
+  const absl::Duration since = surroundings_->clock->Read().steady - crls_sent_;
+  if (since >= kCrlPause || surroundings_->credentials->CrlNumbers() != crl_numbers_) SendCrls();
 }
 
 void Beacon::OnCrlChanged() {

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/ids.h"
 #include "base/status.h"
+#include "controller/proto_time.h"
 
 namespace orch::controller {
 
@@ -117,7 +118,11 @@ void Dispatcher::Core::OnBatch(OpenedBatch batch) {
 }
 
 JobRun* Dispatcher::Core::OnReply(const OpenedReply& opened, base::Now now) {
-  roster_->OnHeard(opened.reply.node(), now);
+  // A replayed reply is no sign of life.
+  if (absl::AbsDuration(ToTime(opened.reply.time()) - now.wall) <
+      surroundings_.options.stale_after) {
+    roster_->OnHeard(opened.reply.node(), now);
+  }
   auto run = runs_.find(opened.reply.job_id());
   if (run != runs_.end()) {
     run->second->OnReply(opened, now);
@@ -199,6 +204,9 @@ std::function<void(JobRun*)> Dispatcher::Core::OnOver() {
       }
     }
     ++self->surroundings_.metrics.jobs_ended;
+    base::LogInfo("job ended", {{"job", run->id()},
+                                {"state", orch::v1::JobState_Name(job.state())},
+                                {"nodes", job.targets()}});
     self->surroundings_.audit->PostJobEnd(job);
     // Not now: the run is in the middle of telling its readers.
     boost::asio::post(self->surroundings_.strand, [weak, id = run->id()] {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "api/catalog.h"
 #include "api/errors.h"
 #include "base/ids.h"
 #include "base/sha256.h"
@@ -145,6 +146,10 @@ void Dispatcher::Core::Admit(AdmittedJob job, std::string body_digest, Callback<
         const std::shared_ptr<JobRun> run = outcome->run;
         if (run == nullptr) return done(std::move(outcome->created));
         ++self->surroundings_.metrics.jobs_created;
+        base::LogInfo("took a job", {{"job", run->id()},
+                                     {"caller", run->caller()},
+                                     {"action", api::NameOf(outcome->created.job.spec().action())},
+                                     {"nodes", outcome->created.job.targets()}});
         self->runs_.emplace(run->id(), run);
         done(std::move(outcome->created));
         run->OnStored();

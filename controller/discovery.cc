@@ -13,6 +13,7 @@ void Discovery::OnDiscovered(const std::string& node, const orch::bus::v1::Disco
   if (!answers_.emplace(node, answer).second) return;
   waited_for_.erase(node);
   maybe_.erase(node);
+  deadline_ = std::max(deadline_, std::min(now.steady + kQuietWindow, stretch_max_));
   if (until_quiet_) quiet_ = now.steady + kQuietWindow;
 }
 

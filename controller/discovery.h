@@ -37,9 +37,10 @@ class Discovery {
   // The question is on its way.
   void OnPublished(base::Now now) {
     deadline_ = now.steady + kDiscoverTimeout;
+    stretch_max_ = now.steady + kAnswerStretchMax * kDiscoverTimeout;
     if (until_quiet_ && roster_known_) quiet_ = now.steady + kQuietWindow;
   }
-  // A verified answer; the first of a node counts.
+  // A verified answer; the first of a node counts. While answers keep coming the time is stretched.
   void OnDiscovered(const std::string& node, const orch::bus::v1::Discovered& answer,
                     base::Now now);
   bool over(base::Now now) const;
@@ -61,6 +62,7 @@ class Discovery {
   absl::flat_hash_set<std::string> waited_for_, named_, maybe_;
   std::map<std::string, orch::bus::v1::Discovered> answers_;
   absl::Duration deadline_ = absl::InfiniteDuration();
+  absl::Duration stretch_max_ = absl::ZeroDuration();
   absl::Duration quiet_ = absl::InfiniteDuration();
 };
 

@@ -77,6 +77,18 @@ TEST_F(DiscoveryTest, NobodyAtAllIsBelievedSoonWhereTheRosterIsKnown) {
   EXPECT_TRUE(OverAfter(discovery, absl::Milliseconds(1)));
 }
 
+TEST_F(DiscoveryTest, ABusyFleetIsNotCalledDead) {
+  Resolved resolved;
+  for (int i = 0; i < 100; ++i) resolved.expected.push_back("n" + std::to_string(i));
+  Discovery discovery(resolved, false);
+  discovery.OnPublished(clock_.Read());
+  for (int i = 0; i < 49; ++i) {
+    EXPECT_FALSE(OverAfter(discovery, absl::Milliseconds(200))) << i;
+    Willing(&discovery, "n" + std::to_string(i));
+  }
+  EXPECT_TRUE(OverAfter(discovery, absl::Milliseconds(200)));
+}
+
 TEST_F(DiscoveryTest, StrangersAreIgnoredWhereNodesAreNamed) {
   Discovery discovery({.expected = {"a"}, .maybe = {}, .unknown = {}}, true);
   Willing(&discovery, "x");

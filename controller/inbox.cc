@@ -62,27 +62,33 @@ void Inbox::OnDelivery(bool presence, std::string body) {
     return;
   }
   unhandled_.fetch_add(1, std::memory_order_relaxed);
-  if (unhandled >= kPendingRepliesMax) {
-    OpenedBatch batch;
-    OpenInto({presence, std::move(body)}, &batch);
-    return BringHome(std::move(batch), 1);
-  }
   waiting_.push_back({presence, std::move(body)});
+  // Too much is on its way: this strand lends a hand, and reads slower for it.
+  if (unhandled >= kPendingRepliesMax) OpenParcel(TakeParcel());
   OpenSome();
+}
+
+Inbox::Parcel Inbox::TakeParcel() {
+  Parcel parcel;
+  parcel.ticket = next_ticket_++;
+  while (!waiting_.empty() && parcel.arrived.size() < kOpenedAtOnceMax) {
+    parcel.arrived.push_back(std::move(waiting_.front()));
+    waiting_.pop_front();
+  }
+  return parcel;
+}
+
+void Inbox::OpenParcel(const Parcel& parcel) {
+  OpenedBatch batch;
+  for (const Arrived& one : parcel.arrived) OpenInto(one, &batch);
+  BringHome(parcel.ticket, std::move(batch), parcel.arrived.size());
 }
 
 void Inbox::OpenSome() {
   while (workers_ < workers_max_ && !waiting_.empty()) {
-    std::vector<Arrived> arrived;
-    while (!waiting_.empty() && arrived.size() < kOpenedAtOnceMax) {
-      arrived.push_back(std::move(waiting_.front()));
-      waiting_.pop_front();
-    }
     ++workers_;
-    boost::asio::post(*io_, [self = shared_from_this(), arrived = std::move(arrived)] {
-      OpenedBatch batch;
-      for (const Arrived& one : arrived) self->OpenInto(one, &batch);
-      self->BringHome(std::move(batch), arrived.size());
+    boost::asio::post(*io_, [self = shared_from_this(), parcel = TakeParcel()] {
+      self->OpenParcel(parcel);
       boost::asio::post(self->bus_strand_, [self] {
         --self->workers_;
         self->OpenSome();
@@ -91,11 +97,20 @@ void Inbox::OpenSome() {
   }
 }
 
-void Inbox::BringHome(OpenedBatch batch, size_t count) {
-  boost::asio::post(home_, [self = shared_from_this(), batch = std::move(batch), count]() mutable {
-    self->on_batch_(std::move(batch));
-    self->unhandled_.fetch_sub(count, std::memory_order_relaxed);
-  });
+void Inbox::BringHome(uint64_t ticket, OpenedBatch batch, size_t count) {
+  boost::asio::post(home_,
+                    [self = shared_from_this(), ticket, batch = std::move(batch), count]() mutable {
+                      self->early_.emplace(ticket, std::move(batch));
+                      for (auto next = self->early_.begin();
+                           next != self->early_.end() && next->first == self->next_home_;
+                           next = self->early_.begin()) {
+                        OpenedBatch due = std::move(next->second);
+                        self->early_.erase(next);
+                        ++self->next_home_;
+                        self->on_batch_(std::move(due));
+                      }
+                      self->unhandled_.fetch_sub(count, std::memory_order_relaxed);
+                    });
 }
 
 void Inbox::OpenInto(const Arrived& arrived, OpenedBatch* batch) const {

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -51,7 +52,8 @@ struct OpenedBatch {
   std::vector<RefusedEnvelope> refused;
 };
 
-// Opens the envelopes that arrive, on the io_context's threads, and brings them home in batches.
+// Opens the envelopes that arrive, on the io_context's threads, and brings them home in batches, in
+// the order in which they arrived: a node's news must not overtake each other.
 //
 // Lives on: the bus strand.
 class Inbox : public std::enable_shared_from_this<Inbox> {
@@ -71,11 +73,18 @@ class Inbox : public std::enable_shared_from_this<Inbox> {
     bool presence;
     std::string body;
   };
+  // What one worker opens; `ticket` is its place in the order.
+  struct Parcel {
+    uint64_t ticket = 0;
+    std::vector<Arrived> arrived;
+  };
   void OnDelivery(bool presence, std::string body);
   void OpenSome();
-  // Thread-safe.
+  Parcel TakeParcel();
+  // Thread-safe: opens all of it and posts the result home.
+  void OpenParcel(const Parcel& parcel);
   void OpenInto(const Arrived& arrived, OpenedBatch* batch) const;
-  void BringHome(OpenedBatch batch, size_t count);
+  void BringHome(uint64_t ticket, OpenedBatch batch, size_t count);
 
   boost::asio::io_context* const io_;
   const base::Strand bus_strand_;
@@ -87,6 +96,12 @@ class Inbox : public std::enable_shared_from_this<Inbox> {
 
   std::deque<Arrived> waiting_;
   int workers_ = 0;
+  uint64_t next_ticket_ = 0;
+
+  // On home_ only: parcels that were opened before one that arrived earlier.
+  std::map<uint64_t, OpenedBatch> early_;
+  uint64_t next_home_ = 0;
+
   std::atomic<size_t> unhandled_{0};  // waiting, being opened, or on their way home
   std::atomic<uint64_t> dropped_{0};
 };

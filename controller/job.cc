@@ -177,6 +177,9 @@ void Job::OnSent(const std::string& node, base::Now now) {
 void Job::OnBroadcast(base::Now now) {
   if (setup_.mutating || ended()) return;
   answer_deadline_ = now.steady + setup_.answer_timeout;
+  if (!setup_.strict_timeout) {
+    stretch_max_ = now.steady + kAnswerStretchMax * setup_.answer_timeout;
+  }
   if (until_quiet_ && setup_.roster_known) quiet_deadline_ = now.steady + kQuietWindow;
   for (Record& record : nodes_) {
     if (record.phase == Phase::kAsked) record.send_time = now.wall;

@@ -15,79 +15,12 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
+#include "controller/job_values.h"
 #include "controller/rollout.h"
 #include "orch/bus/v1/reply.pb.h"
 #include "orch/v1/job.pb.h"
 
 namespace orch::controller {
-
-// Nodes of one job; unexpected ones beyond it are not counted in.
-inline constexpr size_t kJobNodesMax = 100'000;
-// Progress events kept of one node, and of one job; further news is dropped, the outcome never.
-inline constexpr uint32_t kProgressPerNodeMax = 200;
-inline constexpr uint32_t kProgressPerJobMax = 100'000;
-// How far a node's clock may be off: added to a request's expiry before silence is final.
-inline constexpr absl::Duration kClockSkewMax = absl::Seconds(30);
-// Read-only with nobody expected: over when it has been quiet for so long.
-inline constexpr absl::Duration kQuietWindow = absl::Milliseconds(300);
-// How often what is heard of a node after its outcome replaces what was kept.
-inline constexpr uint32_t kLateMax = 5;
-// Bytes of a node's words that are kept.
-inline constexpr size_t kNodeReasonMax = 128;
-inline constexpr size_t kNodeMessageMax = 4096;
-
-bool IsTerminal(orch::v1::NodeState state);
-bool IsEnd(orch::v1::JobState state);
-std::string JobName(absl::string_view id);
-
-// An outcome that came too late, in words; bounded.
-std::string LateEvidence(const orch::bus::v1::Outcome& outcome, absl::Time heard);
-
-// What a job is, constant from its start to its end.
-struct JobSetup {
-  std::string id;  // ULID
-  std::string caller;
-  std::string controller;
-  orch::v1::JobSpec spec;  // as everybody may see it: secrets cleared
-  bool mutating = false;
-  bool roster_known =
-      false;  // read-only: that nobody is expected is known, not for want of a roster
-  absl::Time create_time;
-  absl::Duration answer_timeout;  // read-only
-  absl::Duration run_timeout;     // mutating: from acceptance to giving up
-  RolloutPlan rollout;            // mutating
-  std::string note;               // the job's message, as long as there is nothing better
-};
-
-// A node at the start: to be asked, or ended already (it declined in the discovery, was silent,
-// can't do it).
-struct JobNodeStart {
-  std::string node = {};
-  orch::v1::NodeState state = orch::v1::NODE_STATE_PENDING;
-  std::string reason = {};
-  std::string message = {};
-  absl::Time last_seen = absl::InfinitePast();
-};
-
-// What the store knows of a node of an unfinished job.
-struct RestoredNode {
-  std::string node = {};
-  orch::v1::NodeState state = orch::v1::NODE_STATE_PENDING;
-  absl::Time send_time = absl::InfinitePast();
-  absl::Time deadline = absl::InfiniteFuture();    // ACCEPTED, RUNNING
-  absl::Time batch_expiry = absl::InfinitePast();  // of the request that names it, published or not
-};
-
-// A node's row in the store.
-struct NodeChange {
-  std::string node;
-  uint32_t position = 0;  // in the order of the start
-  orch::v1::NodeState state = orch::v1::NODE_STATE_PENDING;
-  uint64_t sequence = 0;  // of the event that tells of it; 0: the first event
-  absl::Time send_time = absl::InfinitePast();
-  absl::Time deadline = absl::InfiniteFuture();
-  std::string late_evidence;  // empty: unchanged
-};
 
 // One fleet-wide request: which nodes are asked, what each answered, and the events that API
 // clients read.
@@ -235,6 +168,7 @@ class Job {
   uint32_t open_ = 0;                                          // nodes without an outcome
   absl::Duration answer_deadline_ = absl::InfiniteDuration();  // read-only
   absl::Duration quiet_deadline_ = absl::InfiniteDuration();
+  absl::Duration stretch_max_ = absl::ZeroDuration();  // answer_deadline_ goes no further
   uint32_t progress_ = 0;
   uint64_t progress_dropped_ = 0;
 

@@ -101,7 +101,7 @@ void JobRun::Nudge(const absl::flat_hash_set<std::string>* only) {
     if (!restored_) return;
     restored_ = false;
     for (const auto& [request_id, sent] : requests_) {
-      if (sent.expires > now.wall + kPublishMargin) Republish(request_id, sent, sent.nodes);
+      if (WorthSending(sent.expires)) Republish(request_id, sent, sent.nodes);
     }
     return job_->OnBroadcast(now);
   }

@@ -17,6 +17,10 @@ std::string JobRun::NodeDestination(const std::string& node) const {
   return surroundings_->options.destinations.Node(request_.collective(), node);
 }
 
+bool JobRun::WorthSending(absl::Time expires) const {
+  return expires >= Now().wall + std::min(kPublishMargin, surroundings_->options.request_ttl / 4);
+}
+
 void JobRun::StartNodes() {
   if (!job_->setup().mutating || preparing_ || !surroundings_->connected) return;
   if (sensitive_ && restored_ && job_->waiting() > 0) {
@@ -69,7 +73,7 @@ void JobRun::GiveUp(const std::vector<std::string>& nodes, const std::string& wh
 
 void JobRun::Publish(const std::vector<std::string>& nodes, SignedRequest request) {
   const base::Now now = Now();
-  if (request.expires < now.wall + kPublishMargin) {
+  if (!WorthSending(request.expires)) {
     return GiveUp(nodes, "not sent: the store took longer than the request is valid");
   }
   preparing_ = false;

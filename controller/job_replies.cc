@@ -70,6 +70,10 @@ Job::Applied Job::Apply(const Reply& reply, base::Now now) {
     case Reply::KIND_NOT_SET:
       break;
   }
+  if (!setup_.mutating) {
+    const absl::Duration quiet = now.steady + kQuietWindow;
+    answer_deadline_ = std::max(answer_deadline_, std::min(quiet, stretch_max_));
+  }
   // Nobody was expected, so the only sign of the end is silence.
   if (until_quiet_) {
     quiet_deadline_ = open_ == 0 ? now.steady + kQuietWindow : absl::InfiniteDuration();

@@ -109,6 +109,8 @@ class JobRun : public std::enable_shared_from_this<JobRun> {
   void GiveUp(const std::vector<std::string>& nodes, const std::string& why);
   void SendCancel();
   std::string NodeDestination(const std::string& node) const;
+  // Whether a request that is void then is still worth sending.
+  bool WorthSending(absl::Time expires) const;
   // job_nudge.cc: asks those again that owe an answer; `only` (may be null) limits it to some
   // nodes.
   void Nudge(const absl::flat_hash_set<std::string>* only);

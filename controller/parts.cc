@@ -57,6 +57,9 @@ void OpenBus(Parts* parts) {
   const ControllerConfig& config = parts->inputs.config;
   bus::Client::Options options;
   options.config = config.bus();
+  // Without its one controller the whole fleet waits: it comes back sooner than nodes, which are
+  // many.
+  if (!config.bus().has_reconnect_max()) options.config.mutable_reconnect_max()->set_seconds(2);
   options.client_id = parts->inputs.credentials->self().common_name;
   std::shared_ptr<bus::StreamFactory> streams;
   if (HasOwnBroker(config)) {

@@ -44,7 +44,7 @@ absl::StatusOr<orch::v1::Job> JobFrom(const Statement& row) {
 template <typename T>
 bool Fits(T& item, size_t limit, size_t* bytes, Page<T>* page) {
   *bytes += item.ByteSizeLong();
-  page->more = page->items.size() >= limit || (*bytes > kPageBytesMax && !page->items.empty());
+  page->more = page->items.size() >= limit || (*bytes > kStorePageBytesMax && !page->items.empty());
   if (page->more) return false;
   page->items.push_back(std::move(item));
   return true;

@@ -78,7 +78,7 @@ struct NodesQuery {
   size_t limit = 0;
 };
 // A page is cut short where it would carry more.
-inline constexpr size_t kPageBytesMax = 3 << 20;
+inline constexpr size_t kStorePageBytesMax = 3 << 20;
 template <typename T>
 struct Page {
   std::vector<T> items;

@@ -149,7 +149,7 @@ TEST_F(StoreTest, PagesAreBoundedInBytes) {
     reply.set_node(node);
     reply.mutable_outcome()->set_state(orch::v1::NODE_STATE_FAILED);
     auto* run = reply.mutable_outcome()->mutable_result()->mutable_puppet_run();
-    run->add_errors(std::string(kPageBytesMax * 2 / 3, 'x'));
+    run->add_errors(std::string(kStorePageBytesMax * 2 / 3, 'x'));
     job->Apply(reply, now());
   }
   Save(job.get());

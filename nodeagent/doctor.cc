@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/asio.h"
+#include "base/config.h"
 #include "bus/bus_config.h"
 #include "bus/stream.h"
 #include "nodeagent/puppet_paths.h"
@@ -71,7 +72,12 @@ void CheckTrust(const NodeAgentConfig& config, std::vector<Check>* checks) {
 
 Check CheckDirectory(absl::string_view what, const std::string& path) {
   if (access(path.c_str(), R_OK | W_OK | X_OK) == 0) {
-    return {Finding::kGood, std::string(what), path};
+    // As much as the journal needs for a request, down to the disk: a full one is a fault.
+    const std::string probe = absl::StrCat(path, "/doctor.probe");
+    const absl::Status written = base::WriteFileAtomically(probe, std::string(64 << 10, 'x'), 0600);
+    unlink(probe.c_str());
+    if (written.ok()) return {Finding::kGood, std::string(what), path};
+    return {Finding::kBad, std::string(what), std::string(written.message())};
   }
   return {Finding::kBad, std::string(what),
           std::string(absl::ErrnoToStatus(errno, path).message())};

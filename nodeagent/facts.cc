@@ -200,7 +200,9 @@ void Facts::State::ReadCache() {
     if (!object.is_object() || cached.size() > BytesMax(parts.config)) return;
     cache.at("classes").get_to(classes);
     cache.at("sources").get_to(good);
-    facter_time = absl::FromUnixMicros(cache.at("facter_time_us").get<int64_t>());
+    // Without facter there was never such a time; its number would come back as a date.
+    const int64_t micros = cache.at("facter_time_us").get<int64_t>();
+    facter_time = micros > 0 ? absl::FromUnixMicros(micros) : absl::InfinitePast();
     values = std::move(object);
     text = cached;
     digest = absl::HexStringToBytes(cache.at("digest").get<std::string>());

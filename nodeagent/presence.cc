@@ -102,7 +102,9 @@ void Presence::AddFacts(orch::bus::v1::Presence* presence) const {
   }
   presence->mutable_facts()->set_json(json);
   for (const std::string& name : classes) presence->mutable_facts()->add_classes(name);
-  *presence->mutable_facts()->mutable_time() = ToTimestamp(parts_.facts->read_time());
+  if (parts_.facts->read_time() > absl::InfinitePast()) {
+    *presence->mutable_facts()->mutable_time() = ToTimestamp(parts_.facts->read_time());
+  }
 }
 
 void Presence::Send(bool whole, bool with_facts, bool leaving) {

@@ -178,7 +178,15 @@ class FaultsTest(unittest.TestCase):
 def runs_below(directory):
     """Pids of Puppets that work below a node's directory."""
     found = subprocess.run(["pgrep", "-f", f"puppet.*{re.escape(directory)}/"], capture_output=True, text=True, check=False)
-    return [int(pid) for pid in found.stdout.split() if "ruby" in os.path.realpath(f"/proc/{pid}/exe")]
+    return [int(pid) for pid in found.stdout.split() if program_of(pid).startswith("ruby")]
+
+
+def program_of(pid):
+    """The name of a process's program; empty if it has just ended."""
+    try:
+        return os.path.basename(os.readlink(f"/proc/{pid}/exe"))
+    except OSError:
+        return ""
 
 
 if __name__ == "__main__":

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+// Jobs that only ask.
+#include "controller/job_fixture.h"
+
+namespace orch::controller {
+namespace {
+
+using absl::Milliseconds;
+using absl::Seconds;
+using Applied = Job::Applied;
+
+TEST_F(JobTest, ReadOnlyIsOverWithTheLastExpectedAnswer) {
+  Make(ReadOnly(), Nodes({"a", "b"}));
+  job_->OnBroadcast(now());
+  EXPECT_EQ(At("a"), orch::v1::NODE_STATE_SENT);
+  EXPECT_EQ(End("a"), Applied::kChanged);
+  EXPECT_EQ(state(), orch::v1::JOB_STATE_RUNNING);
+  EXPECT_EQ(End("b"), Applied::kChanged);
+  EXPECT_EQ(state(), orch::v1::JOB_STATE_SUCCEEDED);
+  EXPECT_FALSE(job_->NextDeadline().has_value());
+}
+
+TEST_F(JobTest, ReadOnlyNamesTheSilent) {
+  Make(ReadOnly(), Nodes({"a", "b"}));
+  clock_.Advance(Seconds(1));  // signing and storing took a while
+  job_->OnBroadcast(now());
+  End("a");
+  Pass(Milliseconds(1999));
+  EXPECT_EQ(state(), orch::v1::JOB_STATE_RUNNING);
+  Pass(Milliseconds(1));
+  EXPECT_EQ(state(), orch::v1::JOB_STATE_FAILED);
+  EXPECT_EQ(At("b"), orch::v1::NODE_STATE_NO_RESPONSE);
+}
+
+TEST_F(JobTest, ABusyFleetIsNotCalledDead) {
+  std::vector<JobNodeStart> nodes;
+  for (int i = 0; i < 100; ++i) nodes.push_back({.node = "n" + std::to_string(i)});
+  Make(ReadOnly(), nodes);
+  job_->OnBroadcast(now());
+  for (int i = 0; i < 49; ++i) {
+    Pass(Milliseconds(200));
+    EXPECT_EQ(End("n" + std::to_string(i)), Applied::kChanged) << i;
+  }
+  Pass(Milliseconds(199));
+  EXPECT_FALSE(job_->ended());
+  Pass(Milliseconds(1));  // ten seconds are enough
+  EXPECT_TRUE(job_->ended());
+}
+
+TEST_F(JobTest, ATimeoutThatWasAskedForIsNotStretched) {
+  JobSetup setup = ReadOnly();
+  setup.strict_timeout = true;
+  Make(setup, Nodes({"a", "b"}));
+  job_->OnBroadcast(now());
+  Pass(Milliseconds(1900));
+  End("a");
+  Pass(Milliseconds(100));
+  EXPECT_TRUE(job_->ended());
+}
+
+TEST_F(JobTest, ReadOnlyEndsEvenIfItNeverWentOut) {
+  Make(ReadOnly(), Nodes({"a"}));
+  ASSERT_TRUE(job_->NextDeadline().has_value());
+  Pass(*job_->NextDeadline() - now().steady);
+  EXPECT_EQ(At("a"), orch::v1::NODE_STATE_NO_RESPONSE);
+  EXPECT_TRUE(job_->ended());
+}
+
+TEST_F(JobTest, AnUnexpectedAnswerIsCountedIn) {
+  Make(ReadOnly(), Nodes({"a"}));
+  job_->OnBroadcast(now());
+  EXPECT_EQ(End("x"), Applied::kChanged);
+  EXPECT_EQ(job_->Snapshot(false).targets(), 2u);
+  End("a");
+  EXPECT_EQ(state(), orch::v1::JOB_STATE_SUCCEEDED);
+  EXPECT_EQ(End("y"), Applied::kUnknownNode);
+  EXPECT_EQ(job_->Snapshot(false).targets(), 2u);
+}
+
+TEST_F(JobTest, NobodyExpectedWaitsUntilItIsQuiet) {
+  Make(ReadOnly(), {});
+  job_->OnBroadcast(now());
+  Pass(Seconds(1));
+  End("a");
+  Pass(Milliseconds(200));
+  End("b");
+  Pass(Milliseconds(299));
+  EXPECT_FALSE(job_->ended());
+  Pass(Milliseconds(1));
+  EXPECT_EQ(state(), orch::v1::JOB_STATE_SUCCEEDED);
+  EXPECT_EQ(job_->Snapshot(false).targets(), 2u);
+}
+
+TEST_F(JobTest, NobodyAnswersMeansNothingMatched) {
+  Make(ReadOnly(), {});
+  job_->OnBroadcast(now());
+  Pass(Seconds(2));
+  EXPECT_EQ(state(), orch::v1::JOB_STATE_FAILED);
+  EXPECT_EQ(job_->Snapshot(false).message(), "no node matched");
+}
+
+TEST_F(JobTest, NobodyExpectedIsBelievedSoonWhereTheRosterIsKnown) {
+  JobSetup setup = ReadOnly();
+  setup.roster_known = true;
+  Make(setup, {});
+  job_->OnBroadcast(now());
+  Pass(kQuietWindow - Milliseconds(1));
+  EXPECT_FALSE(job_->ended());
+  Pass(Milliseconds(1));
+  EXPECT_TRUE(job_->ended());
+}
+
+TEST_F(JobTest, AQuietWindowNeverOutlastsTheAnswerTimeout) {
+  JobSetup setup = ReadOnly();
+  setup.strict_timeout = true;
+  Make(setup, {});
+  job_->OnBroadcast(now());
+  for (int i = 0; i < 9; ++i) {
+    Pass(Milliseconds(220));
+    End("n" + std::to_string(i));
+  }
+  Pass(Milliseconds(20));
+  EXPECT_TRUE(job_->ended());
+}
+
+TEST_F(JobTest, MaybesAreWaitedForButNotNamed) {
+  Make(ReadOnly(), Nodes({"a"}), {"m1", "m2"});
+  job_->OnBroadcast(now());
+  End("a");
+  EXPECT_FALSE(job_->ended());
+  End("m1");
+  Pass(Seconds(2));
+  EXPECT_EQ(state(), orch::v1::JOB_STATE_SUCCEEDED);
+  EXPECT_EQ(job_->Snapshot(false).targets(), 2u);
+  EXPECT_NE(job_->Snapshot(false).message().find("1 node that the target may"), std::string::npos);
+}
+
+TEST_F(JobTest, ReadOnlyCancelWaitsForNobody) {
+  Make(ReadOnly(), Nodes({"a", "b"}));
+  job_->OnBroadcast(now());
+  End("a");
+  job_->Cancel("cert=x", "why not", now());
+  EXPECT_EQ(state(), orch::v1::JOB_STATE_CANCELLED);
+  EXPECT_EQ(At("b"), orch::v1::NODE_STATE_CANCELLED);
+  EXPECT_EQ(job_->Snapshot(false).message(), "cancelled by cert=x: why not");
+}
+
+}  // namespace
+}  // namespace orch::controller
