@@ -105,7 +105,8 @@ std::string ResultDetail(const JobNode& node) {
 std::string Why(const JobNode& node) {
   const std::string reason = absl::StrReplaceAll(node.reason(), {{"_", " "}});
   if (node.message().empty()) return reason;
-  if (reason.empty() || absl::StrContainsIgnoreCase(node.message(), reason)) return node.message();
+  if (reason.empty() || absl::StrContains(absl::AsciiStrToLower(node.message()), reason))
+    return node.message();
   return absl::StrCat(reason, ": ", node.message());
 }
 

@@ -37,6 +37,15 @@ TEST_F(DispatcherTest, AFreshControllerAsksWhoIsThere) {
   });
 }
 
+TEST_F(DispatcherTest, BeaconsAndRevocationListsAreSentOnConnect) {
+  AddQuietNode("a");
+  KillController();
+  StartController();
+  Until([this] {
+    return node("a")->heard(Request::kBeacon) >= 1 && node("a")->heard(Request::kCrl) >= 1;
+  });
+}
+
 TEST_F(DispatcherTest, NobodyExpectedIsStillAnswered) {
   AddQuietNode("a");
   const std::string id = Run(Ping());
