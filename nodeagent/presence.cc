@@ -42,8 +42,19 @@ void Presence::OnTick() {
 }
 
 void Presence::Answer(bool with_facts, bool with_certificates) {
-  Send(with_certificates, with_facts, false);
+  // Facts that are not read yet are owed: none would be taken for "this node has none".
+  facts_owed_ = with_facts && !FactsRead();
+  Send(with_certificates, with_facts && !facts_owed_, false);
 }
+
+void Presence::OnChange() {
+  changed_ = true;
+  if (!facts_owed_ || !connected_ || !FactsRead()) return;
+  facts_owed_ = false;
+  Send(false, true, false);
+}
+
+bool Presence::FactsRead() const { return parts_.facts->read_time() > absl::InfinitePast(); }
 
 void Presence::SendLeaving() {
   if (connected_) Send(false, false, /*leaving=*/true);
@@ -102,9 +113,7 @@ void Presence::AddFacts(orch::bus::v1::Presence* presence) const {
   }
   presence->mutable_facts()->set_json(json);
   for (const std::string& name : classes) presence->mutable_facts()->add_classes(name);
-  if (parts_.facts->read_time() > absl::InfinitePast()) {
-    *presence->mutable_facts()->mutable_time() = ToTimestamp(parts_.facts->read_time());
-  }
+  *presence->mutable_facts()->mutable_time() = ToTimestamp(parts_.facts->read_time());
 }
 
 void Presence::Send(bool whole, bool with_facts, bool leaving) {

@@ -21,7 +21,7 @@ inline constexpr absl::Duration kPresenceIntervalDefault = absl::Minutes(5);
 // for, and this often.
 inline constexpr absl::Duration kPresenceWholeInterval = absl::Hours(1);
 // Changes within this time make one presence.
-inline constexpr absl::Duration kPresenceChangeMin = absl::Seconds(2);
+inline constexpr absl::Duration kPresenceChangeMin = absl::Seconds(1);
 // How often Puppet's files are looked at for news that nobody told us.
 inline constexpr absl::Duration kPuppetLookInterval = absl::Seconds(30);
 // Facts larger than this don't fit into an envelope beside the rest.
@@ -52,7 +52,7 @@ class Presence {
   void OnConnected();
   void OnDisconnected() { connected_ = false; }
   // Facts, classes or Puppet's state changed, or may have.
-  void OnChange() { changed_ = true; }
+  void OnChange();
   void OnTick();
   // A controller asked.
   void Answer(bool with_facts, bool with_certificates);
@@ -62,6 +62,7 @@ class Presence {
   uint64_t sent() const { return sequence_; }
 
  private:
+  bool FactsRead() const;
   // What makes a presence worth sending before its time.
   std::string Fingerprint() const;
   orch::bus::v1::Presence Compose(bool whole) const;
@@ -71,6 +72,7 @@ class Presence {
   const PresenceParts parts_;
   bool connected_ = false;
   bool changed_ = false;
+  bool facts_owed_ = false;  // somebody asked before they were read
   uint64_t sequence_ = 0;
   std::string last_fingerprint_;
   absl::Duration last_sent_;   // steady

@@ -28,7 +28,7 @@ namespace {
 
 namespace asio = base::asio;
 
-constexpr absl::Duration kTickInterval = absl::Seconds(2);
+constexpr absl::Duration kTickInterval = absl::Seconds(1);
 constexpr absl::Duration kReloadInterval = absl::Minutes(1);
 constexpr absl::Duration kStopMax = absl::Seconds(3);
 constexpr absl::Duration kStartUp = absl::Seconds(5);
