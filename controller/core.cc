@@ -24,8 +24,10 @@ Dispatcher::Core::Core(DispatcherParts parts, DispatcherOptions options)
   surroundings_.outbox = outbox_.get();
 }
 
-// Completions that the store still posts find nobody: they hold weak references only.
-Dispatcher::Core::~Core() = default;
+Dispatcher::Core::~Core() {
+  // What is still under way finds nobody: it holds weak references, or looks whether it is stopped.
+  outbox_->Stop();
+}
 
 absl::Status Dispatcher::Core::Open() {
   StoreOptions options;

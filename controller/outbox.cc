@@ -101,16 +101,13 @@ void Outbox::SendSome() {
 }
 
 void Outbox::OnSent(size_t bytes, const Sent& sent, absl::Status status) {
-  window_bytes_ -= bytes;
   if (stopped_) return;
+  window_bytes_ -= bytes;
   ++(status.ok() ? metrics_->messages_sent : metrics_->sends_failed);
   if (sent) sent(std::move(status));
   SendSome();
 }
 
-void Outbox::Stop() {
-  stopped_ = true;
-  waiting_.clear();
-}
+void Outbox::Stop() { stopped_ = true; }
 
 }  // namespace orch::controller

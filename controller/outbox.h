@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <atomic>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -52,7 +53,7 @@ class Outbox : public std::enable_shared_from_this<Outbox> {
   void Sign(orch::bus::v1::Request request, Signed done);
   // `sent` as in bus::Client, on the dispatcher's strand; may be null.
   void Send(std::string destination, const SignedRequest& request, Sent sent);
-  // Nothing is sent or called back any more.
+  // Nothing is sent or called back any more; once, from the strand or when no thread runs.
   void Stop();
 
  private:
@@ -73,7 +74,7 @@ class Outbox : public std::enable_shared_from_this<Outbox> {
   DispatcherMetrics* const metrics_;
   std::deque<Message> waiting_;
   size_t window_bytes_ = 0;
-  bool stopped_ = false;
+  std::atomic<bool> stopped_{false};  // metrics_ and client_ may be gone
 };
 
 }  // namespace orch::controller

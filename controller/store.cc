@@ -140,6 +140,7 @@ void Store::CommitSome() {
     }
     return;
   }
+  ok_ = false;  // before anybody is told
   ++commits_failed_;
   const base::Now now = options_.clock->Read();
   if (log_limiter_.Admit("commit", now)) {
@@ -202,7 +203,6 @@ void Store::CommitOneByOne(size_t count) {
                  std::make_move_iterator(kept.end()));
   retrying_ = true;
   retry_at_ = options_.clock->Read().steady + kRetryInterval;
-  ok_ = false;
 }
 
 void Store::Decide(Write write, absl::Status status) {
