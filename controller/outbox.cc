@@ -89,6 +89,7 @@ void Outbox::SendSome() {
     window_bytes_ += bytes;
     boost::asio::post(bus_strand_,
                       [self = shared_from_this(), message = std::move(message), bytes]() mutable {
+                        if (self->stopped_) return;
                         self->client_->SendWithReceipt(
                             std::move(message.destination), *message.envelope, message.expires,
                             [self, sent = std::move(message.sent), bytes](absl::Status status) {
