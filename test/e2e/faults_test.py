@@ -90,7 +90,8 @@ class FaultsTest(unittest.TestCase):
             self.fleet.nodes[name].kill()
         self.fleet.nodes[NODES[0]].start()
         self.hold(False)
-        time.sleep(2)  # the second run ends while its node agent is away
+        # The second run ends while its node agent is away.
+        fleets.wait_for("the run's end", lambda: not runs_below(self.fleet.path(NODES[1])), 60)
         self.fleet.nodes[NODES[1]].start()
         report, code, _ = self.end(process)
         self.assert_all_changed_once(report, code)
