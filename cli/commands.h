@@ -10,11 +10,14 @@
 
 namespace orch::cli {
 
-void AddNodeCommands(CLI::App& app, Session& session);    // ping, find, facts, inventory, node
-void AddPuppetCommands(CLI::App& app, Session& session);  // puppet
-void AddJobCommands(CLI::App& app, Session& session);     // run, job
-void AddPolicyCommands(CLI::App& app, Session& session);  // policy, explain, target
-void AddAuditCommands(CLI::App& app, Session& session);   // audit
-void AddSetupCommands(CLI::App& app, Session& session);   // doctor, context, completion, version
+void AddFindCommands(CLI::App& app, Session& session);      // ping, find
+void AddFactsCommand(CLI::App& app, Session& session);      // facts
+void AddInventoryCommand(CLI::App& app, Session& session);  // inventory
+void AddNodeCommands(CLI::App& app, Session& session);      // node
+void AddPuppetCommands(CLI::App& app, Session& session);    // puppet
+void AddJobCommands(CLI::App& app, Session& session);       // run, job
+void AddPolicyCommands(CLI::App& app, Session& session);    // policy, explain, target
+void AddAuditCommands(CLI::App& app, Session& session);     // audit
+void AddSetupCommands(CLI::App& app, Session& session);     // doctor, context, completion, version
 
 }  // namespace orch::cli

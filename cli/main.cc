@@ -126,6 +126,9 @@ int Main(int argc, char** argv) {
   app.fallthrough();
   app.require_subcommand(0, 1);
   AddGlobalOptions(app, session.options);
+  AddFindCommands(app, session);
+  AddFactsCommand(app, session);
+  AddInventoryCommand(app, session);
   AddNodeCommands(app, session);
   AddPuppetCommands(app, session);
   AddJobCommands(app, session);
