@@ -10,7 +10,7 @@ namespace {
 
 TEST(BrokerExampleTest, TheCommentedExampleIsGood) {
   BrokerMainConfig config;
-  const absl::Status read = base::LoadYaml("deploy/broker.yaml", &config);
+  const absl::Status read = base::LoadYaml("deploy/brokers/orch-broker/broker.yaml", &config);
   ASSERT_TRUE(read.ok()) << read;
   EXPECT_TRUE(ValidateBrokerConfig(config.broker()).ok());
   EXPECT_FALSE(config.trust().certificate().empty());
