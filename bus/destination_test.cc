@@ -72,7 +72,7 @@ TEST(SendHeadersTest, WhatIsPastExpiresAtOnceAndInfinityNever) {
 }
 
 TEST(OtherHeadersTest, EachBrokerGetsWhatItUnderstands) {
-  EXPECT_EQ(Text(SubscribeHeaders(FLAVOUR_ACTIVEMQ)), "activemq.prefetchSize:1000\n");
+  EXPECT_EQ(Text(SubscribeHeaders(FLAVOUR_ACTIVEMQ)), "activemq.prefetchSize:100\n");
   EXPECT_EQ(Text(SubscribeHeaders(FLAVOUR_EMBEDDED)), "");
   EXPECT_EQ(Text(SubscribeHeaders(FLAVOUR_RABBITMQ)), "");
   EXPECT_EQ(Text(ConnectHeaders(FLAVOUR_EMBEDDED, "n1")), "client-id:n1\n");

@@ -83,7 +83,7 @@ TEST_F(SessionTest, ActiveMqGetsItsPrefetch) {
   FeedConnected();
   const std::vector<Frame> frames = TakeFrames();
   ASSERT_EQ(frames.size(), 1u);
-  EXPECT_EQ(Value(frames[0], "activemq.prefetchSize"), "1000");
+  EXPECT_EQ(Value(frames[0], "activemq.prefetchSize"), "100");
 }
 
 TEST_F(SessionTest, SendsWithAndWithoutReceipt) {
