@@ -4,6 +4,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[1]}")" && pwd)
 root=$(cd "$here/../../.." && pwd)
 export PATH="$PATH:/usr/sbin:/sbin"
+ulimit -n "$(ulimit -Hn)"  # a connection each
 
 fail() {
   echo "try: $*" >&2
@@ -112,14 +113,16 @@ passcodes() {
 
 answers() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
-# await PID SECONDS: until the port answers.
+serves() { answers "$port"; }
+
+# await PID SECONDS: until `serves` says so.
 await() {
   local end=$((SECONDS + $2))
-  until answers "$port"; do
+  until serves; do
     kill -0 "$1" 2>/dev/null || { tail -n 20 "$dir/out" >&2; fail "it ended before it served; see $dir/out"; }
     if ((SECONDS >= end)); then
       kill "$1"
-      fail "nothing answers on 127.0.0.1:$port after $2 s; see $dir/out"
+      fail "it does not serve on 127.0.0.1:$port after $2 s; see $dir/out"
     fi
     sleep 0.1
   done
