@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "api/catalog.h"
 #include "api/errors.h"
 #include "base/ids.h"
@@ -34,18 +35,31 @@ Admission::Admission(Surroundings* surroundings, AdmittedJob admitted, std::stri
 void Admission::Start() {
   ORCH_CHECK_ON(surroundings_->strand);
   if (const absl::Status status = Prepare(); !status.ok()) return Refuse(status);
-  const std::vector<std::string> names(admitted_.spec.nodes().begin(),
-                                       admitted_.spec.nodes().end());
-  named_ = !names.empty();
-  resolved_ = surroundings_->roster->Resolve(target_, admitted_.spec.target(), names,
-                                             surroundings_->clock->Read());
+  names_.assign(admitted_.spec.nodes().begin(), admitted_.spec.nodes().end());
+  if (admitted_.names.has_value()) names_ = *std::move(admitted_.names);
+  named_ = admitted_.names.has_value() || !names_.empty();
+  std::sort(names_.begin(), names_.end());
+  names_.erase(std::unique(names_.begin(), names_.end()), names_.end());
+  const base::Now now = surroundings_->clock->Read();
+  if (!Nobody()) {
+    resolved_ = surroundings_->roster->Resolve(target_, admitted_.spec.target(), names_, now);
+  }
+  roster_known_ = resolved_.exact || surroundings_->roster->Settled(now);
   if (admitted_.validate_only) return Preview();
   if (!surroundings_->connected) {
     return Refuse(api::WithRetry(api::Error(absl::StatusCode::kUnavailable, "BUS_UNAVAILABLE",
                                             "the controller is not connected to the message bus"),
                                  kRetryDelay));
   }
-  mutating_ ? Discover() : AskAll();
+  if (!NeedsDiscovery()) return AskAll();
+  Nobody() ? OnDiscovered() : Discover();
+}
+
+bool Admission::NeedsDiscovery() const {
+  if (mutating_) return true;
+  // A limit chooses among those that are there, which the roster can't always tell.
+  const bool limited = !admitted_.spec.rollout().limit().empty();
+  return limited && !Nobody() && (!roster_known_ || !resolved_.maybe.empty());
 }
 
 absl::Status Admission::Prepare() {
@@ -65,8 +79,10 @@ absl::Status Admission::Prepare() {
   target_ = *std::move(target);
   const auto& served = surroundings_->options.collectives;
   if (std::find(served.begin(), served.end(), target_.collective()) == served.end()) {
-    return api::BadField("spec.target.collective",
-                         absl::StrCat("this controller does not serve ", target_.collective()));
+    return api::BadField(
+        "spec.target.collective",
+        absl::StrCat("`", target_.collective(), "` is not served here; this controller serves ",
+                     absl::StrJoin(served, ", ")));
   }
   return PlanRollout(spec.rollout(), 1, 0).status();
 }
@@ -212,6 +228,12 @@ void Admission::Audit(std::vector<JobNodeStart> list) {
 
 void Admission::StoreJob(JobSetup setup, std::vector<JobNodeStart> list,
                          std::vector<JobRequestPart> parts) {
+  for (JobNodeStart& start : list) {
+    if (start.state != orch::v1::NODE_STATE_PENDING) continue;
+    const RosterEntry* entry = surroundings_->roster->Find(start.node);
+    start.unknown = entry == nullptr;
+    if (entry != nullptr) start.last_seen = entry->last_seen;
+  }
   auto job = std::make_unique<Job>(std::move(setup), std::move(list), std::move(resolved_.maybe),
                                    surroundings_->clock->Read());
   auto outcome = std::make_shared<Outcome>();

@@ -48,7 +48,12 @@ class Admission : public std::enable_shared_from_this<Admission> {
   void OnDiscoverSigned(absl::StatusOr<SignedRequest> ready);
   void ArmTimer();
   void OnDiscovered();
+  // Nobody can be meant.
+  bool Nobody() const { return named_ && names_.empty(); }
+  // Whether nodes must say whether they would before it is known who is chosen.
+  bool NeedsDiscovery() const;
   void AskAll();
+  void Ask(std::vector<std::string> willing, std::vector<JobNodeStart> over);
   // What freezing made of it; `over` as in FreezeInput.
   absl::StatusOr<std::vector<JobNodeStart>> FreezeList(std::vector<std::string> willing,
                                                        std::vector<JobNodeStart> over) const;
@@ -77,7 +82,10 @@ class Admission : public std::enable_shared_from_this<Admission> {
   std::string action_name_;
   target::Target target_;
   Resolved resolved_;
-  bool named_ = false;
+  std::vector<std::string> names_;  // sorted
+  bool named_ = false;              // by names_
+  bool nobody_ = false;
+  bool roster_known_ = false;
   std::vector<JobNodeStart> unable_;  // announced that they can't do it
   std::optional<Discovery> discovery_;
   bool discovered_ = false;

@@ -51,7 +51,8 @@ JobSetup Admission::Setup() const {
   setup.spec = admitted_.spec;
   setup.mutating = mutating_;
   setup.create_time = create_time_;
-  setup.roster_known = surroundings_->roster->present(target_.collective()) > 0;
+  setup.roster_known = roster_known_;
+  setup.nobody = nobody_;
   const bool timeout = admitted_.spec.has_timeout();
   if (mutating_) {
     setup.run_timeout = kRunGrace + (timeout ? ToDuration(admitted_.spec.timeout())
@@ -115,15 +116,18 @@ StoredJob Admission::Record(const Job& job) const {
 void Admission::Discover() {
   SplitUnable(&resolved_.expected, &unable_);
   SplitUnable(&resolved_.maybe, &unable_);
-  discovery_.emplace(resolved_, named_, surroundings_->roster->present(target_.collective()) > 0);
+  discovery_.emplace(resolved_,
+                     DiscoveryOptions{.named_only = named_,
+                                      .roster_known = roster_known_,
+                                      .timeout = surroundings_->options.discovery_timeout});
   orch::bus::v1::Request request =
       NewRequest(surroundings_->options.controller, target_.collective(),
                  surroundings_->clock->Read().wall, surroundings_->options.request_ttl);
   request.MergeFrom(Template(action_));
   request.mutable_discover()->set_action(action_name_);
   // Thousands of names cost every node more than an answer that is not wanted.
-  if (admitted_.spec.nodes_size() <= static_cast<int>(kBatchNodesMax)) {
-    *request.mutable_nodes() = admitted_.spec.nodes();
+  if (names_.size() <= kBatchNodesMax) {
+    request.mutable_nodes()->Assign(names_.begin(), names_.end());
   }
   surroundings_->outbox->Sign(std::move(request),
                               [weak = weak_from_this()](absl::StatusOr<SignedRequest> ready) {
@@ -168,19 +172,24 @@ void Admission::ArmTimer() {
 void Admission::OnDiscovered() {
   discovered_ = true;
   timer_.cancel();
-  std::vector<std::string> willing = discovery_->Willing();
-  std::vector<JobNodeStart> over = discovery_->Declined();
-  for (const std::string& node : discovery_->Silent()) {
-    over.push_back(SilentNode(node, "no answer to the discovery: it was sent nothing"));
+  std::vector<std::string> willing;
+  std::vector<JobNodeStart> over;
+  if (discovery_.has_value()) {
+    willing = discovery_->Willing();
+    over = discovery_->Declined();
+    for (const std::string& node : discovery_->Silent()) {
+      over.push_back(SilentNode(node, "no answer to the discovery: it was sent nothing"));
+    }
   }
   absl::flat_hash_set<std::string> known(willing.begin(), willing.end());
   for (const JobNodeStart& start : over) known.insert(start.node);
   for (JobNodeStart& start : unable_) {
     if (!known.contains(start.node)) over.push_back(std::move(start));
   }
+  resolved_.maybe.clear();
+  if (!mutating_) return Ask(std::move(willing), std::move(over));
   auto list = FreezeList(std::move(willing), std::move(over));
   if (!list.ok()) return Refuse(list.status());
-  resolved_.maybe.clear();
   Audit(*std::move(list));
 }
 
@@ -190,10 +199,15 @@ void Admission::AskAll() {
   std::vector<std::string> willing = std::move(resolved_.expected);
   willing.insert(willing.end(), resolved_.unknown.begin(), resolved_.unknown.end());
   std::sort(willing.begin(), willing.end());
-  auto list = FreezeList(std::move(willing), std::move(unable_));
+  Ask(std::move(willing), std::move(unable_));
+}
+
+void Admission::Ask(std::vector<std::string> willing, std::vector<JobNodeStart> over) {
+  auto list = FreezeList(std::move(willing), std::move(over));
   if (!list.ok()) return Refuse(list.status());
-  std::vector<std::string> names(admitted_.spec.nodes().begin(), admitted_.spec.nodes().end());
-  if (!admitted_.spec.rollout().limit().empty()) {
+  std::vector<std::string> names = names_;
+  const bool limited = !admitted_.spec.rollout().limit().empty();
+  if (limited) {
     // Chosen here, so they are named: nobody else answers.
     resolved_.maybe.clear();
     names.clear();
@@ -201,8 +215,8 @@ void Admission::AskAll() {
       if (start.state == orch::v1::NODE_STATE_PENDING) names.push_back(start.node);
     }
   }
-  std::sort(names.begin(), names.end());
-  names.erase(std::unique(names.begin(), names.end()), names.end());
+  nobody_ = names.empty() && (named_ || limited);
+  if (nobody_) return StoreJob(Setup(), *std::move(list), {});
   std::vector<std::vector<std::string>> groups;
   for (size_t i = 0; i < names.size(); i += kBatchNodesMax) {
     const size_t end = std::min(names.size(), i + kBatchNodesMax);

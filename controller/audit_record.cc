@@ -2,6 +2,7 @@
 #include <google/protobuf/util/time_util.h>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "api/catalog.h"
@@ -16,11 +17,16 @@ std::string TargetText(const orch::v1::JobSpec& spec, absl::string_view printed)
   if (!collective.empty() && collective != "main") {
     out = absl::StrCat("-T ", collective, out.empty() ? "" : " ", out);
   }
-  if (spec.nodes().empty()) return out;
-  const int shown = std::min(spec.nodes_size(), kNamesShownMax);
-  absl::StrAppend(&out, out.empty() ? "" : " ", "nodes ",
-                  absl::StrJoin(spec.nodes().begin(), spec.nodes().begin() + shown, ","));
-  if (shown < spec.nodes_size()) absl::StrAppend(&out, ",… (", spec.nodes_size(), ")");
+  if (!spec.nodes().empty()) {
+    const int shown = std::min(spec.nodes_size(), kNamesShownMax);
+    absl::StrAppend(&out, out.empty() ? "" : " ", "nodes ",
+                    absl::StrJoin(spec.nodes().begin(), spec.nodes().begin() + shown, ","));
+    if (shown < spec.nodes_size()) absl::StrAppend(&out, ",… (", spec.nodes_size(), ")");
+  }
+  if (!spec.pql().empty()) {
+    absl::StrAppend(&out, out.empty() ? "" : " ", "pql \"", absl::Utf8SafeCEscape(spec.pql()),
+                    "\"");
+  }
   return out;
 }
 

@@ -66,7 +66,8 @@ class AuditStore : public AuditSink {
 
 // The parts of a record that a job gives. Pure.
 orch::v1::AuditRecord RecordOf(const orch::v1::Job& job, absl::string_view kind);
-// `nodes a, b, …` beside the printed target; at most kNamesShownMax names, then how many there are.
+// `nodes a, b, …` and `pql "…"` beside the printed target; at most kNamesShownMax names, then how
+// many there are.
 inline constexpr int kNamesShownMax = 50;
 std::string TargetText(const orch::v1::JobSpec& spec, absl::string_view printed);
 

@@ -10,6 +10,7 @@
 #include "base/status.h"
 #include "bus/address.h"
 #include "bus/bus_config.h"
+#include "controller/pql.h"
 
 namespace orch::controller {
 namespace {
@@ -55,12 +56,12 @@ class Checker {
     return absl::OkStatus();
   }
 
-  absl::Status Trust(const trust::TrustConfig& trust) const {
-    if (trust.certificate().empty()) return Error("trust.certificate", "is missing");
-    if (trust.private_key().empty()) return Error("trust.private_key", "is missing");
-    if (trust.ca().empty()) return Error("trust.ca", "is missing");
+  absl::Status Trust(const std::string& field, const trust::TrustConfig& trust) const {
+    if (trust.certificate().empty()) return Error(field + ".certificate", "is missing");
+    if (trust.private_key().empty()) return Error(field + ".private_key", "is missing");
+    if (trust.ca().empty()) return Error(field + ".ca", "is missing");
     if (trust.crl().empty() && !trust.no_crl()) {
-      return Error("trust.crl",
+      return Error(field + ".crl",
                    "is missing; `no_crl: true` says that there are no revocation lists");
     }
     return absl::OkStatus();
@@ -123,6 +124,14 @@ class Checker {
     return absl::OkStatus();
   }
 
+  absl::Status PuppetDb(const PuppetDbConfig& puppetdb) const {
+    if (puppetdb.url().empty()) return Error("puppetdb.url", "is missing");
+    const absl::StatusOr<PuppetDbAddress> address = ParsePuppetDbUrl(puppetdb.url());
+    if (!address.ok()) return Error("puppetdb.url", address.status().message());
+    if (!puppetdb.has_trust()) return absl::OkStatus();
+    return Trust("puppetdb.trust", puppetdb.trust());
+  }
+
   absl::Status Jobs(JobsConfig* jobs) const {
     if (jobs->confirm_above() == 0) jobs->set_confirm_above(50);
     if (jobs->concurrency() == 0) jobs->set_concurrency(8);
@@ -144,6 +153,8 @@ class Checker {
     const int64_t thrice = 3 * TimeUtil::DurationToSeconds(roster->presence_interval());
     ORCH_RETURN_IF_ERROR(Positive("roster.stale_after", std::max<int64_t>(thrice, 1),
                                   roster->stale_after(), roster->mutable_stale_after()));
+    ORCH_RETURN_IF_ERROR(Positive("roster.discovery_timeout", 2, roster->discovery_timeout(),
+                                  roster->mutable_discovery_timeout()));
     return Positive("roster.beacon_interval", 30, roster->beacon_interval(),
                     roster->mutable_beacon_interval());
   }
@@ -166,7 +177,7 @@ std::string AuditPath(const ControllerConfig& config) {
 
 absl::Status CompleteConfig(const std::string& name, ControllerConfig* config) {
   const Checker checker(name);
-  ORCH_RETURN_IF_ERROR(checker.Trust(config->trust()));
+  ORCH_RETURN_IF_ERROR(checker.Trust("trust", config->trust()));
   ORCH_RETURN_IF_ERROR(checker.Collectives(config));
   ORCH_RETURN_IF_ERROR(checker.Grpc(config->mutable_grpc()));
   Default(kDefaultHttpListen, config->mutable_http()->mutable_listen());
@@ -178,6 +189,7 @@ absl::Status CompleteConfig(const std::string& name, ControllerConfig* config) {
   if (config->policy().file().empty() && config->policy().action_policy_dir().empty()) {
     return checker.Error("policy.file", "is missing; without a policy nobody may do anything");
   }
+  if (config->has_puppetdb()) ORCH_RETURN_IF_ERROR(checker.PuppetDb(config->puppetdb()));
   ORCH_RETURN_IF_ERROR(checker.Jobs(config->mutable_jobs()));
   ORCH_RETURN_IF_ERROR(checker.Roster(config->mutable_roster()));
   LimitsConfig& limits = *config->mutable_limits();

@@ -9,17 +9,18 @@ namespace orch::controller {
 void Discovery::OnDiscovered(const std::string& node, const orch::bus::v1::Discovered& answer,
                              base::Now now) {
   const bool expected = named_.contains(node) || maybe_.contains(node);
-  if (!expected && (named_only_ || answers_.size() >= kJobNodesMax)) return;
+  if (!expected && (options_.named_only || answers_.size() >= kJobNodesMax)) return;
   if (!answers_.emplace(node, answer).second) return;
   waited_for_.erase(node);
   maybe_.erase(node);
   deadline_ = std::max(deadline_, std::min(now.steady + kQuietWindow, stretch_max_));
-  if (until_quiet_) quiet_ = now.steady + kQuietWindow;
+  if (!until_quiet_) return;
+  quiet_ = nobody_waited_for() ? now.steady + kQuietWindow : absl::InfiniteDuration();
 }
 
 bool Discovery::over(base::Now now) const {
   if (now.steady >= deadline()) return true;
-  return !until_quiet_ && waited_for_.empty() && maybe_.empty();
+  return !until_quiet_ && nobody_waited_for();
 }
 
 std::vector<std::string> Discovery::Willing() const {

@@ -17,28 +17,33 @@ namespace orch::controller {
 // How long expected nodes may stay silent in a discovery.
 inline constexpr absl::Duration kDiscoverTimeout = absl::Seconds(2);
 
+// How a discovery is told to wait.
+struct DiscoveryOptions {
+  bool named_only = false;    // answers of nodes that are not in `Resolved` are ignored
+  bool roster_known = false;  // who matches is known; else unexpected nodes are waited for
+  absl::Duration timeout = kDiscoverTimeout;
+};
+
 // Collects who answers a discovery: over when every node that is waited for has answered, or the
-// time is up; when nobody is expected, when it has become quiet.
+// time is up. When nobody is expected, or the roster does not know yet whom to expect, it must have
+// become quiet as well.
 //
 // Pure. Lives on: the dispatcher's strand.
 class Discovery {
  public:
-  // With `named_only` answers of nodes that are not in `resolved` are ignored. With `roster_known`
-  // it is known that nobody is expected, rather than nothing known: that is believed sooner.
-  Discovery(const Resolved& resolved, bool named_only, bool roster_known = false)
-      : named_only_(named_only), roster_known_(roster_known) {
+  Discovery(const Resolved& resolved, DiscoveryOptions options) : options_(options) {
     waited_for_.insert(resolved.expected.begin(), resolved.expected.end());
     waited_for_.insert(resolved.unknown.begin(), resolved.unknown.end());
     named_ = waited_for_;
     maybe_.insert(resolved.maybe.begin(), resolved.maybe.end());
-    until_quiet_ = waited_for_.empty() && maybe_.empty();
+    until_quiet_ = !options_.roster_known || nobody_waited_for();
   }
 
   // The question is on its way.
   void OnPublished(base::Now now) {
-    deadline_ = now.steady + kDiscoverTimeout;
-    stretch_max_ = now.steady + kAnswerStretchMax * kDiscoverTimeout;
-    if (until_quiet_ && roster_known_) quiet_ = now.steady + kQuietWindow;
+    deadline_ = now.steady + options_.timeout;
+    stretch_max_ = now.steady + kAnswerStretchMax * options_.timeout;
+    if (until_quiet_ && options_.roster_known) quiet_ = now.steady + kQuietWindow;
   }
   // A verified answer; the first of a node counts. While answers keep coming the time is stretched.
   void OnDiscovered(const std::string& node, const orch::bus::v1::Discovered& answer,
@@ -56,8 +61,9 @@ class Discovery {
   size_t silent_maybes() const { return maybe_.size(); }
 
  private:
-  const bool named_only_;
-  const bool roster_known_;
+  bool nobody_waited_for() const { return waited_for_.empty() && maybe_.empty(); }
+
+  const DiscoveryOptions options_;
   bool until_quiet_ = false;
   absl::flat_hash_set<std::string> waited_for_, named_, maybe_;
   std::map<std::string, orch::bus::v1::Discovered> answers_;

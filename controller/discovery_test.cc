@@ -7,6 +7,7 @@ namespace orch::controller {
 namespace {
 
 using Names = std::vector<std::string>;
+constexpr DiscoveryOptions kKnown = {.roster_known = true};
 
 class DiscoveryTest : public testing::Test {
  protected:
@@ -29,7 +30,7 @@ class DiscoveryTest : public testing::Test {
 };
 
 TEST_F(DiscoveryTest, OverWithTheLastAnswer) {
-  Discovery discovery({.expected = {"a", "b"}, .maybe = {"m"}, .unknown = {}}, false);
+  Discovery discovery({.expected = {"a", "b"}, .maybe = {"m"}, .unknown = {}}, kKnown);
   discovery.OnPublished(clock_.Read());
   Willing(&discovery, "b");
   Declines(&discovery, "a", orch::v1::NODE_STATE_DENIED);
@@ -44,7 +45,8 @@ TEST_F(DiscoveryTest, OverWithTheLastAnswer) {
 }
 
 TEST_F(DiscoveryTest, TheSilentAreNamedMaybesAreCounted) {
-  Discovery discovery({.expected = {"b", "a"}, .maybe = {"m"}, .unknown = {"u"}}, true);
+  Discovery discovery({.expected = {"b", "a"}, .maybe = {"m"}, .unknown = {"u"}},
+                      {.named_only = true, .roster_known = true});
   discovery.OnPublished(clock_.Read());
   EXPECT_FALSE(OverAfter(discovery, absl::Milliseconds(1999)));
   EXPECT_TRUE(OverAfter(discovery, absl::Milliseconds(1)));
@@ -53,7 +55,7 @@ TEST_F(DiscoveryTest, TheSilentAreNamedMaybesAreCounted) {
 }
 
 TEST_F(DiscoveryTest, NobodyExpectedEndsInSilence) {
-  Discovery discovery({}, false);
+  Discovery discovery({}, {});
   discovery.OnPublished(clock_.Read());
   EXPECT_FALSE(OverAfter(discovery, absl::Milliseconds(500)));
   Willing(&discovery, "a");
@@ -63,15 +65,35 @@ TEST_F(DiscoveryTest, NobodyExpectedEndsInSilence) {
 }
 
 TEST_F(DiscoveryTest, NobodyAtAllTakesTheWholeTime) {
-  Discovery discovery({}, false);
+  Discovery discovery({}, {});
   EXPECT_FALSE(OverAfter(discovery, absl::Hours(1)));  // not published yet
   discovery.OnPublished(clock_.Read());
   EXPECT_FALSE(OverAfter(discovery, absl::Milliseconds(1999)));
   EXPECT_TRUE(OverAfter(discovery, absl::Milliseconds(1)));
 }
 
+TEST_F(DiscoveryTest, WithoutARosterTheExpectedAreNotAll) {
+  Discovery discovery({.expected = {"a"}}, {});
+  discovery.OnPublished(clock_.Read());
+  Willing(&discovery, "x");
+  EXPECT_FALSE(OverAfter(discovery, absl::Milliseconds(400)));
+  Willing(&discovery, "a");
+  EXPECT_FALSE(OverAfter(discovery, absl::Milliseconds(200)));
+  Willing(&discovery, "y");
+  EXPECT_FALSE(OverAfter(discovery, absl::Milliseconds(299)));
+  EXPECT_TRUE(OverAfter(discovery, absl::Milliseconds(1)));
+  EXPECT_EQ(discovery.Willing(), (Names{"a", "x", "y"}));
+}
+
+TEST_F(DiscoveryTest, TheTimeIsTheControllers) {
+  Discovery discovery({.expected = {"a"}}, {.roster_known = true, .timeout = absl::Seconds(7)});
+  discovery.OnPublished(clock_.Read());
+  EXPECT_FALSE(OverAfter(discovery, absl::Milliseconds(6999)));
+  EXPECT_TRUE(OverAfter(discovery, absl::Milliseconds(1)));
+}
+
 TEST_F(DiscoveryTest, NobodyAtAllIsBelievedSoonWhereTheRosterIsKnown) {
-  Discovery discovery({}, false, /*roster_known=*/true);
+  Discovery discovery({}, kKnown);
   discovery.OnPublished(clock_.Read());
   EXPECT_FALSE(OverAfter(discovery, absl::Milliseconds(299)));
   EXPECT_TRUE(OverAfter(discovery, absl::Milliseconds(1)));
@@ -80,7 +102,7 @@ TEST_F(DiscoveryTest, NobodyAtAllIsBelievedSoonWhereTheRosterIsKnown) {
 TEST_F(DiscoveryTest, ABusyFleetIsNotCalledDead) {
   Resolved resolved;
   for (int i = 0; i < 100; ++i) resolved.expected.push_back("n" + std::to_string(i));
-  Discovery discovery(resolved, false);
+  Discovery discovery(resolved, kKnown);
   discovery.OnPublished(clock_.Read());
   for (int i = 0; i < 49; ++i) {
     EXPECT_FALSE(OverAfter(discovery, absl::Milliseconds(200))) << i;
@@ -90,14 +112,15 @@ TEST_F(DiscoveryTest, ABusyFleetIsNotCalledDead) {
 }
 
 TEST_F(DiscoveryTest, StrangersAreIgnoredWhereNodesAreNamed) {
-  Discovery discovery({.expected = {"a"}, .maybe = {}, .unknown = {}}, true);
+  Discovery discovery({.expected = {"a"}, .maybe = {}, .unknown = {}},
+                      {.named_only = true, .roster_known = true});
   Willing(&discovery, "x");
   Willing(&discovery, "a");
   EXPECT_EQ(discovery.Willing(), Names{"a"});
 }
 
 TEST_F(DiscoveryTest, TheFirstAnswerCountsAndNonsenseIsARefusal) {
-  Discovery discovery({.expected = {"a"}, .maybe = {}, .unknown = {}}, false);
+  Discovery discovery({.expected = {"a"}, .maybe = {}, .unknown = {}}, kKnown);
   Declines(&discovery, "a", orch::v1::NODE_STATE_SUCCEEDED);
   Willing(&discovery, "a");
   EXPECT_TRUE(discovery.Willing().empty());

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,9 @@ struct AdmittedJob {
   bool validate_only = false;
   policy::Decision decision;  // its conditions travel with the requests
   std::string traceparent;
+  // In place of `spec.nodes` where more than those says who (`spec.pql`): exactly these, sorted;
+  // empty: nobody.
+  std::optional<std::vector<std::string>> names = {};
 };
 
 // What came of it.

@@ -14,6 +14,7 @@
 #include "controller/audit_store.h"
 #include "controller/gate_errors.h"
 #include "controller/node_walk.h"
+#include "controller/pql.h"
 #include "controller/validate.h"
 
 namespace orch::controller {
@@ -29,6 +30,9 @@ constexpr char kInsecureCaller[] = "local=insecure";
 constexpr char kListRight[] = "node.list";
 // The right to run Puppet without any window.
 constexpr char kUnlimitedRight[] = "rollout.unlimited";
+// The right to have PuppetDB asked: whoever may can find out anything that is in it, by who comes
+// back.
+constexpr char kPuppetDbRight[] = "puppetdb.query";
 
 // API verbs are about no node, so a rule that depends on one can't permit them.
 bool AllowsOutright(const Decision& decision) {
@@ -104,6 +108,22 @@ orch::v1::AuditRecord Gate::NewRecord(const Caller& caller, const std::string& k
   record.set_rule(decision.rule);
   if (!decision.conditions.empty()) record.set_rule(decision.conditions.front().rule);
   return record;
+}
+
+std::string Gate::MissingRight(const Caller& caller, const orch::v1::JobSpec& spec,
+                               Decision* decision) const {
+  const std::pair<const char*, bool> wanted[] = {{kUnlimitedRight, WantsUnlimitedPuppet(spec)},
+                                                 {kPuppetDbRight, !spec.pql().empty()}};
+  for (const auto& [right, wants] : wanted) {
+    if (!wants) continue;
+    const Decision also = Decide(caller, right, spec.target().collective());
+    if (AllowsOutright(also)) continue;
+    *decision = also;
+    decision->conditions.clear();
+    decision->otherwise = Effect::kDeny;
+    return right;
+  }
+  return "";
 }
 
 template <typename T>
@@ -187,14 +207,9 @@ void Gate::Admit(const Caller& caller, JobRequest request, const std::string& ri
   query.reason = request.spec.reason();
   Decision decision = policy_->Decide(query);
   std::string refused_right = right;
-  if (!decision.denied_outright() && WantsUnlimitedPuppet(request.spec)) {
-    const Decision unlimited = Decide(caller, kUnlimitedRight, query.collective);
-    if (!AllowsOutright(unlimited)) {
-      decision = unlimited;
-      decision.conditions.clear();
-      decision.otherwise = Effect::kDeny;
-      refused_right = kUnlimitedRight;
-    }
+  if (!decision.denied_outright()) {
+    const std::string missing = MissingRight(caller, request.spec, &decision);
+    if (!missing.empty()) refused_right = missing;
   }
 
   orch::v1::AuditRecord record = NewRecord(caller, "decision", decision);
@@ -218,10 +233,48 @@ void Gate::Admit(const Caller& caller, JobRequest request, const std::string& ri
   job.validate_only = request.validate_only;
   job.traceparent = std::move(request.traceparent);
   job.decision = std::move(decision);
+  if (job.spec.pql().empty()) return Dispatch(std::move(job), std::move(record), std::move(done));
+  AskPuppetDb(std::move(job), std::move(record), own_right ? "spec.pql" : "pql", std::move(done));
+}
+
+void Gate::Dispatch(AdmittedJob job, orch::v1::AuditRecord record, Callback<CreatedJob> done) {
   Audit<CreatedJob>(std::move(record), done,
                     [dispatcher = parts_.dispatcher, job = std::move(job), done] {
                       dispatcher->PostCreateJob(job, done);
                     });
+}
+
+void Gate::AskPuppetDb(AdmittedJob job, orch::v1::AuditRecord record, std::string field,
+                       Callback<CreatedJob> done) {
+  if (parts_.puppetdb == nullptr) {
+    return OnCertnames(NoPuppetDb(), std::move(job), std::move(record), field, std::move(done));
+  }
+  std::string pql = job.spec.pql();
+  parts_.puppetdb(std::move(pql),
+                  [self = shared_from_this(), job = std::move(job), record = std::move(record),
+                   field = std::move(field),
+                   done = std::move(done)](absl::StatusOr<std::vector<std::string>> certnames) {
+                    asio::post(self->parts_.strand,
+                               [self, certnames = std::move(certnames), job, record, field, done] {
+                                 self->OnCertnames(certnames, job, record, field, done);
+                               });
+                  });
+}
+
+void Gate::OnCertnames(absl::StatusOr<std::vector<std::string>> certnames, AdmittedJob job,
+                       orch::v1::AuditRecord record, const std::string& field,
+                       Callback<CreatedJob> done) {
+  std::string* target = record.mutable_target();
+  if (!certnames.ok()) {
+    absl::Status failed = certnames.status();
+    // PuppetDB's own words about the query are about a field of the request.
+    if (absl::IsInvalidArgument(failed)) failed = api::BadField(field, failed.message());
+    absl::StrAppend(target, " (PuppetDB gave no names)");
+    return Audit<CreatedJob>(std::move(record), done, [done, failed] { done(failed); });
+  }
+  absl::StrAppend(target, " (PuppetDB gave ", certnames->size(), ")");
+  job.names = NarrowedTo(*certnames, {job.spec.nodes().begin(), job.spec.nodes().end()});
+  Dispatch(std::move(job), std::move(record), std::move(done));
 }
 
 void Gate::ChangeJob(const Caller& caller, JobChange change, const std::string& reason,

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "controller/dispatcher.h"
 #include "orch/v1/audit_service.pb.h"
+#include "orch/v1/node_service.pb.h"
 #include "orch/v1/policy_service.pb.h"
 #include "policy/policy.h"
 #include "trust/identity.h"
@@ -79,6 +80,10 @@ struct GateParts {
   std::shared_ptr<trust::Credentials> credentials;  // null only with insecure_loopback
   // Writes an audit record; the callback comes once, from any thread, with OK when it is durable.
   std::function<void(orch::v1::AuditRecord, std::function<void(absl::Status)>)> audit;
+  // Which nodes a PQL query names, sorted; the callback comes once, from any thread. Null: no
+  // PuppetDB is configured.
+  std::function<void(std::string, std::function<void(absl::StatusOr<std::vector<std::string>>)>)>
+      puppetdb = nullptr;
   const base::Clock* clock = &base::SystemClock();
 };
 
@@ -113,8 +118,9 @@ class Gate : public std::enable_shared_from_this<Gate> {
   // InvalidArgument (validate.h), PermissionDenied POLICY_DENIED, Unavailable AUDIT_UNAVAILABLE,
   // and what the dispatcher says.
   void PostCreateJob(CallerEvidence who, JobRequest request, Callback<CreatedJob> done);
-  // A node.ping of the target under the right `node.list`. Errors: as PostCreateJob.
-  void PostDiscover(CallerEvidence who, orch::v1::Target target, google::protobuf::Duration timeout,
+  // A node.ping of the target under the right `node.list`; what the limit says is the caller's.
+  // Errors: as PostCreateJob.
+  void PostDiscover(CallerEvidence who, orch::v1::DiscoverNodesRequest request,
                     Callback<CreatedJob> done);
   // Cancels, pauses, resumes the caller's own job, or with `job.cancel` any. NotFound: it may not
   // even be seen.
@@ -154,6 +160,16 @@ class Gate : public std::enable_shared_from_this<Gate> {
   absl::StatusOr<Watcher> Watch(const CallerEvidence& who);
   void Admit(const Caller& caller, JobRequest request, const std::string& right,
              Callback<CreatedJob> done);
+  // What else the spec wants than its own right, and is not granted: that right, and `decision`.
+  std::string MissingRight(const Caller& caller, const orch::v1::JobSpec& spec,
+                           policy::Decision* decision) const;
+  // Asks PuppetDB, then goes on as without a query, but with its names.
+  void AskPuppetDb(AdmittedJob job, orch::v1::AuditRecord record, std::string field,
+                   Callback<CreatedJob> done);
+  void OnCertnames(absl::StatusOr<std::vector<std::string>> certnames, AdmittedJob job,
+                   orch::v1::AuditRecord record, const std::string& field,
+                   Callback<CreatedJob> done);
+  void Dispatch(AdmittedJob job, orch::v1::AuditRecord record, Callback<CreatedJob> done);
   void ChangeJob(const Caller& caller, JobChange change, const std::string& reason,
                  const orch::v1::Job& job, Callback<orch::v1::Job> done);
   // Writes the record, then calls `then` on the strand, or `done` with why not.

@@ -59,6 +59,11 @@ absl::Status TooManyWatchers(uint32_t max, bool by_caller) {
       kRetryDelay);
 }
 
+absl::Status NoPuppetDb() {
+  return api::Precondition("NO_PUPPETDB", "CONFIGURATION", "puppetdb",
+                           "the controller's configuration names no PuppetDB (`puppetdb.url`)");
+}
+
 absl::Status NoSuchNode(const std::string& identity) {
   const std::string name = absl::StrCat("nodes/", identity);
   return api::WithResource(

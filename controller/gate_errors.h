@@ -21,6 +21,8 @@ absl::Status PolicyDenied(const std::string& principal, const std::string& right
 absl::Status AuditUnavailable(const absl::Status& why);
 // ResourceExhausted TOO_MANY_WATCHERS with RetryInfo.
 absl::Status TooManyWatchers(uint32_t max, bool by_caller);
+// FailedPrecondition NO_PUPPETDB.
+absl::Status NoPuppetDb();
 // NotFound NODE_NOT_FOUND.
 absl::Status NoSuchNode(const std::string& identity);
 

@@ -28,7 +28,11 @@ rules:
 // The gate over fakes, on a context driven by hand.
 class GateTest : public ::testing::Test {
  protected:
-  GateTest() {
+  using Names = std::vector<std::string>;
+
+  GateTest() { MakeGate(); }
+
+  void MakeGate() {
     const auto policy = policy::Policy::ParseNative(kPolicy, "policy.yaml");
     EXPECT_TRUE(policy.ok()) << policy.status();
     GateParts parts{
@@ -39,6 +43,12 @@ class GateTest : public ::testing::Test {
           audit_.push_back(std::move(record));
           done(audit_status_);
         }};
+    if (puppetdb_.has_value()) {
+      parts.puppetdb = [this](const std::string&, auto done) {
+        ++asked_;
+        done(*puppetdb_);
+      };
+    }
     GateOptions options;
     options.controller = "controller";
     options.watchers_max = 3;
@@ -97,6 +107,8 @@ class GateTest : public ::testing::Test {
   FakeDispatcher dispatcher_{base::Strand(io_.get_executor())};
   std::vector<orch::v1::AuditRecord> audit_;
   absl::Status audit_status_;
+  std::optional<absl::StatusOr<Names>> puppetdb_;  // what it answers; none: not configured
+  int asked_ = 0;
   std::shared_ptr<Gate> gate_;
 };
 
@@ -258,17 +270,67 @@ TEST_F(GateTest, ReadingVerbsAreAuditedOnlyWhenRefused) {
 }
 
 TEST_F(GateTest, ADiscoveryGoesUnderTheConditionsOfNodeList) {
-  orch::v1::Target target;
+  orch::v1::DiscoverNodesRequest request;
+  request.add_nodes("b");
+  request.add_nodes("a");
   const auto discover = [&](const std::string& who) {
-    return Await<CreatedJob>([&](auto done) { gate_->PostDiscover(As(who), target, {}, done); });
+    return Await<CreatedJob>([&](auto done) { gate_->PostDiscover(As(who), request, done); });
   };
   EXPECT_TRUE(discover("web").ok());
   const AdmittedJob job = Seen().admitted.at(0);
   EXPECT_TRUE(job.spec.action().has_node_ping());
+  ASSERT_EQ(job.spec.nodes_size(), 2);
+  EXPECT_EQ(job.spec.nodes(0), "a");
   ASSERT_EQ(job.decision.conditions.size(), 1u);
   EXPECT_EQ(job.decision.conditions[0].where, "role=web");
   EXPECT_EQ(discover("operator").status().code(), absl::StatusCode::kPermissionDenied)
       << "may ping, but not list";
+}
+
+TEST_F(GateTest, APuppetDbQueryNamesTheNodes) {
+  JobRequest request = Ping();
+  request.spec.set_pql("nodes[certname]{}");
+  EXPECT_EQ(api::ReasonOf(Create(As("admin"), request).status()), "NO_PUPPETDB");
+  puppetdb_ = Names{"a", "b", "c"};
+  MakeGate();
+  ASSERT_TRUE(Create(As("admin"), request).ok());
+  EXPECT_EQ(Seen().admitted.at(0).names, (Names{"a", "b", "c"}));
+  EXPECT_EQ(audit_.back().target(), "pql \"nodes[certname]{}\" (PuppetDB gave 3)");
+  request.spec.add_nodes("c");
+  request.spec.add_nodes("x");
+  ASSERT_TRUE(Create(As("admin"), request).ok());
+  EXPECT_EQ(Seen().admitted.at(1).names, Names{"c"});
+  puppetdb_ = Names{};
+  ASSERT_TRUE(Create(As("admin"), request).ok());
+  EXPECT_EQ(Seen().admitted.at(2).names, Names{}) << "nobody, rather than everybody";
+  EXPECT_EQ(asked_, 3);
+}
+
+TEST_F(GateTest, APuppetDbQueryNeedsARightOfItsOwn) {
+  puppetdb_ = Names{"a"};
+  MakeGate();
+  JobRequest request = Ping();
+  request.spec.set_pql("nodes[certname]{}");
+  const absl::Status denied = Create(As("operator"), request).status();
+  EXPECT_EQ(denied.code(), absl::StatusCode::kPermissionDenied);
+  EXPECT_TRUE(absl::StrContains(denied.message(), "puppetdb.query")) << denied;
+  EXPECT_EQ(asked_, 0);
+}
+
+TEST_F(GateTest, WhatPuppetDbSaysOfAQueryIsAboutItsField) {
+  puppetdb_ = absl::InvalidArgumentError("PuppetDB p: PQL parse error");
+  MakeGate();
+  JobRequest request = Ping();
+  request.spec.set_pql("nodes(");
+  EXPECT_EQ(FieldOf(Create(As("admin"), request).status()), "spec.pql");
+  EXPECT_EQ(audit_.back().target(), "pql \"nodes(\" (PuppetDB gave no names)");
+  orch::v1::DiscoverNodesRequest discover;
+  discover.set_pql("nodes(");
+  EXPECT_EQ(FieldOf(Await<CreatedJob>([&](auto done) {
+                      gate_->PostDiscover(As("admin"), discover, done);
+                    }).status()),
+            "pql");
+  EXPECT_TRUE(Seen().admitted.empty());
 }
 
 TEST_F(GateTest, NodesAreShownByTheirFacts) {

@@ -25,6 +25,8 @@ Job::Job(JobSetup setup, std::vector<JobNodeStart> nodes, std::vector<std::strin
   for (const JobNodeStart& start : nodes) {
     if (nodes_.size() >= kJobNodesMax || index_.contains(start.node)) continue;
     const uint32_t index = AddNode(start.node);
+    nodes_[index].last_seen = start.last_seen;
+    nodes_[index].unknown = start.unknown;
     if (IsTerminal(start.state)) {
       over.emplace_back(index, &start);
     } else if (setup_.mutating) {
@@ -40,7 +42,8 @@ Job::Job(JobSetup setup, std::vector<JobNodeStart> nodes, std::vector<std::strin
     for (std::string& name : maybe) {
       if (!index_.contains(name)) maybe_.insert(std::move(name));
     }
-    until_quiet_ = nodes_.empty() && maybe_.empty();
+    const bool nobody_expected = nodes_.empty() && maybe_.empty();
+    until_quiet_ = !setup_.nobody && (!setup_.roster_known || nobody_expected);
     // In force until the broadcast is out; ends the job also if that never happens.
     answer_deadline_ = now.steady + kClockSkewMax + setup_.answer_timeout;
   }
@@ -48,10 +51,7 @@ Job::Job(JobSetup setup, std::vector<JobNodeStart> nodes, std::vector<std::strin
   *started->mutable_job() = Snapshot(true);
   for (const Record& record : nodes_) started->add_nodes(record.name);
   for (const auto& [index, start] : over) {
-    orch::v1::JobNode* node = End(&nodes_[index], start->state, start->reason, start->message, now);
-    if (start->last_seen != absl::InfinitePast()) {
-      *node->mutable_last_seen() = ToTimestamp(start->last_seen);
-    }
+    End(&nodes_[index], start->state, start->reason, start->message, now);
   }
   Settle(now);
 }
@@ -124,6 +124,9 @@ orch::v1::JobNode* Job::End(Record* record, NodeState outcome, const std::string
   orch::v1::JobNode* node = AppendNode(record, outcome, now);
   node->set_reason(reason.substr(0, kNodeReasonMax));
   node->set_message(message.substr(0, kNodeMessageMax));
+  if (outcome == orch::v1::NODE_STATE_NO_RESPONSE && record->last_seen != absl::InfinitePast()) {
+    *node->mutable_last_seen() = ToTimestamp(record->last_seen);
+  }
   return node;
 }
 
@@ -227,7 +230,8 @@ void Job::OnAnswerTimeout(base::Now now) {
     End(&record, heard ? orch::v1::NODE_STATE_TIMED_OUT : orch::v1::NODE_STATE_NO_RESPONSE,
         heard ? "no_result" : "no_answer",
         absl::StrCat(heard ? "no result within " : "no answer within ",
-                     absl::FormatDuration(setup_.answer_timeout)),
+                     absl::FormatDuration(setup_.answer_timeout),
+                     record.unknown ? "; no node of this name was ever heard of" : ""),
         now);
   }
   if (!maybe_.empty()) {

@@ -36,8 +36,8 @@ namespace orch::controller {
 class Job {
  public:
   // `maybe` (read-only): nodes that the roster can't tell about; waited for, but no targets unless
-  // they answer. Without nodes and maybes a read-only job waits until it is quiet, a mutating one
-  // fails at once: nothing matched.
+  // they answer. Without nodes and maybes, or without a roster, a read-only job waits until it is
+  // quiet; a mutating one without nodes fails at once: nothing matched.
   Job(JobSetup setup, std::vector<JobNodeStart> nodes, std::vector<std::string> maybe,
       base::Now now);
   // Goes on where the store left off. `status` as Snapshot gave it.
@@ -115,6 +115,8 @@ class Job {
     uint64_t sequence = 0;
     absl::Duration deadline = absl::InfiniteDuration();
     absl::Time send_time = absl::InfinitePast();
+    absl::Time last_seen = absl::InfinitePast();  // when the job began
+    bool unknown = false;                         // to the roster
     std::string late_evidence;
     uint32_t late = 0;
   };

@@ -22,6 +22,12 @@ class JobTest : public ::testing::Test {
     setup.spec.mutable_action()->mutable_node_ping();
     setup.create_time = clock_.Read().wall;
     setup.answer_timeout = absl::Seconds(2);
+    setup.roster_known = true;
+    return setup;
+  }
+  JobSetup WithoutRoster() {
+    JobSetup setup = ReadOnly();
+    setup.roster_known = false;
     return setup;
   }
   JobSetup Mutating(RolloutPlan plan = {}) {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Jobs that only ask.
+#include <map>
+
 #include "controller/job_fixture.h"
 
 namespace orch::controller {
@@ -78,7 +80,7 @@ TEST_F(JobTest, AnUnexpectedAnswerIsCountedIn) {
 }
 
 TEST_F(JobTest, NobodyExpectedWaitsUntilItIsQuiet) {
-  Make(ReadOnly(), {});
+  Make(WithoutRoster(), {});
   job_->OnBroadcast(now());
   Pass(Seconds(1));
   End("a");
@@ -92,7 +94,7 @@ TEST_F(JobTest, NobodyExpectedWaitsUntilItIsQuiet) {
 }
 
 TEST_F(JobTest, NobodyAnswersMeansNothingMatched) {
-  Make(ReadOnly(), {});
+  Make(WithoutRoster(), {});
   job_->OnBroadcast(now());
   Pass(Seconds(2));
   EXPECT_EQ(state(), orch::v1::JOB_STATE_FAILED);
@@ -100,9 +102,7 @@ TEST_F(JobTest, NobodyAnswersMeansNothingMatched) {
 }
 
 TEST_F(JobTest, NobodyExpectedIsBelievedSoonWhereTheRosterIsKnown) {
-  JobSetup setup = ReadOnly();
-  setup.roster_known = true;
-  Make(setup, {});
+  Make(ReadOnly(), {});
   job_->OnBroadcast(now());
   Pass(kQuietWindow - Milliseconds(1));
   EXPECT_FALSE(job_->ended());
@@ -110,8 +110,47 @@ TEST_F(JobTest, NobodyExpectedIsBelievedSoonWhereTheRosterIsKnown) {
   EXPECT_TRUE(job_->ended());
 }
 
+// A controller that has just started knows a few nodes of many.
+TEST_F(JobTest, WithoutARosterTheExpectedAreNotAll) {
+  Make(WithoutRoster(), Nodes({"a"}));
+  job_->OnBroadcast(now());
+  End("x");
+  Pass(Seconds(1));
+  End("a");
+  Pass(Milliseconds(200));
+  EXPECT_EQ(End("y"), Applied::kChanged);
+  Pass(Milliseconds(299));
+  EXPECT_FALSE(job_->ended());
+  Pass(Milliseconds(1));
+  EXPECT_EQ(state(), orch::v1::JOB_STATE_SUCCEEDED);
+  EXPECT_EQ(job_->Snapshot(false).targets(), 3u);
+}
+
+TEST_F(JobTest, NobodyIsAskedWhereAListOfNamesIsEmpty) {
+  JobSetup setup = WithoutRoster();
+  setup.nobody = true;
+  Make(setup, {});
+  EXPECT_EQ(state(), orch::v1::JOB_STATE_FAILED);
+  EXPECT_EQ(job_->Snapshot(false).message(), "no node matched");
+}
+
+TEST_F(JobTest, TheSilentAreNamedWithWhenTheyWereLastSeen) {
+  const absl::Time seen = now().wall - Seconds(90);
+  Make(ReadOnly(), {{.node = "a", .last_seen = seen}, {.node = "typo", .unknown = true}});
+  job_->OnBroadcast(now());
+  Pass(Seconds(2));
+  std::map<std::string, orch::v1::JobNode> ended;
+  for (const auto& event : job_->TakeChanges(now()).events) {
+    if (event->has_node()) ended[event->node().node()] = event->node();
+  }
+  EXPECT_EQ(ended["a"].last_seen().seconds(), absl::ToUnixSeconds(seen));
+  EXPECT_EQ(ended["a"].message(), "no answer within 2s");
+  EXPECT_FALSE(ended["typo"].has_last_seen());
+  EXPECT_EQ(ended["typo"].message(), "no answer within 2s; no node of this name was ever heard of");
+}
+
 TEST_F(JobTest, AQuietWindowNeverOutlastsTheAnswerTimeout) {
-  JobSetup setup = ReadOnly();
+  JobSetup setup = WithoutRoster();
   setup.strict_timeout = true;
   Make(setup, {});
   job_->OnBroadcast(now());

@@ -3,8 +3,11 @@
 
 #include <google/protobuf/util/time_util.h>
 
+#include <map>
 #include <optional>
 
+#include "base/status.h"
+#include "controller/rollout.h"
 #include "controller/validate.h"
 #include "orch/v1/job_service.pb.h"
 #include "orch/v1/node_service.pb.h"
@@ -192,8 +195,7 @@ class DiscoverStream : public LogStream<orch::v1::DiscoverNodesResponse> {
                                  }));
   }
   void Ask(Watcher watcher) {
-    core().parts.gate->PostDiscover(std::move(who_), std::move(*request_.mutable_target()),
-                                    request_.timeout(),
+    core().parts.gate->PostDiscover(std::move(who_), request_,
                                     OnStrand<CreatedJob>([watcher](Base* self, CreatedJob created) {
                                       constexpr size_t kPrefix = sizeof("jobs/") - 1;
                                       const std::string& name = created.job.name();
@@ -213,21 +215,40 @@ class DiscoverStream : public LogStream<orch::v1::DiscoverNodesResponse> {
         node.set_state(orch::v1::ROSTER_STATE_PRESENT);
         *node.mutable_last_seen() = event->time();
         node.set_version(from.result().node_ping().version());
-        *out->add_nodes() = std::move(node);
+        *(request_.limit().empty() ? out->add_nodes() : answered_.add_nodes()) = std::move(node);
       } else if (from.state() == orch::v1::NODE_STATE_NO_RESPONSE) {
         if (from.has_last_seen()) *node.mutable_last_seen() = from.last_seen();
         silent_.mutable_silent()->Add(std::move(node));
       }
     }
-    if (part.ended) out->mutable_silent()->Swap(silent_.mutable_silent());
+    if (part.ended) {
+      out->mutable_silent()->Swap(silent_.mutable_silent());
+      ChooseInto(out);
+    }
     return part.ended || out->nodes_size() > 0;
+  }
+
+  // A limit is one of those that answered, so they are known only at the end.
+  void ChooseInto(orch::v1::DiscoverNodesResponse* out) {
+    if (request_.limit().empty()) return;
+    std::map<std::string, orch::v1::Node*> by_name;
+    for (orch::v1::Node& node : *answered_.mutable_nodes()) by_name.emplace(node.identity(), &node);
+    std::vector<std::string> names;
+    for (const auto& [name, node] : by_name) names.push_back(name);
+    const auto limit =
+        ResolveAmount(request_.limit(), static_cast<uint32_t>(names.size()), "limit");
+    ORCH_CHECK(limit.ok());  // the gate has looked at it
+    for (const std::string& name : ChooseNodes(std::move(names), *limit, request_.limit_seed())) {
+      out->add_nodes()->Swap(by_name.at(name));
+    }
   }
   // An empty message; a discovery is over before the first, unless its timeout is long.
   void FillHeartbeat(orch::v1::DiscoverNodesResponse*) override {}
 
   CallerEvidence who_;
   orch::v1::DiscoverNodesRequest request_;
-  orch::v1::DiscoverNodesResponse silent_;  // all of them go into the last message
+  orch::v1::DiscoverNodesResponse silent_;    // all of them go into the last message
+  orch::v1::DiscoverNodesResponse answered_;  // with a limit: what is chosen from, likewise
 };
 
 // gRPC holds the plain pointer until OnDone; the stream holds itself until then.

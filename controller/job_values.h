@@ -46,8 +46,9 @@ struct JobSetup {
   std::string controller;
   orch::v1::JobSpec spec;  // as everybody may see it: secrets cleared
   bool mutating = false;
-  bool roster_known =
-      false;  // read-only: that nobody is expected is known, not for want of a roster
+  bool roster_known = false;  // read-only: who matches is known, as far as that can be; else nodes
+                              // that nobody expects may be many, and are waited for
+  bool nobody = false;        // read-only: an empty list of names: nobody is asked
   absl::Time create_time;
   absl::Duration answer_timeout;  // read-only
   bool strict_timeout = false;    // read-only: the caller's own, not to be stretched
@@ -64,6 +65,7 @@ struct JobNodeStart {
   std::string reason = {};
   std::string message = {};
   absl::Time last_seen = absl::InfinitePast();
+  bool unknown = false;  // it is named, but was never heard of
 };
 
 // What the store knows of a node of an unfinished job.

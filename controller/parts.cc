@@ -47,6 +47,7 @@ DispatcherOptions DispatcherOptionsOf(const Inputs& inputs) {
   out.stale_after = ToDuration(config.roster().stale_after());
   out.request_ttl = ToDuration(config.jobs().request_ttl());
   out.beacon_interval = ToDuration(config.roster().beacon_interval());
+  out.discovery_timeout = ToDuration(config.roster().discovery_timeout());
   out.jobs_kept = config.jobs().kept();
   out.jobs_kept_for = ToDuration(config.jobs().kept_for());
   out.jobs_running_max = config.jobs().running_max();
@@ -87,6 +88,20 @@ absl::Status OpenDispatcher(Parts* parts) {
   return absl::OkStatus();
 }
 
+absl::Status OpenPuppetDb(Parts* parts) {
+  const PuppetDbConfig& config = parts->inputs.config.puppetdb();
+  if (config.url().empty()) return absl::OkStatus();
+  ORCH_ASSIGN_OR_RETURN(PuppetDbAddress address, ParsePuppetDbUrl(config.url()));
+  const std::shared_ptr<trust::Credentials>& own = parts->inputs.puppetdb_credentials;
+  const std::shared_ptr<trust::Credentials> shown = !address.tls     ? nullptr
+                                                    : own != nullptr ? own
+                                                                     : parts->inputs.credentials;
+  parts->puppetdb =
+      std::make_shared<PuppetDb>(base::Strand(parts->io.get_executor()), std::move(address),
+                                 bus::NewNetworkStreams(shown, config.tls_server_name()), own);
+  return absl::OkStatus();
+}
+
 void OpenGate(Parts* parts) {
   const ControllerConfig& config = parts->inputs.config;
   GateParts gate_parts{.strand = parts->gate_strand,
@@ -95,6 +110,11 @@ void OpenGate(Parts* parts) {
                        .audit = [audit = parts->audit](auto record, auto done) {
                          audit->PostAppend(std::move(record), std::move(done));
                        }};
+  if (parts->puppetdb != nullptr) {
+    gate_parts.puppetdb = [puppetdb = parts->puppetdb](std::string pql, auto done) {
+      puppetdb->PostQuery(std::move(pql), std::move(done));
+    };
+  }
   GateOptions options;
   options.controller = parts->inputs.credentials->self().common_name;
   options.collectives.assign(config.collectives().begin(), config.collectives().end());
@@ -142,6 +162,11 @@ absl::StatusOr<Inputs> ReadInputs(const std::string& config_path) {
         std::string(trust::RoleName(self.role)),
         ", a controller needs orch-controller (extension pp_auth_role, or trust.roles)"));
   }
+  if (inputs.config.puppetdb().has_trust()) {
+    auto credentials = trust::Credentials::Load(inputs.config.puppetdb().trust(), absl::Now());
+    if (!credentials.ok()) return base::Annotate(credentials.status(), "puppetdb.trust");
+    inputs.puppetdb_credentials = *std::move(credentials);
+  }
   inputs.policy_source = std::make_unique<PolicySource>(inputs.config.policy());
   ORCH_ASSIGN_OR_RETURN(inputs.policy, inputs.policy_source->Load());
   return inputs;
@@ -153,6 +178,7 @@ absl::Status Open(Parts* parts, HttpSources sources) {
   ORCH_ASSIGN_OR_RETURN(parts->audit, AuditStore::Open(AuditPath(config)));
   OpenBus(parts);
   ORCH_RETURN_IF_ERROR(OpenDispatcher(parts));
+  ORCH_RETURN_IF_ERROR(OpenPuppetDb(parts));
   OpenGate(parts);
   if (parts->broker != nullptr && !config.broker().listen().empty()) {
     ORCH_RETURN_IF_ERROR(base::Annotate(parts->broker->Listen(), "broker"));

@@ -14,6 +14,7 @@
 #include "controller/gate.h"
 #include "controller/http.h"
 #include "controller/policy_source.h"
+#include "controller/puppetdb.h"
 #include "controller/service.h"
 #include "trust/identity.h"
 
@@ -23,7 +24,8 @@ namespace orch::controller {
 // and every file that it names.
 struct Inputs {
   ControllerConfig config;
-  std::shared_ptr<trust::Credentials> credentials;  // certificate, key, CA, CRL
+  std::shared_ptr<trust::Credentials> credentials;           // certificate, key, CA, CRL
+  std::shared_ptr<trust::Credentials> puppetdb_credentials;  // null: the same, or no TLS
   std::unique_ptr<PolicySource> policy_source;
   std::shared_ptr<const policy::Policy> policy;
 };
@@ -42,6 +44,7 @@ struct Parts {
   std::unique_ptr<bus::Broker> broker;     // null where brokers run elsewhere
   std::unique_ptr<bus::Client> bus;        // to that broker through memory, or to others
   std::unique_ptr<Dispatcher> dispatcher;  // jobs, roster, orch.db
+  std::shared_ptr<PuppetDb> puppetdb;      // null where none is configured
   std::shared_ptr<Gate> gate;              // who may
   std::unique_ptr<Services> services;      // gRPC
   std::unique_ptr<HttpServer> http;        // null if switched off

@@ -47,6 +47,7 @@ Roster::Heard Roster::OnPresence(const orch::bus::v1::Presence& presence,
   heard.fresh = true;
   heard.back =
       first || entry.state != orch::v1::ROSTER_STATE_PRESENT || entry.IsOtherStart(presence);
+  if (heard.back) back_at_ = now.steady;
   entry.Update(presence, certificate_end, std::move(chain));
   entry.state = presence.leaving() ? orch::v1::ROSTER_STATE_GONE : orch::v1::ROSTER_STATE_PRESENT;
   entry.last_seen = now.wall;
@@ -65,6 +66,15 @@ void Roster::OnHeard(const std::string& node, base::Now now) {
   if (it->second->state != orch::v1::ROSTER_STATE_STALE) return;
   it->second->state = orch::v1::ROSTER_STATE_PRESENT;
   Changed(node);
+}
+
+void Roster::OnAsked(base::Now now) { asked_at_ = std::min(asked_at_, now.steady); }
+
+bool Roster::Settled(base::Now now) {
+  const absl::Duration asked = now.steady - asked_at_;
+  settled_ = settled_ || asked >= kSettleMax ||
+             (asked >= kSettleMin && now.steady - back_at_ >= kSettleQuiet);
+  return settled_;
 }
 
 void Roster::OnTime(base::Now now) {
@@ -107,6 +117,7 @@ Resolved Roster::Resolve(const target::Target& target, const orch::v1::Target& p
     }
     return resolved;
   }
+  resolved.exact = true;
   std::sort(exact.begin(), exact.end());
   exact.erase(std::unique(exact.begin(), exact.end()), exact.end());
   for (const std::string& name : exact) {

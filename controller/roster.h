@@ -24,13 +24,19 @@ namespace orch::controller {
 inline constexpr size_t kRosterNodesMax = 100'000;
 // Silent for so long, a node is forgotten.
 inline constexpr absl::Duration kForgetAfter = absl::Hours(24 * 30);
+// A roster that has just begun to ask who is there is believed after so long, if by then nobody new
+// has spoken for kSettleQuiet, and at the latest after kSettleMax.
+inline constexpr absl::Duration kSettleMin = absl::Seconds(2);
+inline constexpr absl::Duration kSettleQuiet = absl::Milliseconds(300);
+inline constexpr absl::Duration kSettleMax = absl::Seconds(30);
 
 // Who is meant by a target and a list of names, as far as the roster can tell. Each list is sorted;
 // none overlap.
 struct Resolved {
-  std::vector<std::string> expected;  // present and matching, or named and matching
-  std::vector<std::string> maybe;     // what they'd answer is known to themselves only
-  std::vector<std::string> unknown;   // named, but never heard of
+  std::vector<std::string> expected = {};  // present and matching, or named and matching
+  std::vector<std::string> maybe = {};     // what they'd answer is known to themselves only
+  std::vector<std::string> unknown = {};   // named, but never heard of
+  bool exact = false;                      // nobody but these can be meant
   size_t size() const { return expected.size() + maybe.size() + unknown.size(); }
 };
 
@@ -54,6 +60,10 @@ class Roster {
                    std::vector<std::string> chain, base::Now now);
   // A verified reply is a sign of life too.
   void OnHeard(const std::string& node, base::Now now);
+  // Everybody is being asked who is there: first when the bus is, after the start.
+  void OnAsked(base::Now now);
+  // Whether who is there is known by now; stays so.
+  bool Settled(base::Now now);
   // Nodes that have been silent for too long become stale, then are forgotten.
   void OnTime(base::Now now);
 
@@ -91,7 +101,10 @@ class Roster {
   void Changed(const std::string& node);
 
   const absl::Duration stale_after_;
-  ParsedFactsBudget budget_;  // outlives entries_
+  bool settled_ = false;
+  absl::Duration asked_at_ = absl::InfiniteDuration();  // steady
+  absl::Duration back_at_ = absl::ZeroDuration();       // the last that was new, or new again
+  ParsedFactsBudget budget_;                            // outlives entries_
   std::map<std::string, std::unique_ptr<RosterEntry>> entries_;
   absl::flat_hash_set<std::string> changed_;
   absl::flat_hash_set<std::string> unstored_;

@@ -97,6 +97,7 @@ StoredNode RosterEntry::ToStored() const {
   row.set_last_seen_ms(absl::ToUnixMillis(last_seen));
   row.set_certificate_end_ms(absl::ToUnixMillis(certificate_end_));
   row.set_gone(state == orch::v1::ROSTER_STATE_GONE);
+  row.set_clock_skew_ms(absl::ToInt64Milliseconds(clock_skew));
   return row;
 }
 
@@ -111,6 +112,7 @@ void RosterEntry::FromStored(const StoredNode& row) {
   chain_.assign(row.certificate_chain().begin(), row.certificate_chain().end());
   last_seen = absl::FromUnixMillis(row.last_seen_ms());
   certificate_end_ = absl::FromUnixMillis(row.certificate_end_ms());
+  clock_skew = absl::Milliseconds(row.clock_skew_ms());
   state = row.gone() ? orch::v1::ROSTER_STATE_GONE : orch::v1::ROSTER_STATE_PRESENT;
 }
 

@@ -50,6 +50,7 @@ void RosterKeeper::Tick() {
 void RosterKeeper::OnConnected() {
   // Nodes that spoke while this process was not there would be missing for a presence interval.
   if (std::exchange(asked_everybody_, true)) return;
+  surroundings_->roster->OnAsked(surroundings_->clock->Read());
   for (const std::string& collective : surroundings_->options.collectives) {
     SendQuery(collective, {}, /*facts=*/false, /*certificates=*/true);
   }

@@ -277,5 +277,20 @@ TEST_F(RosterTest, TenThousandNodesResolveQuickly) {
   EXPECT_LT(absl::Now() - begin, absl::Milliseconds(500));
 }
 
+TEST_F(RosterTest, IsBelievedOnceNobodyNewSpeaks) {
+  clock_.Advance(absl::Hours(1));
+  EXPECT_FALSE(roster_.Settled(now()));  // nobody was asked
+  roster_.OnAsked(now());
+  for (int i = 0; i < 30; ++i) {
+    clock_.Advance(absl::Milliseconds(200));
+    Hear(Of("n" + std::to_string(i)));
+  }
+  EXPECT_FALSE(roster_.Settled(now()));
+  clock_.Advance(absl::Milliseconds(300));
+  EXPECT_TRUE(roster_.Settled(now()));
+  Hear(Of("late"));
+  EXPECT_TRUE(roster_.Settled(now()));
+}
+
 }  // namespace
 }  // namespace orch::controller

@@ -7,11 +7,13 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "api/catalog.h"
 #include "api/errors.h"
 #include "base/ids.h"
 #include "base/status.h"
+#include "controller/pql.h"
 #include "controller/rollout.h"
 #include "target/target.h"
 
@@ -37,33 +39,13 @@ absl::Status TargetError(absl::string_view field, absl::string_view message) {
   return api::BadField(field, message);
 }
 
-absl::Status ValidateNodes(orch::v1::JobSpec* spec) {
-  auto& nodes = *spec->mutable_nodes();
-  if (nodes.size() > kSpecNodesMax) {
-    return api::BadField("spec.nodes", absl::StrCat("more than ", kSpecNodesMax, " names"));
-  }
-  for (int i = 0; i < nodes.size(); ++i) {
-    if (base::IsIdentity(nodes[i])) continue;
-    return api::BadField(
-        absl::StrCat("spec.nodes[", i, "]"),
-        absl::StrCat(Shown(nodes[i]), " is not a node's name, [a-z0-9._-]{1,253}"));
-  }
-  std::sort(nodes.begin(), nodes.end());
-  nodes.erase(std::unique(nodes.begin(), nodes.end()), nodes.end());
-  return absl::OkStatus();
-}
+// The numbers must make sense whatever the count of nodes; what a percentage comes to is the
+// dispatcher's.
+constexpr uint32_t kAnyCount = 100;
 
 absl::Status ValidateRollout(const orch::v1::Rollout& rollout) {
-  // The numbers must make sense whatever the count of nodes; what a percentage comes to is the
-  // dispatcher's.
-  constexpr uint32_t kAnyCount = 100;
-  if (!rollout.limit().empty()) {
-    ORCH_RETURN_IF_ERROR(ResolveAmount(rollout.limit(), kAnyCount, "spec.rollout.limit").status());
-  }
-  constexpr size_t kSeedMax = 128;
-  if (rollout.limit_seed().size() > kSeedMax) {
-    return api::BadField("spec.rollout.limit_seed", absl::StrCat("longer than ", kSeedMax));
-  }
+  ORCH_RETURN_IF_ERROR(ValidateLimit("spec.rollout.limit", rollout.limit()));
+  ORCH_RETURN_IF_ERROR(ValidateLimitSeed("spec.rollout.limit_seed", rollout.limit_seed()));
   if (rollout.unlimited() && rollout.concurrency() > 0) {
     return api::BadField("spec.rollout.unlimited", "contradicts concurrency");
   }
@@ -72,6 +54,32 @@ absl::Status ValidateRollout(const orch::v1::Rollout& rollout) {
 }
 
 }  // namespace
+
+absl::Status ValidateNodes(absl::string_view field,
+                           google::protobuf::RepeatedPtrField<std::string>* nodes) {
+  if (nodes->size() > kSpecNodesMax) {
+    return api::BadField(field, absl::StrCat("more than ", kSpecNodesMax, " names"));
+  }
+  for (int i = 0; i < nodes->size(); ++i) {
+    const std::string& node = nodes->Get(i);
+    if (base::IsIdentity(node)) continue;
+    return api::BadField(absl::StrCat(field, "[", i, "]"),
+                         absl::StrCat(Shown(node), " is not a node's name, [a-z0-9._-]{1,253}"));
+  }
+  std::sort(nodes->begin(), nodes->end());
+  nodes->erase(std::unique(nodes->begin(), nodes->end()), nodes->end());
+  return absl::OkStatus();
+}
+
+absl::Status ValidateLimit(absl::string_view field, absl::string_view limit) {
+  return limit.empty() ? absl::OkStatus() : ResolveAmount(limit, kAnyCount, field).status();
+}
+
+absl::Status ValidateLimitSeed(absl::string_view field, absl::string_view seed) {
+  constexpr size_t kSeedMax = 128;
+  if (seed.size() <= kSeedMax) return absl::OkStatus();
+  return api::BadField(field, absl::StrCat("longer than ", kSeedMax));
+}
 
 absl::Status ValidateTimeout(absl::string_view field, const google::protobuf::Duration& timeout) {
   if (timeout.seconds() < 0 || timeout.nanos() < 0) {
@@ -132,7 +140,8 @@ absl::Status ValidateTarget(const std::vector<std::string>& collectives, absl::s
       collectives.end()) {
     return api::BadField(
         absl::StrCat(field, ".collective"),
-        absl::StrCat("this controller does not serve ", Shown(target->collective())));
+        absl::StrCat(Shown(target->collective()), " is not served here; this controller serves ",
+                     absl::StrJoin(collectives, ", ")));
   }
   const absl::StatusOr<target::Target> compiled = target::Target::Compile(*target);
   if (!compiled.ok()) return TargetError(field, compiled.status().message());
@@ -150,13 +159,25 @@ absl::Status ValidateSpec(const std::vector<std::string>& collectives, orch::v1:
   }
   ORCH_RETURN_IF_ERROR(api::Validate(spec->action(), "spec.action"));
   ORCH_RETURN_IF_ERROR(ValidateTarget(collectives, "spec.target", spec->mutable_target(), printed));
-  ORCH_RETURN_IF_ERROR(ValidateNodes(spec));
+  ORCH_RETURN_IF_ERROR(ValidateNodes("spec.nodes", spec->mutable_nodes()));
+  if (!spec->pql().empty()) ORCH_RETURN_IF_ERROR(ValidatePql("spec.pql", spec->pql()));
   ORCH_RETURN_IF_ERROR(ValidateRollout(spec->rollout()));
   ORCH_RETURN_IF_ERROR(ValidateTimeout("spec.timeout", spec->timeout()));
   if (spec->at_most_nodes() > 0 && spec->expect_nodes() > spec->at_most_nodes()) {
     return api::BadField("spec.expect_nodes", "is above at_most_nodes");
   }
   return ValidateReason("spec.reason", spec->reason());
+}
+
+absl::Status ValidateDiscovery(const std::vector<std::string>& collectives,
+                               orch::v1::DiscoverNodesRequest* request) {
+  std::string printed;
+  ORCH_RETURN_IF_ERROR(ValidateTimeout("timeout", request->timeout()));
+  ORCH_RETURN_IF_ERROR(ValidateTarget(collectives, "target", request->mutable_target(), &printed));
+  ORCH_RETURN_IF_ERROR(ValidateNodes("nodes", request->mutable_nodes()));
+  ORCH_RETURN_IF_ERROR(ValidateLimit("limit", request->limit()));
+  ORCH_RETURN_IF_ERROR(ValidateLimitSeed("limit_seed", request->limit_seed()));
+  return request->pql().empty() ? absl::OkStatus() : ValidatePql("pql", request->pql());
 }
 
 absl::StatusOr<std::string> ParseJobName(absl::string_view field, absl::string_view name) {

@@ -6,6 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "orch/v1/job.pb.h"
+#include "orch/v1/node_service.pb.h"
 #include "orch/v1/target.pb.h"
 
 // What a request must look like before anybody is asked whether it is permitted. Every error is
@@ -26,9 +27,18 @@ inline constexpr int64_t kTimeoutMaxSeconds = 24 * 3600;
 // else. `collectives` are those that this controller serves. `*printed` is the target as text.
 absl::Status ValidateSpec(const std::vector<std::string>& collectives, orch::v1::JobSpec* spec,
                           std::string* printed);
+// The same for a discovery.
+absl::Status ValidateDiscovery(const std::vector<std::string>& collectives,
+                               orch::v1::DiscoverNodesRequest* request);
 // `field` is the target's path, for example `spec.target`.
 absl::Status ValidateTarget(const std::vector<std::string>& collectives, absl::string_view field,
                             orch::v1::Target* target, std::string* printed);
+// Sorts and takes out doubles. `field` is the list's path, for example `spec.nodes`.
+absl::Status ValidateNodes(absl::string_view field,
+                           google::protobuf::RepeatedPtrField<std::string>* nodes);
+// Empty is unset. `field` as above.
+absl::Status ValidateLimit(absl::string_view field, absl::string_view limit);
+absl::Status ValidateLimitSeed(absl::string_view field, absl::string_view seed);
 // Zero is unset. `field` as above.
 absl::Status ValidateTimeout(absl::string_view field, const google::protobuf::Duration& timeout);
 absl::Status ValidateReason(absl::string_view field, absl::string_view reason);
