@@ -3,47 +3,65 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "absl/time/time.h"
 
 namespace orch::bus {
 
-// Which broker to try next, and how long to wait before: exponential back-off with full jitter
-// (each wait is uniform between nothing and the ceiling), so that ten thousand nodes that lost one
-// broker come back spread out.
+// Which broker to try next, and how long to wait before.
 //
-// The brokers are taken in turn; the ceiling doubles after each full turn, from `min` to `max`, and
-// starts over only after a connection that lasted kStableAfter: a broker that accepts and hangs up
-// at once is not hammered. The very first attempt does not wait.
+// Brokers are taken in turns: a turn is every broker of the list once, one right after the other,
+// so that a dead one costs no time where another one lives. Waiting is between turns only, uniform
+// between nothing and a ceiling (full jitter). The ceiling is never below `spread`: ten thousand
+// nodes that lost one broker at the same moment don't reach the next one in the same second, nor do
+// they come all at once when the only one returns, and a single node is hardly later for it. Once
+// every broker has failed it is that of exponential back-off, from `min` doubling to `max`.
+//
+// With the order of priority a turn begins with the first of the list, with a random one each
+// process keeps a shuffled list of its own; the broker that was just lost comes last in either. A
+// connection that works is never given up for a preferred broker: that would be a second outage.
+// A connection that was lost within kStableAfter counts as a failure: a broker that accepts and
+// hangs up at once is not hammered.
 //
 // Pure: time and randomness are arguments. Lives on: its owner's strand.
 class Backoff {
  public:
   static constexpr absl::Duration kStableAfter = absl::Seconds(5);
 
+  enum class Order : uint8_t { kPriority, kRandom };
+  struct Times {
+    absl::Duration spread;  // ≥ 0
+    absl::Duration min;     // > 0
+    absl::Duration max;     // ≥ min
+  };
   struct Attempt {
     size_t broker;        // index
     absl::Duration wait;  // before trying it
   };
 
-  // `brokers` ≥ 1, 0 < `min` ≤ `max`.
-  Backoff(size_t brokers, absl::Duration min, absl::Duration max)
-      : brokers_(brokers), min_(min), max_(max) {}
+  // `brokers` ≥ 1. Without `spread_start` the very first attempt does not wait. `seed` decides a
+  // random order.
+  Backoff(size_t brokers, Order order, Times times, bool spread_start, uint64_t seed);
 
   // `random` is uniform over all 64 bits. Each call moves on to the next broker.
   Attempt Next(uint64_t random);
-  // A connection is over that had been usable for `lasted`.
+  // The connection that the last attempt brought is over; it had been usable for `lasted`. Not for
+  // one that never became usable: that is an attempt that failed, and the turn goes on.
   void OnLost(absl::Duration lasted);
   // The longest that Next could answer now.
   absl::Duration ceiling() const;
 
  private:
-  size_t brokers_;
-  absl::Duration min_;
-  absl::Duration max_;
-  size_t next_ = 0;        // broker
-  uint64_t attempts_ = 0;  // since the last stable connection, or the start
-  bool first_ = true;
+  void BeginTurn();
+
+  const Times times_;
+  std::vector<size_t> order_;  // of the brokers, constant after construction
+  std::vector<size_t> turn_;   // what is left of the turn, next at the end
+  size_t last_;                // tried; as many as there are brokers: none yet
+  bool lost_ = false;          // the next turn begins with a loss
+  uint64_t failed_turns_ = 0;  // since the last stable connection, or the start
+  bool wait_ = false;          // before the next turn
 };
 
 }  // namespace orch::bus

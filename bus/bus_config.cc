@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <vector>
@@ -86,6 +87,13 @@ absl::Status CheckTimes(const BusConfig& config) {
   if (times.reconnect_max < times.reconnect_min) {
     return Bad("reconnect_max", "must not be below reconnect_min");
   }
+  if (times.reconnect_spread < absl::ZeroDuration()) {
+    return Bad("reconnect_spread", "must not be negative");
+  }
+  if (times.reconnect_spread > times.heart_beat / 2) {
+    return Bad("reconnect_spread",
+               "must be at most half of heart_beat, so that the next broker is tried within two");
+  }
   return absl::OkStatus();
 }
 
@@ -118,6 +126,7 @@ absl::Status ValidateBusConfig(const BusConfig& config) {
   bool all_loopback = false;
   ORCH_RETURN_IF_ERROR(CheckBrokers(config, &all_loopback));
   if (!Flavour_IsValid(config.flavour())) return Bad("flavour", "unknown");
+  if (!BrokerOrder_IsValid(config.order())) return Bad("order", "unknown");
   ORCH_RETURN_IF_ERROR(CheckPrefix(config.destination_prefix()));
   ORCH_RETURN_IF_ERROR(CheckWord("tls_server_name", config.tls_server_name()));
   ORCH_RETURN_IF_ERROR(CheckWord("login", config.login()));
@@ -137,6 +146,10 @@ BusTimes TimesOf(const BusConfig& config) {
   if (config.has_heart_beat()) times.heart_beat = FromProto(config.heart_beat());
   if (config.has_reconnect_min()) times.reconnect_min = FromProto(config.reconnect_min());
   if (config.has_reconnect_max()) times.reconnect_max = FromProto(config.reconnect_max());
+  times.reconnect_spread =
+      config.has_reconnect_spread()
+          ? FromProto(config.reconnect_spread())
+          : std::min({times.reconnect_spread, times.reconnect_max, times.heart_beat / 2});
   return times;
 }
 

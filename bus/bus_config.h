@@ -26,6 +26,7 @@ struct BusTimes {
   absl::Duration heart_beat = absl::Seconds(30);
   absl::Duration reconnect_min = absl::Milliseconds(500);
   absl::Duration reconnect_max = absl::Seconds(30);
+  absl::Duration reconnect_spread = absl::Seconds(10);
 };
 BusTimes TimesOf(const BusConfig& config);
 

@@ -141,9 +141,15 @@ TEST(TimesOfTest, DefaultsAndValues) {
   EXPECT_EQ(TimesOf(config).heart_beat, absl::Seconds(30));
   EXPECT_EQ(TimesOf(config).reconnect_min, absl::Milliseconds(500));
   EXPECT_EQ(TimesOf(config).reconnect_max, absl::Seconds(30));
+  EXPECT_EQ(TimesOf(config).reconnect_spread, absl::Seconds(10));
   config.mutable_heart_beat()->set_seconds(1);
   config.mutable_heart_beat()->set_nanos(500'000'000);
   EXPECT_EQ(TimesOf(config).heart_beat, absl::Milliseconds(1500));
+  EXPECT_EQ(TimesOf(config).reconnect_spread, absl::Milliseconds(750));
+  config.mutable_reconnect_max()->set_nanos(5'000'000);
+  EXPECT_EQ(TimesOf(config).reconnect_spread, absl::Milliseconds(5));
+  config.mutable_reconnect_spread()->set_seconds(0);
+  EXPECT_EQ(TimesOf(config).reconnect_spread, absl::ZeroDuration());
 }
 
 class PasscodeTest : public ::testing::Test {

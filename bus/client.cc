@@ -16,8 +16,6 @@
 namespace orch::bus {
 namespace {
 
-// Looking up, connecting and the TLS handshake together.
-constexpr absl::Duration kOpenMax = absl::Seconds(10);
 constexpr absl::Duration kStopMax = absl::Seconds(2);
 
 uint64_t Random64() {
@@ -32,6 +30,16 @@ std::vector<std::string> AddressesOf(const BusConfig& config) {
   return out;
 }
 
+Backoff::Order OrderOf(const BusConfig& config) {
+  return config.order() == BROKER_ORDER_RANDOM ? Backoff::Order::kRandom
+                                               : Backoff::Order::kPriority;
+}
+
+Backoff::Times BackoffTimes(const BusConfig& config) {
+  const BusTimes times = TimesOf(config);
+  return {times.reconnect_spread, times.reconnect_min, times.reconnect_max};
+}
+
 absl::string_view HostOf(absl::string_view address) {
   return address.substr(0, address.rfind(':'));
 }
@@ -43,10 +51,11 @@ Client::Core::Core(base::Strand strand, Options options, std::shared_ptr<StreamF
       options_(std::move(options)),
       factory_(std::move(factory)),
       addresses_(AddressesOf(options_.config)),
-      backoff_(addresses_.size(), TimesOf(options_.config).reconnect_min,
-               TimesOf(options_.config).reconnect_max),
+      backoff_(addresses_.size(), OrderOf(options_.config), BackoffTimes(options_.config),
+               options_.spread_start, Random64()),
       timer_(strand),
-      stop_timer_(strand) {
+      stop_timer_(strand),
+      pause_timer_(strand) {
   status_.broker = addresses_.front();
   status_.last_error = "not started";
 }
@@ -67,6 +76,7 @@ void Client::Core::Start(std::function<void(bool)> on_change) {
   started_ = true;
   on_change_ = std::move(on_change);
   status_.last_error = "connecting";
+  status_.away_since = base::SystemClock().Read().wall;
   if (stopping_) return;
   base::asio::co_spawn(strand_, Run(shared_from_this()), base::asio::detached);
 }
@@ -84,17 +94,18 @@ base::Awaitable<void> Client::Core::Run(std::shared_ptr<Core> self) {
     // Read at each connect: the passcode may have changed.
     absl::StatusOr<Session::Options> session = self->SessionOptions();
     if (!session.ok()) {
-      self->OnFailed(base::Annotate(session.status(), absl::StrCat("connect ", address)));
+      self->OnOpenFailed(base::Annotate(session.status(), absl::StrCat("connect ", address)));
       continue;
     }
     base::Awaitable<absl::StatusOr<std::unique_ptr<Stream>>> opening = Open(self, address);
     absl::StatusOr<std::unique_ptr<Stream>> stream = co_await std::move(opening);
     if (self->stopping_) break;
     if (!stream.ok()) {
-      self->OnFailed(stream.status());
+      self->OnOpenFailed(stream.status());
       continue;
     }
     self->connection_ = std::make_shared<Connection>(*std::move(stream), *std::move(session),
+                                                     self->options_.messages_per_second,
                                                      base::SystemClock().Read());
     base::Awaitable<void> running = RunConnection(self, self->connection_);
     co_await std::move(running);
@@ -141,20 +152,41 @@ absl::StatusOr<Session::Options> Client::Core::SessionOptions() const {
   return out;
 }
 
+void Client::Core::OnOpenFailed(absl::Status why) {
+  ++status_.failures;
+  OnFailed(std::move(why));
+  // A copy, because the Client may go while it runs.
+  const std::function<void()> on_failure = on_failure_;
+  if (on_failure) on_failure();
+}
+
+// Two lines of a kind, broker and minute: a loss soon after the start is told, and so is its end. Not
+// by the reason, which a hostile broker may make up anew each time.
+bool Client::Core::MayLog(absl::string_view what, base::Now now, uint64_t* suppressed) {
+  const std::string key = absl::StrCat(what, " ", status_.broker);
+  return limiter_.Admit(key, now, suppressed) ||
+         limiter_.Admit(absl::StrCat(key, " again"), now, suppressed);
+}
+
 void Client::Core::OnFailed(absl::Status why) {
   status_.last_error = std::string(why.message());
   uint64_t suppressed = 0;
-  if (!limiter_.Admit(status_.last_error, base::SystemClock().Read(), &suppressed)) return;
-  base::LogWarning("bus: not connected", {{"why", status_.last_error},
-                                          {"broker", status_.broker},
-                                          {"next_within", absl::FormatDuration(backoff_.ceiling())},
-                                          {"suppressed", suppressed}});
+  const base::Now now = base::SystemClock().Read();
+  if (!MayLog("not connected", now, &suppressed)) return;
+  base::LogWarning(
+      "bus: not connected",
+      {{"why", status_.last_error},
+       {"broker", status_.broker},
+       {"for", absl::FormatDuration(absl::Trunc(now.wall - status_.away_since, absl::Seconds(1)))},
+       {"next_within", absl::FormatDuration(backoff_.ceiling())},
+       {"suppressed", suppressed}});
 }
 
 void Client::Core::Stop(std::function<void()> done) {
   ORCH_CHECK_ON(strand_);
   on_stopped_.push_back(std::move(done));
   on_change_ = nullptr;
+  on_failure_ = nullptr;
   const bool first = !stopping_;
   stopping_ = true;
   if (finished_ || !started_) {
@@ -193,6 +225,7 @@ void Client::Core::Abandon() {
   stopping_ = true;
   finished_ = true;
   on_change_ = nullptr;
+  on_failure_ = nullptr;
   on_stopped_.clear();
   subscriptions_.clear();
   timer_.cancel();
@@ -257,6 +290,7 @@ ClientStatus Client::Core::status() const {
   out.bytes_in += counts.bytes_in;
   out.bytes_out += counts.bytes_out;
   out.ignored += counts.ignored;
+  out.stray_receipts += counts.stray_receipts;
   return out;
 }
 
@@ -271,6 +305,7 @@ void Client::Subscribe(std::string destination, std::function<void(Delivery)> on
 void Client::Start(std::function<void(bool connected)> on_change) {
   core_->Start(std::move(on_change));
 }
+void Client::WatchFailures(std::function<void()> call) { core_->WatchFailures(std::move(call)); }
 void Client::Stop(std::function<void()> done) { core_->Stop(std::move(done)); }
 void Client::Send(std::string destination, std::string body, absl::Time expires) {
   core_->Send(std::move(destination), std::move(body), expires);

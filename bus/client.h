@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -13,6 +14,7 @@
 #include "base/asio.h"
 #include "bus/bus_config.h"
 #include "bus/config.pb.h"
+#include "bus/session.h"
 #include "trust/identity.h"
 
 namespace orch::bus {
@@ -28,18 +30,29 @@ struct Delivery {
 
 // Figures for health and metrics.
 struct ClientStatus {
-  bool connected = false;
+  bool connected = false;      // and every subscription confirmed
   std::string broker;          // `host:port` in use or last tried
   std::string last_error;      // why it is not connected
   absl::Time connected_since;  // if connected
-  uint64_t connects = 0;
+  absl::Time away_since;       // if not: since the loss, or the start
+  uint64_t connects = 0;       // that came so far as to be usable
+  uint64_t reconnects = 0;     // of them, after a loss
+  uint64_t failovers = 0;      // of them, at another broker than the one that was lost
+  uint64_t failures = 0;       // attempts that did not come so far
+  std::array<uint64_t, kFaults> faults = {};  // ends of connections by what the broker did
   uint64_t frames_in = 0, frames_out = 0, bytes_in = 0, bytes_out = 0;
-  uint64_t ignored = 0;  // messages and receipts that were for nothing of ours
+  uint64_t ignored = 0;         // messages that were for no subscription of ours
+  uint64_t stray_receipts = 0;  // receipts that nobody asked for
+  uint64_t paused = 0;          // reads that were put off (messages_per_second)
 };
 
-// Keeps one STOMP session alive: connects, subscribes, sends, heart-beats, reconnects with jittered
-// exponential back-off and restores the subscriptions. What the protocol asks for is decided in
-// bus/session, when and where to connect in bus/backoff.
+// Keeps one STOMP session alive: connects, subscribes, sends, heart-beats, goes on with the next
+// broker, backs off when all have failed, and restores the subscriptions. What the protocol asks
+// for is decided in bus/session, when and where to connect in bus/backoff.
+//
+// Every step of opening has a limit of its own: looking up, connecting and the TLS handshake
+// kOpenMax together, CONNECTED Session::kConnectMax, each confirmation of a subscription
+// Session::kReceiptMax. Certificates and passcode are read at each connect.
 //
 // Lives on: the strand it is given; every method is called there (Subscribe before Start anywhere),
 // every callback comes there. Callbacks may call any method, and may destroy the Client; after its
@@ -51,7 +64,14 @@ class Client {
     std::shared_ptr<trust::Credentials> credentials;  // null: without TLS
     std::string client_id;                            // for the broker's log
     size_t send_queue_bytes = 16 << 20;               // more waiting than this: Send fails
+    // Reads no faster than this, so that a broker or publisher that floods costs a share of a core
+    // and not all of it; 0: as fast as they come. Large messages count for several.
+    uint32_t messages_per_second = 0;
+    // The first attempt waits too, for anything up to reconnect_spread.
+    bool spread_start = false;
   };
+  static constexpr absl::Duration kOpenMax = absl::Seconds(10);
+
   // Called with OK when the broker's RECEIPT came (the message is on the bus), or with an error:
   // Unavailable when the connection ended first (it may or may not be on the bus),
   // ResourceExhausted when the send queue is full. Never from within SendWithReceipt.
@@ -66,6 +86,8 @@ class Client {
 
   // Before Start, or at any time later; restored after each reconnect. `ack` mode is auto.
   void Subscribe(std::string destination, std::function<void(Delivery)> on_message);
+  // Before Start: `call` comes after each attempt that failed; status() says why.
+  void WatchFailures(std::function<void()> call);
   // Once. `on_change` is called on each connect (true: the broker confirmed every subscription) and
   // each loss of such a connection (false).
   void Start(std::function<void(bool connected)> on_change);

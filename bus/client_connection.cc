@@ -34,6 +34,7 @@ base::Awaitable<void> Client::Core::RunConnection(std::shared_ptr<Core> self,
       self->End(connection, size.status());
       break;
     }
+    const uint64_t frames = connection->session.counts().frames_in;
     std::vector<Session::Event> events = connection->session.OnBytes(
         absl::string_view(buffer.data(), *size), base::SystemClock().Read());
     for (Session::Event& event : events) {
@@ -43,6 +44,13 @@ base::Awaitable<void> Client::Core::RunConnection(std::shared_ptr<Core> self,
     if (connection->ended) break;
     self->Flush(connection);
     self->Arm(connection);
+    const absl::Duration wait = connection->pace.Take(
+        connection->session.counts().frames_in - frames, *size, base::SystemClock().Read());
+    if (wait > absl::ZeroDuration()) {
+      base::Awaitable<void> pausing = Pause(self, wait);
+      co_await std::move(pausing);
+      if (connection->ended) break;
+    }
     if (*size == buffer.size() && *size < kReadMax) {
       buffer.resize(kReadMax);
     } else if (*size < kReadMin && buffer.size() > kReadMin) {
@@ -50,6 +58,14 @@ base::Awaitable<void> Client::Core::RunConnection(std::shared_ptr<Core> self,
     }
   }
   self->OnEnded(connection);
+}
+
+// What waits meanwhile waits in the kernel, and then at the broker. Completes when: `wait` is over,
+// or the connection ended. Runs on: strand_.
+base::Awaitable<void> Client::Core::Pause(std::shared_ptr<Core> self, absl::Duration wait) {
+  ++self->status_.paused;
+  self->pause_timer_.expires_after(absl::ToChronoNanoseconds(wait));
+  co_await self->pause_timer_.async_wait(base::kTuple);
 }
 
 void Client::Core::OnEvent(const ConnectionPtr& connection, Session::Event event) {
@@ -72,7 +88,7 @@ void Client::Core::OnEvent(const ConnectionPtr& connection, Session::Event event
       return;
     }
     case Session::Event::Kind::kEnded:
-      End(connection, std::move(event.status));
+      End(connection, std::move(event.status), event.fault);
       return;
   }
 }
@@ -84,9 +100,20 @@ void Client::Core::OnReady(const ConnectionPtr& connection) {
   status_.connected = true;
   status_.connected_since = now.wall;
   status_.last_error.clear();
+  if (status_.connects > 0) ++status_.reconnects;
+  if (status_.connects > 0 && status_.broker != lost_broker_) ++status_.failovers;
   ++status_.connects;
-  base::LogInfo("bus: connected",
-                {{"broker", status_.broker}, {"peer", connection->stream->peer()}});
+  lost_broker_ = status_.broker;
+  // A connection that comes and goes must not fill the log either.
+  uint64_t suppressed = 0;
+  if (MayLog("connected", now, &suppressed)) {
+    base::LogInfo("bus: connected",
+                  {{"broker", status_.broker},
+                   {"peer", connection->stream->peer()},
+                   {"after", absl::FormatDuration(absl::Trunc(now.wall - status_.away_since,
+                                                              absl::Milliseconds(1)))},
+                   {"suppressed", suppressed}});
+  }
   // A copy, because the Client may go while it runs.
   const std::function<void(bool)> on_change = on_change_;
   if (on_change) on_change(true);
@@ -148,11 +175,13 @@ void Client::Core::OnTimer(const ConnectionPtr& connection) {
   Arm(connection);
 }
 
-void Client::Core::End(const ConnectionPtr& connection, absl::Status why) {
+void Client::Core::End(const ConnectionPtr& connection, absl::Status why, Fault fault) {
   if (connection->ended) return;
   connection->ended = true;
   connection->why = std::move(why);
+  connection->fault = fault;
   timer_.cancel();
+  pause_timer_.cancel();
   connection->stream->Close();
 }
 
@@ -164,14 +193,20 @@ void Client::Core::OnEnded(const ConnectionPtr& connection) {
   status_.bytes_in += counts.bytes_in;
   status_.bytes_out += counts.bytes_out;
   status_.ignored += counts.ignored;
+  status_.stray_receipts += counts.stray_receipts;
+  ++status_.faults[static_cast<size_t>(connection->fault)];
   status_.connected = false;
   connection_ = nullptr;
   const bool was_ready = connection->ready;
-  backoff_.OnLost(was_ready ? base::SystemClock().Read().steady - connection->ready_at
-                            : absl::ZeroDuration());
+  const base::Now now = base::SystemClock().Read();
+  if (was_ready) {
+    backoff_.OnLost(now.steady - connection->ready_at);
+    status_.away_since = now.wall;
+  }
   const std::string where = was_ready ? status_.broker : absl::StrCat("connect ", status_.broker);
   const absl::Status why = base::Annotate(connection->why, where);
-  if (!stopping_) OnFailed(why);
+  if (!stopping_ && was_ready) OnFailed(why);
+  if (!stopping_ && !was_ready) OnOpenFailed(why);
 
   const std::function<void(bool)> on_change = on_change_;
   if (was_ready && on_change) on_change(false);

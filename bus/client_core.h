@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "bus/backoff.h"
 #include "bus/client.h"
+#include "bus/pace.h"
 #include "bus/session.h"
 #include "bus/stream.h"
 
@@ -27,6 +28,7 @@ class Client::Core : public std::enable_shared_from_this<Client::Core> {
   Core(base::Strand strand, Options options, std::shared_ptr<StreamFactory> factory);
 
   void Subscribe(std::string destination, std::function<void(Delivery)> on_message);
+  void WatchFailures(std::function<void()> call) { on_failure_ = std::move(call); }
   void Start(std::function<void(bool)> on_change);
   void Stop(std::function<void()> done);
   void Send(std::string destination, std::string body, absl::Time expires);
@@ -45,16 +47,19 @@ class Client::Core : public std::enable_shared_from_this<Client::Core> {
 
   // One connection, from the open stream to its end.
   struct Connection {
-    Connection(std::unique_ptr<Stream> s, Session::Options options, base::Now now)
-        : stream(std::move(s)), session(std::move(options), now) {}
+    Connection(std::unique_ptr<Stream> s, Session::Options options, uint32_t pace_max,
+               base::Now now)
+        : stream(std::move(s)), session(std::move(options), now), pace(pace_max, now) {}
     std::unique_ptr<Stream> stream;
     Session session;
+    Pace pace;
     std::map<uint64_t, Sent> sent;  // by the session's receipt
     bool writing = false;
     bool ready = false;
     absl::Duration ready_at;  // steady
     bool ended = false;
     absl::Status why;  // if ended
+    Fault fault = Fault::kNone;
   };
   using ConnectionPtr = std::shared_ptr<Connection>;
 
@@ -65,18 +70,21 @@ class Client::Core : public std::enable_shared_from_this<Client::Core> {
   static base::Awaitable<void> WaitOrStop(std::shared_ptr<Core> self, absl::Duration wait);
   absl::StatusOr<Session::Options> SessionOptions() const;
   void OnFailed(absl::Status why);
+  bool MayLog(absl::string_view what, base::Now now, uint64_t* suppressed);
+  void OnOpenFailed(absl::Status why);
   void Finish();
   void Fail(Sent sent, absl::Status status);
 
   // client_connection.cc: the life of a connection.
   static base::Awaitable<void> RunConnection(std::shared_ptr<Core> self, ConnectionPtr connection);
+  static base::Awaitable<void> Pause(std::shared_ptr<Core> self, absl::Duration wait);
   static base::Awaitable<void> WriteLoop(std::shared_ptr<Core> self, ConnectionPtr connection);
   void OnEvent(const ConnectionPtr& connection, Session::Event event);
   void OnReady(const ConnectionPtr& connection);
   void Flush(const ConnectionPtr& connection);
   void Arm(const ConnectionPtr& connection);
   void OnTimer(const ConnectionPtr& connection);
-  void End(const ConnectionPtr& connection, absl::Status why);
+  void End(const ConnectionPtr& connection, absl::Status why, Fault fault = Fault::kNone);
   void OnEnded(const ConnectionPtr& connection);
 
   const base::Strand strand_;
@@ -86,13 +94,16 @@ class Client::Core : public std::enable_shared_from_this<Client::Core> {
   Backoff backoff_;
   base::asio::steady_timer timer_;  // back-off, connecting, or the session's next deadline
   base::asio::steady_timer stop_timer_;
+  base::asio::steady_timer pause_timer_;
   absl::Duration armed_for_ = absl::InfiniteDuration();  // of the session's deadlines
 
   std::vector<Subscription> subscriptions_;  // a subscription's id is its index + 1
   std::function<void(bool)> on_change_;
+  std::function<void()> on_failure_;
   std::vector<std::function<void()>> on_stopped_;
   ConnectionPtr connection_;  // null between connections
   ClientStatus status_;       // its counts are those of past connections
+  std::string lost_broker_;   // the last that was usable
   base::LogLimiter limiter_;
   bool started_ = false;
   bool stopping_ = false;

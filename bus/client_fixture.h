@@ -26,9 +26,9 @@ class ClientTest : public ::testing::Test {
 
   // Of `factory`; null: the peer.
   void Make(std::shared_ptr<StreamFactory> factory = nullptr) {
-    client_ = std::make_unique<Client>(strand_,
-                                       Client::Options{config_, nullptr, "test", send_queue_bytes_},
-                                       factory != nullptr ? factory : peer_);
+    client_ = std::make_unique<Client>(
+        strand_, Client::Options{config_, nullptr, "test", send_queue_bytes_, messages_per_second_},
+        factory != nullptr ? factory : peer_);
   }
   void Subscribe(const std::string& destination) {
     client_->Subscribe(destination, [this](Delivery delivery) {
@@ -69,6 +69,7 @@ class ClientTest : public ::testing::Test {
   base::Strand strand_{io_.get_executor()};
   BusConfig config_;
   size_t send_queue_bytes_ = 16 << 20;
+  uint32_t messages_per_second_ = 0;
   std::shared_ptr<testing::StompPeer> peer_ = std::make_shared<testing::StompPeer>(strand_);
   std::vector<bool> changes_;
   std::vector<std::string> messages_;

@@ -6,6 +6,7 @@
 
 #include <cstdio>
 #include <fstream>
+#include <set>
 
 #include "absl/strings/match.h"
 #include "bus/client_fixture.h"
@@ -133,13 +134,65 @@ TEST_F(ClientTest, TakesTheBrokersInTurn) {
   config_.add_brokers("broker3:61613");
   peer_->RefuseConnection("Connection refused");
   ScriptConnect().HangUp();
+  peer_->RefuseConnection("Connection refused");
   ScriptConnect();
   Make();
   Start();
   UntilChanges({true, false, true});
-  EXPECT_EQ(peer_->addresses(),
-            (std::vector<std::string>{"broker1:61613", "broker2:61613", "broker3:61613"}));
-  EXPECT_EQ(client_->status().broker, "broker3:61613");
+  // The one that was just lost comes last.
+  EXPECT_EQ(peer_->addresses(), (std::vector<std::string>{"broker1:61613", "broker2:61613",
+                                                          "broker1:61613", "broker3:61613"}));
+  const ClientStatus status = client_->status();
+  EXPECT_EQ(status.broker, "broker3:61613");
+  EXPECT_EQ(status.connects, 2u);
+  EXPECT_EQ(status.reconnects, 1u);
+  EXPECT_EQ(status.failovers, 1u);
+  EXPECT_EQ(status.failures, 2u);
+}
+
+// Whatever the back-off is: it comes after the whole list.
+TEST_F(ClientTest, TheNextBrokerIsTriedAtOnce) {
+  for (int i = 2; i <= 5; ++i) config_.add_brokers("broker" + std::to_string(i) + ":61613");
+  config_.mutable_reconnect_min()->set_seconds(3600);
+  config_.mutable_reconnect_max()->set_seconds(3600);
+  for (int i = 1; i < 5; ++i) peer_->RefuseConnection("Connection refused");
+  ScriptConnect();
+  Make();
+  Start();
+  UntilChanges({true});
+  EXPECT_EQ(peer_->addresses().size(), 5u);
+}
+
+TEST_F(ClientTest, ARandomOrderDiffersAmongClients) {
+  config_.set_order(BROKER_ORDER_RANDOM);
+  for (int i = 2; i <= 8; ++i) config_.add_brokers("broker" + std::to_string(i) + ":61613");
+  std::set<std::string> first;
+  for (int i = 0; i < 30; ++i) {
+    ScriptConnect();
+    changes_.clear();
+    Make();
+    Start();
+    UntilChanges({true});
+    first.insert(peer_->addresses().back());
+  }
+  EXPECT_GT(first.size(), 2u);
+}
+
+TEST_F(ClientTest, SaysSinceWhenItIsAway) {
+  const absl::Time begin = absl::Now();
+  ScriptConnect();
+  Make();
+  Start();
+  EXPECT_GE(client_->status().away_since, begin);
+  UntilChanges({true});
+  const absl::Time connected = client_->status().connected_since;
+  EXPECT_GE(connected, begin);
+  On([&] { client_->Reconnect("test"); });
+  UntilChanges({true, false});
+  const ClientStatus status = client_->status();
+  EXPECT_FALSE(status.connected);
+  EXPECT_GE(status.away_since, connected);
+  EXPECT_FALSE(status.last_error.empty());
 }
 
 TEST_F(ClientTest, ReconnectTakesTheNextBroker) {

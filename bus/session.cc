@@ -17,13 +17,13 @@ namespace {
 // How long after the last write our own heart-beat goes out: early enough that it is there in time
 // on a slow way.
 constexpr double kHeartBeatShare = 0.75;
-// Silence of so many intervals is the end.
-constexpr int kSilentIntervals = 2;
+// What the broker is asked for, in our own intervals.
+constexpr double kAskedShare = 0.5;
 
 // As the standard writes it: milliseconds that I can and that I want.
 std::string HeartBeatHeader(absl::Duration every) {
-  const int64_t ms = absl::ToInt64Milliseconds(every);
-  return absl::StrCat(ms, ",", ms);
+  return absl::StrCat(absl::ToInt64Milliseconds(every), ",",
+                      absl::ToInt64Milliseconds(every * kAskedShare));
 }
 
 std::string Excerpt(absl::string_view text) {
@@ -33,11 +33,36 @@ std::string Excerpt(absl::string_view text) {
 
 }  // namespace
 
+absl::string_view FaultName(Fault fault) {
+  switch (fault) {
+    case Fault::kNone:
+      return "none";
+    case Fault::kMalformed:
+      return "malformed";
+    case Fault::kLimit:
+      return "limit";
+    case Fault::kOrder:
+      return "order";
+    case Fault::kFlood:
+      return "flood";
+    case Fault::kRefused:
+      return "refused";
+    case Fault::kError:
+      return "error";
+    case Fault::kSilent:
+      return "silent";
+    case Fault::kLate:
+      return "late";
+  }
+  return "unknown";
+}
+
 Session::Session(Options options, base::Now now)
     : options_(std::move(options)),
       connect_deadline_(now.steady + kConnectMax),
       last_written_(now.steady),
-      last_heard_(now.steady) {
+      last_heard_(now.steady),
+      window_(now.steady) {
   Frame connect;
   connect.command = "CONNECT";
   connect.Add("accept-version", "1.1,1.2");
@@ -66,8 +91,40 @@ std::vector<Session::Event> Session::OnBytes(absl::string_view bytes, base::Now 
     if (event.has_value()) events.push_back(*std::move(event));
     if (state_ == State::kEnded) return events;
   }
-  if (!decoded.ok()) events.push_back(End(base::Annotate(decoded, "the broker's frame")));
+  if (!decoded.ok()) {
+    const Fault fault = absl::IsResourceExhausted(decoded) ? Fault::kLimit : Fault::kMalformed;
+    events.push_back(End(fault, base::Annotate(decoded, "the broker's frame")));
+  } else if (IsFlooded(now)) {
+    events.push_back(
+        End(Fault::kFlood, absl::ResourceExhaustedError(absl::StrCat(
+                               "the broker sent over ", kHeartBeatsMax, " heart-beats within ",
+                               absl::FormatDuration(kFloodWindow)))));
+  }
+  WatchFrame(frames.size(), now);
   return events;
+}
+
+// Some brokers end each frame with an empty line.
+bool Session::IsFlooded(base::Now now) {
+  const uint64_t beats = decoder_.heart_beats() - window_beats_;
+  const uint64_t frames = counts_.frames_in - window_frames_;
+  if (beats > kHeartBeatsMax + frames) return true;
+  if (now.steady - window_ >= kFloodWindow) {
+    window_ = now.steady;
+    window_beats_ = decoder_.heart_beats();
+    window_frames_ = counts_.frames_in;
+  }
+  return false;
+}
+
+// Bytes are a sign of life, but a frame that never ends says nothing, and no heart-beat fits into
+// it.
+void Session::WatchFrame(size_t completed, base::Now now) {
+  if (decoder_.pending_bytes() == 0) {
+    frame_deadline_ = absl::InfiniteDuration();
+  } else if (completed > 0 || frame_deadline_ == absl::InfiniteDuration()) {
+    frame_deadline_ = now.steady + kFrameMax;
+  }
 }
 
 std::optional<Session::Event> Session::OnFrame(Frame frame, base::Now now) {
@@ -75,30 +132,34 @@ std::optional<Session::Event> Session::OnFrame(Frame frame, base::Now now) {
   if (frame.command == "CONNECTED") return OnConnected(frame, now);
   const bool message = frame.command == "MESSAGE";
   if (!message && frame.command != "RECEIPT") {
-    return End(absl::InvalidArgumentError(
-        absl::StrCat("the broker sent ", Excerpt(frame.command), ", which no broker sends")));
+    return End(Fault::kOrder,
+               absl::InvalidArgumentError(absl::StrCat("the broker sent ", Excerpt(frame.command),
+                                                       ", which no broker sends")));
   }
   if (state_ == State::kConnecting) {
-    return End(absl::InvalidArgumentError(
-        absl::StrCat("the broker sent ", frame.command, " before CONNECTED")));
+    return End(Fault::kOrder, absl::InvalidArgumentError(absl::StrCat(
+                                  "the broker sent ", frame.command, " before CONNECTED")));
   }
   return message ? OnMessage(std::move(frame)) : OnReceipt(frame);
 }
 
 std::optional<Session::Event> Session::OnConnected(const Frame& frame, base::Now now) {
   if (state_ != State::kConnecting) {
-    return End(absl::InvalidArgumentError("the broker sent CONNECTED twice"));
+    return End(Fault::kOrder, absl::InvalidArgumentError("the broker sent CONNECTED twice"));
   }
   const std::string* version = frame.Find("version");
   if (version != nullptr && *version == "1.1") {
     version_ = StompVersion::k11;
   } else if (version == nullptr || *version != "1.2") {
-    return End(absl::InvalidArgumentError(
-        absl::StrCat("the broker speaks STOMP ", version == nullptr ? "1.0" : Excerpt(*version),
-                     "; 1.1 or 1.2 is needed")));
+    return End(Fault::kOrder,
+               absl::InvalidArgumentError(absl::StrCat(
+                   "the broker speaks STOMP ", version == nullptr ? "1.0" : Excerpt(*version),
+                   "; 1.1 or 1.2 is needed")));
   }
   decoder_.set_version(version_);
-  if (absl::Status agreed = TakeHeartBeat(frame, now); !agreed.ok()) return End(agreed);
+  if (absl::Status agreed = TakeHeartBeat(frame, now); !agreed.ok()) {
+    return End(Fault::kMalformed, agreed);
+  }
 
   state_ = State::kSubscribing;
   connect_deadline_ = absl::InfiniteDuration();
@@ -123,7 +184,11 @@ absl::Status Session::TakeHeartBeat(const Frame& connected, base::Now now) {
         absl::StrCat("the broker's heart-beat is ", Excerpt(*header), ", not two numbers"));
   }
   if (wants > 0) send_every_ = std::max(options_.heart_beat, absl::Milliseconds(wants));
-  if (can > 0) hear_every_ = std::max(options_.heart_beat, absl::Milliseconds(can));
+  if (can > 0 && absl::Milliseconds(can) <= kHeartBeatMax) {
+    const absl::Duration asked = options_.heart_beat * kAskedShare;
+    silence_max_ = std::max(kBeatsAskedMissedMax * asked,
+                            kBeatsMissedMax * std::max(asked, absl::Milliseconds(can)));
+  }
   return absl::OkStatus();
 }
 
@@ -145,8 +210,7 @@ std::optional<Session::Event> Session::OnReceipt(const Frame& frame) {
   const auto found = number ? pending_.find(id) : pending_.end();
   // One that was not written yet can't be answered.
   if (found == pending_.end() || found->second.deadline == absl::InfiniteDuration()) {
-    ++counts_.ignored;
-    return std::nullopt;
+    return OnStrayReceipt();
   }
   const Purpose purpose = found->second.purpose;
   pending_.erase(found);
@@ -154,7 +218,7 @@ std::optional<Session::Event> Session::OnReceipt(const Frame& frame) {
     case Purpose::kSend:
       return Event{Event::Kind::kReceipt, id};
     case Purpose::kDisconnect:
-      return End(absl::OkStatus());
+      return End(Fault::kNone, absl::OkStatus());
     case Purpose::kSubscribe:
       break;
   }
@@ -163,48 +227,54 @@ std::optional<Session::Event> Session::OnReceipt(const Frame& frame) {
   return Event{Event::Kind::kReady};
 }
 
+std::optional<Session::Event> Session::OnStrayReceipt() {
+  if (++counts_.stray_receipts <= kStrayReceiptsMax) return std::nullopt;
+  return End(Fault::kFlood,
+             absl::ResourceExhaustedError(absl::StrCat("the broker sent over ", kStrayReceiptsMax,
+                                                       " RECEIPTs that nobody asked for")));
+}
+
 // STOMP asks the broker to close after an ERROR; where it does not, we do.
 Session::Event Session::OnError(const Frame& frame) {
   const std::string text = ErrorText(options_.flavour, frame);
   if (state_ == State::kConnecting) {
-    return End(absl::PermissionDeniedError(absl::StrCat("refused: ", text)));
+    return End(Fault::kRefused, absl::PermissionDeniedError(absl::StrCat("refused: ", text)));
   }
   const std::string* receipt = frame.Find("receipt-id");
   uint64_t id = 0;
   if (receipt != nullptr && absl::SimpleAtoi(*receipt, &id)) {
     const auto found = pending_.find(id);
     if (found != pending_.end() && found->second.purpose == Purpose::kSubscribe) {
-      return End(absl::PermissionDeniedError(absl::StrCat(
-          "subscribe ", subscriptions_[found->second.subscription], ": refused: ", text)));
+      return End(Fault::kRefused, absl::PermissionDeniedError(absl::StrCat(
+                                      "subscribe ", subscriptions_[found->second.subscription],
+                                      ": refused: ", text)));
     }
   }
-  return End(absl::UnavailableError(absl::StrCat("the broker says: ", text)));
+  return End(Fault::kError, absl::UnavailableError(absl::StrCat("the broker says: ", text)));
 }
 
-Session::Event Session::End(absl::Status status) {
+Session::Event Session::End(Fault fault, absl::Status status) {
   state_ = State::kEnded;
   queue_.clear();
   pending_.clear();
-  return Event{Event::Kind::kEnded, 0, {}, std::move(status)};
+  return Event{Event::Kind::kEnded, 0, {}, std::move(status), fault};
 }
 
 std::optional<Session::Event> Session::OnTime(base::Now now) {
   if (state_ == State::kEnded) return std::nullopt;
-  if (now.steady >= connect_deadline_) {
-    return End(absl::UnavailableError(
-        absl::StrCat("no CONNECTED within ", absl::FormatDuration(kConnectMax))));
+  const auto late = [this](const std::string& what, absl::Duration limit) {
+    return End(Fault::kLate,
+               absl::UnavailableError(absl::StrCat(what, " ", absl::FormatDuration(limit))));
+  };
+  if (now.steady >= connect_deadline_) return late("no CONNECTED within", kConnectMax);
+  if (now.steady >= last_heard_ + silence_max_) {
+    return End(Fault::kSilent, absl::UnavailableError(absl::StrCat(
+                                   "nothing heard for ", absl::FormatDuration(silence_max_))));
   }
-  if (now.steady >= last_heard_ + kSilentIntervals * hear_every_) {
-    return End(absl::UnavailableError(
-        absl::StrCat("nothing heard for ", absl::FormatDuration(kSilentIntervals * hear_every_))));
-  }
-  if (now.steady >= write_deadline_) {
-    return End(absl::UnavailableError(
-        absl::StrCat("the broker reads nothing for ", absl::FormatDuration(kWriteMax))));
-  }
+  if (now.steady >= write_deadline_) return late("the broker reads nothing for", kWriteMax);
+  if (now.steady >= frame_deadline_) return late("a frame without end for", kFrameMax);
   if (!pending_.empty() && now.steady >= pending_.begin()->second.deadline) {
-    return End(absl::UnavailableError(
-        absl::StrCat("no RECEIPT within ", absl::FormatDuration(kReceiptMax))));
+    return late("no RECEIPT within", kReceiptMax);
   }
   if (now.steady >= heart_beat_due()) {
     queue_.push_back({"\n", 0});
@@ -215,8 +285,8 @@ std::optional<Session::Event> Session::OnTime(base::Now now) {
 
 absl::Duration Session::next_deadline() const {
   if (state_ == State::kEnded) return absl::InfiniteDuration();
-  absl::Duration next = std::min({connect_deadline_, write_deadline_, heart_beat_due(),
-                                  last_heard_ + kSilentIntervals * hear_every_});
+  absl::Duration next = std::min({connect_deadline_, write_deadline_, frame_deadline_,
+                                  heart_beat_due(), last_heard_ + silence_max_});
   if (!pending_.empty()) next = std::min(next, pending_.begin()->second.deadline);
   return next;
 }

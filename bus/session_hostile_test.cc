@@ -109,8 +109,106 @@ TEST_F(SessionHostileTest, ReceiptsForNothingOfOursAreCountedAndIgnored) {
   const std::vector<Frame> frames = TakeFrames();
   for (const char* id : {"", "x", "99", "-1"}) EXPECT_TRUE(FeedReceipt(id).empty()) << id;
   EXPECT_TRUE(Feed({"RECEIPT", {}, ""}).empty());
-  EXPECT_EQ(session_->counts().ignored, 6u);
+  EXPECT_EQ(session_->counts().stray_receipts, 6u);
+  EXPECT_EQ(session_->counts().ignored, 0u);
   EXPECT_EQ(FeedReceipt(Value(frames[0], "receipt")).size(), 1u);
+}
+
+TEST_F(SessionHostileTest, ReceiptsWithoutEndAreAFlood) {
+  MakeReady();
+  std::vector<Session::Event> events;
+  uint64_t fed = 0;
+  while (events.empty() && fed < 10'000) {
+    events = FeedReceipt("7");
+    ++fed;
+  }
+  EXPECT_EQ(fed, Session::kStrayReceiptsMax + 1);
+  ExpectEnded(events, absl::StatusCode::kResourceExhausted, "RECEIPTs that nobody asked for");
+  EXPECT_EQ(events[0].fault, Fault::kFlood);
+}
+
+// With RabbitMQ whoever publishes can set `subscription`: it may cost the broker's connection
+// nothing.
+TEST_F(SessionHostileTest, MessagesForNothingEndNothingHoweverMany) {
+  session_->Subscribe(1, "/topic/a");
+  TakeFrames();
+  FeedConnected();
+  for (int i = 0; i < 100'000; ++i) {
+    ASSERT_TRUE(Feed({"MESSAGE", {{"subscription", "9"}, {"message-id", "1"}}, "x"}).empty());
+  }
+  EXPECT_EQ(session_->counts().ignored, 100'000u);
+}
+
+// The first header counts, and it decides no more than which of our own subscriptions it is: the
+// destination that is told is the one that we subscribed.
+TEST_F(SessionHostileTest, HeadersThatAPublisherMaySetDecideNothing) {
+  session_->Subscribe(1, "/topic/a");
+  session_->Subscribe(2, "/topic/b");
+  TakeFrames();
+  FeedConnected();
+  const auto events = Feed({"MESSAGE",
+                            {{"subscription", "2"},
+                             {"subscription", "1"},
+                             {"destination", "/queue/other"},
+                             {"reply-to", "/queue/evil"},
+                             {"message-id", "x\ny"},
+                             {"ack", "1"},
+                             {"receipt", "5"},
+                             {"receipt-id", "1"},
+                             {"heart-beat", "1,1"},
+                             {"version", "1.0"}},
+                            "x"});
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(events[0].kind, Kind::kMessage);
+  EXPECT_EQ(events[0].id, 2u);
+  EXPECT_EQ(TakeFrames().size(), 2u) << "nothing but the subscriptions is said";
+}
+
+TEST_F(SessionHostileTest, HeartBeatsWithoutEndAreAFlood) {
+  MakeReady();
+  const std::string beats(100, '\n');
+  std::vector<Session::Event> events;
+  size_t fed = 0;
+  while (events.empty() && fed < 1'000'000) {
+    events = session_->OnBytes(beats, clock_.Read());
+    fed += beats.size();
+  }
+  EXPECT_EQ(fed, Session::kHeartBeatsMax + beats.size());
+  ExpectEnded(events, absl::StatusCode::kResourceExhausted, "heart-beats within 10s");
+  EXPECT_EQ(events[0].fault, Fault::kFlood);
+}
+
+TEST_F(SessionHostileTest, AnEmptyLineBehindEachFrameIsNoFlood) {
+  session_->Subscribe(1, "/topic/a");
+  TakeFrames();
+  FeedConnected();
+  const std::string frame = Encode({"MESSAGE", {{"subscription", "1"}}, "x"}) + "\n";
+  for (int i = 0; i < 20'000; ++i) {
+    ASSERT_EQ(session_->OnBytes(frame, clock_.Read()).size(), 1u);
+    clock_.Advance(absl::Milliseconds(1));
+  }
+  // Nor are beats as often as any broker sends them, for days.
+  for (int i = 0; i < 20'000; ++i) {
+    clock_.Advance(absl::Milliseconds(100));
+    ASSERT_TRUE(session_->OnBytes("\n", clock_.Read()).empty());
+  }
+}
+
+TEST_F(SessionHostileTest, EachEndHasItsFault) {
+  const auto fault_of = [this](const std::string& bytes, bool ready) {
+    Begin({});
+    ready ? MakeReady() : (void)TakeFrames();
+    const auto events = session_->OnBytes(bytes, clock_.Read());
+    return events.empty() ? "nothing" : std::string(FaultName(events.back().fault));
+  };
+  EXPECT_EQ(fault_of("\1", true), "malformed");
+  EXPECT_EQ(fault_of(std::string(100, 'A'), true), "limit");
+  EXPECT_EQ(fault_of("MESSAGE\ncontent-length:99999999\n\n", true), "limit");
+  EXPECT_EQ(fault_of(Encode({"NACK", {}, ""}), true), "order");
+  EXPECT_EQ(fault_of(Encode({"CONNECTED", {{"version", "1.3"}}, ""}), false), "order");
+  EXPECT_EQ(fault_of(Encode({"ERROR", {{"message", "no"}}, ""}), false), "refused");
+  EXPECT_EQ(fault_of(Encode({"ERROR", {{"message", "no"}}, ""}), true), "error");
+  EXPECT_EQ(fault_of(std::string(2000, '\n'), true), "flood");
 }
 
 TEST_F(SessionHostileTest, MalformedBytesEndItAfterWhatWasGood) {

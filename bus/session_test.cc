@@ -16,7 +16,7 @@ TEST_F(SessionTest, BeginsWithConnect) {
   EXPECT_EQ(frames[0].command, "CONNECT");
   EXPECT_EQ(Value(frames[0], "accept-version"), "1.1,1.2");
   EXPECT_EQ(Value(frames[0], "host"), "broker1");
-  EXPECT_EQ(Value(frames[0], "heart-beat"), "30000,30000");
+  EXPECT_EQ(Value(frames[0], "heart-beat"), "30000,15000");
   EXPECT_EQ(Value(frames[0], "login"), "(none)");
   EXPECT_EQ(Value(frames[0], "passcode"), "(none)");
 }
@@ -106,7 +106,7 @@ TEST_F(SessionTest, SendsWithAndWithoutReceipt) {
   EXPECT_EQ(events[0].id, id);
   // A second receipt is nobody's.
   EXPECT_TRUE(FeedReceipt(absl::StrCat(id)).empty());
-  EXPECT_EQ(session_->counts().ignored, 1u);
+  EXPECT_EQ(session_->counts().stray_receipts, 1u);
 }
 
 TEST_F(SessionTest, SendsNothingBeforeConnected) {

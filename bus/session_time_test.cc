@@ -75,24 +75,72 @@ TEST_F(SessionTimeTest, ABusyClientSendsNoHeartBeat) {
   EXPECT_EQ(TakeFrames().size(), 1u);
 }
 
-TEST_F(SessionTimeTest, TwoSilentIntervalsAreTheEnd) {
+// The broker is asked for a beat every 15 s, half our interval.
+TEST_F(SessionTimeTest, ThreeBeatsMissedAreTheEnd) {
   TakeFrames();
   FeedConnected("10000,0");
-  EXPECT_EQ(Until(), absl::Seconds(60));
-  clock_.Advance(absl::Seconds(50));
+  EXPECT_EQ(Until(), absl::Seconds(45));
+  clock_.Advance(absl::Seconds(40));
   EXPECT_TRUE(session_->OnBytes("\n", clock_.Read()).empty());
-  EXPECT_EQ(Until(), absl::Seconds(60));
-  clock_.Advance(absl::Seconds(59));
+  EXPECT_EQ(Until(), absl::Seconds(45));
+  clock_.Advance(absl::Seconds(44));
   EXPECT_FALSE(session_->OnTime(clock_.Read()).has_value());
-  ExpectEnded(AsVector(Pass()), absl::StatusCode::kUnavailable, "nothing heard for 1m");
+  ExpectEnded(AsVector(Pass()), absl::StatusCode::kUnavailable, "nothing heard for 45s");
+}
+
+TEST_F(SessionTimeTest, ABrokerThatPromisesLessIsGivenTwoOfItsOwn) {
+  TakeFrames();
+  FeedConnected("40000,0");
+  EXPECT_EQ(Until(), absl::Seconds(80));
+  Begin({});
+  TakeFrames();
+  // A promise rarer than one an hour is none: deafness is noticed by the beacons.
+  FeedConnected("3600001,0");
+  EXPECT_EQ(session_->next_deadline(), absl::InfiniteDuration());
 }
 
 TEST_F(SessionTimeTest, PartOfAFrameIsASignOfLife) {
   TakeFrames();
   FeedConnected("10000,0");
-  clock_.Advance(absl::Seconds(59));
+  clock_.Advance(absl::Seconds(44));
   EXPECT_TRUE(session_->OnBytes("MESS", clock_.Read()).empty());
-  EXPECT_EQ(Until(), absl::Seconds(60));
+  EXPECT_EQ(Until(), absl::Seconds(45));
+}
+
+TEST_F(SessionTimeTest, AFrameMustComeToAnEnd) {
+  session_->Subscribe(1, "/topic/a");
+  TakeFrames();
+  FeedConnected("10000,0");
+  FeedReceipt(Value(TakeFrames()[0], "receipt"));
+  // One byte a second, for as long as it likes: no heart-beat fits in between.
+  session_->OnBytes("MESSAGE\nsubscription:1\n\n", clock_.Read());
+  const absl::Duration begun = clock_.Read().steady;
+  std::vector<Session::Event> events;
+  while (events.empty() && clock_.Read().steady < begun + absl::Hours(1)) {
+    clock_.Advance(absl::Seconds(1));
+    ASSERT_TRUE(session_->OnBytes("x", clock_.Read()).empty());
+    events = AsVector(session_->OnTime(clock_.Read()));
+  }
+  EXPECT_EQ(clock_.Read().steady - begun, Session::kFrameMax);
+  ExpectEnded(events, absl::StatusCode::kUnavailable, "a frame without end for 2m");
+  EXPECT_EQ(events[0].fault, Fault::kLate);
+}
+
+TEST_F(SessionTimeTest, FramesThatEndMayFollowEachOtherForever) {
+  session_->Subscribe(1, "/topic/a");
+  TakeFrames();
+  FeedConnected("10000,0");
+  FeedReceipt(Value(TakeFrames()[0], "receipt"));
+  const std::string frame = Encode({"MESSAGE", {{"subscription", "1"}}, "x"});
+  // Each read ends in the middle of a frame.
+  std::string bytes = frame.substr(0, 4);
+  for (int i = 0; i < 1000; ++i) {
+    bytes += frame.substr(4) + frame.substr(0, 4);
+    ASSERT_EQ(session_->OnBytes(bytes, clock_.Read()).size(), 1u);
+    bytes.clear();
+    clock_.Advance(absl::Seconds(10));
+    ASSERT_FALSE(session_->OnTime(clock_.Read()).has_value());
+  }
 }
 
 TEST_F(SessionTimeTest, AReceiptMustComeInTimeFromItsWriting) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <boost/asio/connect.hpp>
+#include <netinet/tcp.h>
+
 #include <boost/asio/write.hpp>
 
 #include "absl/strings/str_cat.h"
@@ -9,6 +10,26 @@ namespace orch::bus {
 namespace {
 
 using boost::asio::ip::tcp;
+
+// A name may have several addresses, and behind the first may be nobody (IPv6 that leads nowhere):
+// together they get so long, each at least a second.
+constexpr absl::Duration kAddressesMax = absl::Seconds(9);
+constexpr absl::Duration kAddressMin = absl::Seconds(1);
+
+// Completes when: connected. Errors: Unavailable, without a prefix. Cancellation: total. Runs on:
+// `strand`.
+base::Awaitable<absl::StatusOr<tcp::socket>> ConnectTo(base::Strand strand,
+                                                       tcp::endpoint endpoint) {
+  tcp::socket socket(strand);
+  std::tuple<boost::system::error_code> result =
+      co_await socket.async_connect(endpoint, base::kTuple);
+  if (std::get<0>(result)) co_return absl::UnavailableError(std::get<0>(result).message());
+  co_return std::move(socket);
+}
+
+using KeepAliveTime = boost::asio::detail::socket_option::integer<IPPROTO_TCP, TCP_KEEPIDLE>;
+using KeepAliveInterval = boost::asio::detail::socket_option::integer<IPPROTO_TCP, TCP_KEEPINTVL>;
+using KeepAliveCount = boost::asio::detail::socket_option::integer<IPPROTO_TCP, TCP_KEEPCNT>;
 
 // Lives on: its socket's strand.
 class TcpStream : public Stream {
@@ -63,7 +84,11 @@ class TcpStream : public Stream {
 std::string SetUpSocket(tcp::socket* socket) {
   boost::system::error_code ignored;
   socket->set_option(tcp::no_delay(true), ignored);
+  // A peer that promised no heart-beats and vanishes is noticed after two minutes.
   socket->set_option(boost::asio::socket_base::keep_alive(true), ignored);
+  socket->set_option(KeepAliveTime(60), ignored);
+  socket->set_option(KeepAliveInterval(20), ignored);
+  socket->set_option(KeepAliveCount(3), ignored);
   socket->non_blocking(true, ignored);
   boost::system::error_code error;
   const tcp::endpoint peer = socket->remote_endpoint(error);
@@ -82,13 +107,12 @@ absl::Status SocketError(absl::string_view what, boost::system::error_code error
 }
 
 base::Awaitable<absl::StatusOr<tcp::socket>> ConnectTcp(base::Strand strand, Address address) {
-  tcp::socket socket(strand);
   boost::system::error_code literal;
   const auto ip = boost::asio::ip::make_address(address.host, literal);
   if (!literal) {
-    std::tuple<boost::system::error_code> result =
-        co_await socket.async_connect(tcp::endpoint(ip, address.port), base::kTuple);
-    if (std::get<0>(result)) co_return absl::UnavailableError(std::get<0>(result).message());
+    base::Awaitable<absl::StatusOr<tcp::socket>> connecting =
+        ConnectTo(strand, tcp::endpoint(ip, address.port));
+    absl::StatusOr<tcp::socket> socket = co_await std::move(connecting);
     co_return std::move(socket);
   }
   tcp::resolver resolver(strand);
@@ -98,10 +122,25 @@ base::Awaitable<absl::StatusOr<tcp::socket>> ConnectTcp(base::Strand strand, Add
     co_return absl::UnavailableError(
         absl::StrCat("look up ", address.host, ": ", std::get<0>(resolved).message()));
   }
-  std::tuple<boost::system::error_code, tcp::endpoint> result =
-      co_await boost::asio::async_connect(socket, std::get<1>(resolved), base::kTuple);
-  if (std::get<0>(result)) co_return absl::UnavailableError(std::get<0>(result).message());
-  co_return std::move(socket);
+  const tcp::resolver::results_type& entries = std::get<1>(resolved);
+  const absl::Duration each = std::max(
+      kAddressMin, kAddressesMax / static_cast<int64_t>(std::max<size_t>(entries.size(), 1)));
+  std::string why = "no address";
+  for (const auto& entry : entries) {
+    base::Awaitable<std::optional<absl::StatusOr<tcp::socket>>> connecting =
+        base::WithDeadline(ConnectTo(strand, entry.endpoint()), each);
+    std::optional<absl::StatusOr<tcp::socket>> socket = co_await std::move(connecting);
+    if (socket.has_value() && socket->ok()) co_return *std::move(*socket);
+    const auto state = co_await boost::asio::this_coro::cancellation_state;
+    if (state.cancelled() != boost::asio::cancellation_type::none) {
+      co_return absl::UnavailableError("cancelled");
+    }
+    why = absl::StrCat(entry.endpoint().address().to_string(), ": ",
+                       socket.has_value()
+                           ? socket->status().message()
+                           : absl::StrCat("no answer within ", absl::FormatDuration(each)));
+  }
+  co_return absl::UnavailableError(why);
 }
 
 std::unique_ptr<Stream> NewTcpStream(tcp::socket socket) {
