@@ -2,6 +2,7 @@
 #include "nodeagent/agent.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "api/catalog.h"
@@ -293,9 +294,13 @@ void Agent::OnTick() {
   ORCH_CHECK_ON(parts_.strand);
   const base::Now now = parts_.clock->Read();
   presence_.OnTick();
-  if (parts_.client->status().connected) replies_.Resend();
+  const bus::ClientStatus bus = parts_.client->status();
+  if (bus.connected) replies_.Resend();
+  // Why it is not connected may have changed.
+  if (std::exchange(bus_failures_, bus.failures) != bus.failures) parts_.on_change();
   if (const auto why = beacons_.NextDeafness(now)) {
-    base::LogWarning(*why, {{"broker", parts_.client->status().broker}});
+    base::LogWarning(*why, {{"broker", bus.broker}});
+    presence_.OnDeaf(beacons_.deaf_time());
     parts_.client->Reconnect(*why);
     parts_.on_change();
   }

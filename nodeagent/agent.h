@@ -174,6 +174,7 @@ class Agent {
   base::LogLimiter limiter_;
   std::deque<RecentStop> recent_stops_;
   absl::Duration next_purge_;  // steady
+  uint64_t bus_failures_ = 0;  // that status has been told of
   bool leaving_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

@@ -290,6 +290,10 @@ TEST_F(RunTest, ADeafNodeConnectsAnew) {
   EXPECT_EQ(agent_->beacons().times_deaf(), 1u);
   ASSERT_TRUE(Until([&] { return node_client_->status().connects == connects + 1; }));
   Settle();
+  // It says so in the presence of its new connection.
+  ASSERT_TRUE(Until([&] { return presences_.back().has_deaf_time(); }));
+  EXPECT_FALSE(presences_.front().has_deaf_time());
+  EXPECT_EQ(presences_.back().deaf_time().seconds(), absl::ToUnixSeconds(clock_.Read().wall));
 }
 
 TEST_F(RunTest, TheNodesOwnPolicyMustAllowToo) {

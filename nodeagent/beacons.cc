@@ -54,6 +54,7 @@ std::optional<std::string> Beacons::NextDeafness(base::Now now) {
   wait_ = std::min(2 * wait_, kDeafWaitMax);
   connected_.reset();
   ++times_deaf_;
+  deaf_time_ = now.wall;
   return absl::StrCat("deaf: no controller's beacon for ", absl::ToInt64Seconds(silence), " s");
 }
 

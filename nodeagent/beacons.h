@@ -52,12 +52,15 @@ class Beacons {
 
   const std::map<std::string, Seen>& seen() const { return seen_; }
   uint64_t times_deaf() const { return times_deaf_; }
+  // When it was last noticed; InfinitePast: never.
+  absl::Time deaf_time() const { return deaf_time_; }
 
  private:
   std::map<std::string, Seen> seen_;  // by controller: at most as many as are configured
   std::optional<absl::Duration> connected_;
   absl::Duration wait_ = kBeaconsMissedMax * kBeaconInterval;
   uint64_t times_deaf_ = 0;
+  absl::Time deaf_time_ = absl::InfinitePast();
 };
 
 }  // namespace orch::nodeagent

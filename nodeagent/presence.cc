@@ -94,6 +94,7 @@ orch::bus::v1::Presence Presence::Compose(bool whole) const {
     *presence.add_fact_errors() = std::move(error);
   }
   *presence.mutable_certificate_end_time() = ToTimestamp(parts_.credentials->certificate_end());
+  if (deaf_time_ > absl::InfinitePast()) *presence.mutable_deaf_time() = ToTimestamp(deaf_time_);
   return presence;
 }
 

@@ -54,6 +54,8 @@ class Presence {
   // Facts, classes or Puppet's state changed, or may have.
   void OnChange();
   void OnTick();
+  // The node noticed that it heard no controller; told with the next presence.
+  void OnDeaf(absl::Time time) { deaf_time_ = time; }
   // A controller asked.
   void Answer(bool with_facts, bool with_certificates);
   // Says goodbye.
@@ -72,6 +74,7 @@ class Presence {
   const PresenceParts parts_;
   bool connected_ = false;
   bool changed_ = false;
+  absl::Time deaf_time_ = absl::InfinitePast();
   bool facts_owed_ = false;  // somebody asked before they were read
   uint64_t sequence_ = 0;
   std::string last_fingerprint_;
