@@ -211,7 +211,7 @@ void BrokerConformance::StartAll() {
   On([this] {
     for (; started_ < clients_.size(); ++started_) clients_[started_]->Start([](bool) {});
   });
-  for (const auto& client : clients_) UntilConnected(client.get());
+  for (const auto& client : clients_) UntilConnected(client.get(), absl::Seconds(60));
 }
 
 void BrokerConformance::Until(const std::string& what, const std::function<bool()>& condition,
