@@ -74,6 +74,7 @@ read_flags() {
   ((${#controllers[@]})) || controllers=(controller)
   ((${#nodes[@]} + ${#nodes_files[@]})) || nodes=("web1.$domain" "web2.$domain" "db1.$domain")
   [[ ! $port || $port == 0 ]] && port=$(free_port)
+  ! answers "$port" || fail "somebody else listens on 127.0.0.1:$port"
   if [[ $dir ]]; then mkdir -p "$dir"; else dir=$(mktemp -d "${TMPDIR:-/tmp}/orch-broker-XXXXXX"); fi
   dir=$(cd "$dir" && pwd)
   certificates
@@ -113,12 +114,10 @@ passcodes() {
 
 answers() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
-serves() { answers "$port"; }
-
-# await PID SECONDS: until `serves` says so.
+# await PID SECONDS PATTERN: until its log says that it is ready, and its port answers.
 await() {
   local end=$((SECONDS + $2))
-  until serves; do
+  until grep -q "$3" "$dir/out" && answers "$port"; do
     kill -0 "$1" 2>/dev/null || { tail -n 20 "$dir/out" >&2; fail "it ended before it served; see $dir/out"; }
     if ((SECONDS >= end)); then
       kill "$1"
