@@ -35,8 +35,7 @@ class ActionsTest : public testing::Test {
     std::ofstream(directory_ + "/facts.json")
         << R"({"os": {"family": "Debian"}, "a.b": "flat", "a": {"b": "nested"}, "list": [1, 2],
                "nothing": null})";
-    facts_config_.set_facter("none");
-    facts_config_.add_files(directory_ + "/facts.json");
+    facts_config_.add_sources()->set_file(directory_ + "/facts.json");
     std::ofstream(directory_ + "/classes") << "nginx\n";
   }
   ~ActionsTest() override {
@@ -49,14 +48,8 @@ class ActionsTest : public testing::Test {
 
   void Open() {
     paths_ = std::make_unique<PuppetPathsFinder>(strand_, &clock_, puppet_, directory_ + "/paths");
-    facts_ = std::make_unique<Facts>(FactsParts{strand_,
-                                                worker_.get_executor(),
-                                                &clock_,
-                                                paths_.get(),
-                                                facts_config_,
-                                                directory_ + "/cache",
-                                                "node1",
-                                                {"main"}});
+    facts_ = std::make_unique<Facts>(FactsParts{
+        strand_, &clock_, paths_.get(), facts_config_, directory_ + "/cache", "node1", {"main"}});
     actions_ = NewActions(ActionsParts{strand_,
                                        worker_.get_executor(),
                                        &clock_,

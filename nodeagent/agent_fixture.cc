@@ -109,10 +109,8 @@ void AgentTest::StartNode() {
   paths_ = std::make_unique<PuppetPathsFinder>(strand_, &clock_, puppet,
                                                absl::StrCat(directory_, "/paths.json"));
   FactsConfig config;
-  config.set_facter("none");
-  config.add_files(absl::StrCat(directory_, "/facts.json"));
+  config.add_sources()->set_file(absl::StrCat(directory_, "/facts.json"));
   facts_ = std::make_unique<Facts>(FactsParts{strand_,
-                                              worker_.get_executor(),
                                               &clock_,
                                               paths_.get(),
                                               config,

@@ -94,7 +94,6 @@ class AgentTest : public ::testing::Test {
   void TakeReply(const bus::Delivery& delivery);
 
   base::asio::thread_pool store_{1};
-  base::asio::thread_pool worker_{1};
   std::unique_ptr<bus::Broker> broker_;
   std::unique_ptr<bus::Client> controller_client_;
   bool controller_connected_ = false;

@@ -24,6 +24,7 @@ namespace orch::nodeagent {
 namespace {
 
 constexpr size_t kErrorOutputMax = 16 << 10;
+constexpr size_t kErrorOutputDroppedMax = 1 << 20;
 // Of 4 KiB, before others get their turn.
 constexpr size_t kDrainChunksMax = 256;
 
@@ -41,10 +42,19 @@ class Command {
         timer_(strand) {}
   ~Command() {
     if (watch_ != nullptr) watch_->Stop();
-    if (pid_ > 0) {
-      kill(-pid_, SIGKILL);
-      while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
+    if (pid_ <= 0) return;
+    kill(-pid_, SIGKILL);
+    if (waitpid(pid_, nullptr, WNOHANG) != 0) return;
+    // What hangs in a file system's call dies when that ends; nobody waits for it here.
+    const auto reap = [pid = pid_] {
+      while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
       }
+    };
+    const std::optional<ProcessId> process = Identify(pid_);
+    if (process.has_value()) {
+      ProcessWatch::Start(strand_, *process, reap);
+    } else {
+      reap();  // dead already
     }
   }
 
@@ -78,12 +88,14 @@ class Command {
   }
 
  private:
+  // `max` bytes are kept.
   struct Stream {
     base::asio::posix::stream_descriptor descriptor;
     std::array<char, 4096> buffer;
     std::string text;
     size_t max;
-    bool may_overflow;  // what is beyond `max` is dropped
+    bool may_overflow;  // what is beyond `max` is dropped, up to kErrorOutputDroppedMax
+    size_t dropped = 0;
   };
 
   absl::Status Spawn() {
@@ -153,9 +165,13 @@ class Command {
   bool Append(Stream& stream, size_t size) {
     const size_t room = stream.max - stream.text.size();
     stream.text.append(stream.buffer.data(), std::min(size, room));
-    if (size <= room || stream.may_overflow) return true;
-    Finish(
-        absl::ResourceExhaustedError(absl::StrCat("more than ", stream.max, " bytes of output")));
+    if (size <= room) return true;
+    stream.dropped += size - room;
+    if (stream.may_overflow && stream.dropped <= kErrorOutputDroppedMax) return true;
+    Finish(absl::ResourceExhaustedError(
+        stream.may_overflow
+            ? absl::StrCat("more than ", kErrorOutputDroppedMax, " bytes of error output")
+            : absl::StrCat("more than ", stream.max, " bytes of output")));
     return false;
   }
 
@@ -163,6 +179,8 @@ class Command {
     Drain(output_);
     Drain(errors_);
     if (!done_) return;
+    // What it left behind ends with it, as long as the group's number is still its own.
+    kill(-pid_, SIGKILL);
     int status = 0;
     while (waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
     }

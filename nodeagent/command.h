@@ -22,10 +22,11 @@ struct CommandSpec {
 // One that is under way. Its process group is killed when the last reference goes.
 class Command;
 
-// Completes when: it has ended, with its standard output. Errors: NotFound and others from starting
-// it, DeadlineExceeded (its group is killed), ResourceExhausted (too much output, killed), Unknown
-// (an exit code other than 0; with the last line of its standard error). Runs on: `strand`; `done`
-// is never called from within, and not after the returned handle was dropped.
+// Completes when: it has ended, with its standard output; whatever it left in its process group is
+// killed then, and nobody waits for others who hold its output open. Errors: NotFound and others
+// from starting it, DeadlineExceeded (its group is killed), ResourceExhausted (too much output,
+// killed), Unknown (an exit code other than 0; with the last line of its standard error). Runs on:
+// `strand`; `done` is never called from within, and not after the returned handle was dropped.
 std::shared_ptr<Command> RunCommand(base::Strand strand, CommandSpec spec,
                                     std::function<void(absl::StatusOr<std::string>)> done);
 

@@ -9,6 +9,7 @@
 #include "base/ids.h"
 #include "base/status.h"
 #include "bus/bus_config.h"
+#include "nodeagent/fact_source.h"
 
 namespace orch::nodeagent {
 namespace {
@@ -30,6 +31,7 @@ void FillIn(NodeAgentConfig* config) {
   if (!config->has_presence_interval()) config->mutable_presence_interval()->set_seconds(300);
   if (!config->has_result_retention()) config->mutable_result_retention()->set_seconds(86400);
   if (config->max_running() == 0) config->set_max_running(16);
+  FillInFacts(config->mutable_facts());
 }
 
 absl::Status CheckNames(const NodeAgentConfig& config, absl::string_view name) {
@@ -111,6 +113,9 @@ absl::Status Check(const NodeAgentConfig& config, absl::string_view name) {
   if (config.state_dir() == config.run_dir()) {
     return Bad(name, "run_dir",
                "must not be state_dir: a boot empties the one and keeps the other");
+  }
+  if (const absl::Status facts = CheckFacts(config.facts()); !facts.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat(name, ": facts.", facts.message()));
   }
   return CheckLimits(config, name);
 }

@@ -40,6 +40,9 @@ TEST(Config, FillsInDefaults) {
   EXPECT_EQ(DurationOf(config->presence_interval()), absl::Minutes(5));
   EXPECT_EQ(DurationOf(config->result_retention()), absl::Hours(24));
   EXPECT_EQ(config->max_running(), 16u);
+  ASSERT_EQ(config->facts().sources_size(), 2);
+  EXPECT_EQ(config->facts().sources(0).facter(), "auto");
+  EXPECT_EQ(config->facts().sources(1).directory(), "/etc/orch/facts.d");
 }
 
 TEST(Config, SortsCollectives) {
@@ -72,6 +75,24 @@ const Wrong kWrong[] = {
     {"presence_interval: 9s\n", " presence_interval"},
     {"result_retention: 59m\n", " result_retention"},
     {"max_running: 1001\n", " max_running"},
+    {"facts: {sources: [{name: x}]}\n", " facts.sources[0]: name one of facter"},
+    {"facts: {sources: [{file: /a, directory: /b}]}\n", " facts.sources[0]: name only one"},
+    {"facts: {sources: [{file: a.json}]}\n", " facts.sources[0].file: \"a.json\" is no absolute"},
+    {"facts: {sources: [{program: [lsb_release]}]}\n",
+     " facts.sources[0].program: \"lsb_release\""},
+    {"facts: {sources: [{program: []}]}\n", " facts.sources[0]: name one of"},
+    {"facts: {sources: [{facter: auto}, {facter: /usr/bin/facter}]}\n",
+     " facts.sources[1]: a source is called \"facter\" already"},
+    {"facts: {sources: [{file: /a, name: classes}]}\n", " facts.sources[0]: a source is called"},
+    {"facts: {sources: [{file: /a, below: a.b}]}\n", " facts.sources[0].below"},
+    {"facts: {sources: [{file: /a, timeout: 5s}]}\n", " facts.sources[0]: a file has neither"},
+    {"facts: {sources: [{facter: auto, timeout: 11m}]}\n", " facts.sources[0].timeout"},
+    {"facts: {sources: [{facter: auto, interval: 1s}]}\n", " facts.sources[0].interval"},
+    {"facts: {sources: [{program: [/x], arguments: [y]}]}\n", " facts.sources[0].arguments"},
+    {"facts: {interval: 1s}\n", " facts.interval"},
+    {"facts: {max_bytes: 1048577}\n", " facts.max_bytes"},
+    {"facts: {class_files: [classes.txt]}\n", " facts.class_files"},
+    {"facts: {files: [/a]}\n", "9: facts.files: no such field"},
     {"colectives: [a]\n", "9: colectives"},
     {"controllers: [c2]\n", "9"},
 };

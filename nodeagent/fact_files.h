@@ -1,41 +1,72 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "nodeagent/fact_source.h"
 
-// Facts and classes as they stand in files. Calls block. Thread-safe.
+// Looking at the files of a source. Calls block, on a dead network file system for ever.
+// Thread-safe.
 
 namespace orch::nodeagent {
 
-// Values of one file, counted with what YAML aliases stand for.
-inline constexpr size_t kFactValuesMax = 200'000;
-// Mappings and lists within each other: each costs three levels of protobuf's hundred on its way to
-// the API.
-inline constexpr int kFactsDepthMax = 24;
-// Files of one directory that are read.
+// Files of one directory that count.
 inline constexpr size_t kFactFilesMax = 1000;
+// A file whose content makes no sense and that was changed within this time is still being written.
+inline constexpr absl::Duration kSettleTime = absl::Seconds(1);
 
-// A `.json`, `.yaml` or `.yml` file with a mapping, or a `.txt` file with lines `name=value`.
-// InvalidArgument: its content is not that; ResourceExhausted: it is too large.
-absl::StatusOr<nlohmann::json> ReadFactsFile(const std::string& path, size_t max);
-absl::StatusOr<nlohmann::json> ParseYamlFacts(const std::string& text);
+// What tells that a file has changed.
+struct FileMark {
+  uint64_t device = 0;
+  uint64_t inode = 0;
+  int64_t size = 0;
+  int64_t modify_ns = 0;
+  int64_t change_ns = 0;
+  bool operator==(const FileMark&) const = default;
+};
 
-// JSON text, nested at most kFactsDepthMax deep; InvalidArgument for other text.
-absl::StatusOr<nlohmann::json> ParseJsonFacts(const std::string& text);
+struct LookOrder {
+  SourcePlan plan;
+  int inotify = -1;                      // where to add watches; -1: none
+  size_t bytes_max = 0;                  // of one file
+  std::map<std::string, FileMark> seen;  // what need not be read again while it stays so
+};
 
-// The files of a facts.d directory that ReadFactsFile knows, by name; executables are left out.
-absl::StatusOr<std::vector<std::string>> FactFilesIn(const std::string& directory);
+// What was found. Files are named by their paths; the file or program that is a source of its own,
+// by the empty text.
+struct Look {
+  // Of the source as a whole: NotFound where it is not there.
+  absl::Status status;
+  // All that is there.
+  std::set<std::string> names;
+  // What was read because it is new or has changed: facts, or a list of classes, as JSON.
+  std::map<std::string, absl::StatusOr<std::string>> read;
+  // What may be run, with its real path, and when it changed.
+  struct Program {
+    std::string path;
+    bool changed = false;  // against LookOrder::seen, where it was in there
+    absl::Time change_time;
+  };
+  std::map<std::string, Program> programs;
+  std::map<std::string, FileMark> seen;
+  std::set<int> watches;     // descriptors of inotify(7)
+  absl::Status watch_error;  // why not all can be watched
+  bool unsettled = false;    // something is being written: look again soon
+};
 
-// One class a line, sorted, without doubles. NotFound where there is no file.
-absl::StatusOr<std::vector<std::string>> ReadClasses(const std::string& path);
+Look LookAt(const LookOrder& order);
 
-// Removes the facts that `pattern` names: a dotted path, `*` for any key.
-void RemoveFact(nlohmann::json* facts, const std::string& pattern);
-// Facts that change all the time, as Facter names them.
-std::vector<std::string> DefaultVolatileFacts();
+// Reads facts by the file's ending, at most `max` bytes: an object, as JSON.
+absl::StatusOr<std::string> ReadFactsFile(const std::string& path, size_t max);
+
+// JSON in one line.
+std::string OneLine(const nlohmann::json& json);
 
 }  // namespace orch::nodeagent

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -10,6 +11,7 @@
 #include "absl/time/time.h"
 #include "base/asio.h"
 #include "base/clock.h"
+#include "nodeagent/fact_source.h"
 #include "nodeagent/puppet_config.pb.h"
 #include "nodeagent/puppet_paths.h"
 #include "orch/v1/node.pb.h"
@@ -17,32 +19,24 @@
 
 namespace orch::nodeagent {
 
-// All facts of a node as JSON; a set that grows beyond it is not taken, the last good one stays.
-inline constexpr size_t kFactsMax = 1 << 20;
-// Classes that are kept, and bytes of one classes file.
-inline constexpr size_t kClassesMax = 20'000;
-inline constexpr size_t kClassesFileMax = 1 << 20;
-
 struct FactsParts {
   base::Strand strand;
-  // A one-thread executor for blocking work (asio::thread_pool of 1); outlives Facts. May be
-  // shared.
-  base::asio::any_io_executor worker;
   const base::Clock* clock = nullptr;
   PuppetPathsFinder* paths = nullptr;  // outlives Facts
   FactsConfig config;
-  std::string
-      cache_path;  // where facts are kept over a restart, for example <state_dir>/facts.json
+  // Where facts are kept over a restart, for example <state_dir>/facts.json; empty: nowhere.
+  std::string cache_path;
   std::string identity;
   std::vector<std::string> collectives;
 };
 
-// What this node knows of itself, live: facts from facter and files, classes from Puppet's last
-// catalog, and the answers to the calls of the target language. What a target is decided against.
+// What this node knows of itself, live: facts and classes from all sources, and the answers to the
+// calls of the target language. What a target is decided against.
 //
-// A source that fails keeps its last good values and is named in errors(). A restart begins with
-// the facts of before, from disk; facter runs in the background, at start if its values are older
-// than the interval, then on a timer.
+// A source that fails keeps its last good facts and is named in errors(). Files are watched;
+// programs (facter) run at start if their facts are older than the interval, then on a timer. A
+// restart begins with the facts of before, from disk. Nothing of it is waited for on the strand:
+// not for a program, nor for a file system. docs/facts.md has the whole.
 //
 // Lives on: `strand`. facts() and classes() stay the same between two events of the strand.
 class Facts : public target::NodeView {
@@ -55,7 +49,7 @@ class Facts : public target::NodeView {
 
   // Begins to refresh. `on_change` is called on the strand when digest() or errors() changed.
   void Start(std::function<void()> on_change);
-  // Reads all sources again soon, facter too: SIGHUP, the end of a Puppet run. Many calls make one.
+  // Reads and runs all sources again soon: SIGHUP, the end of a Puppet run. Many calls make one.
   void Refresh();
   // Full names, sorted: what `-A` and `action()` see. Once, by main, from Actions::Offered().
   void SetActions(std::vector<std::string> actions);
@@ -73,10 +67,14 @@ class Facts : public target::NodeView {
   const std::string& json() const;
   // SHA-256 over facts without the volatile ones, and classes: what presence carries.
   const std::string& digest() const;
-  // When the facts were read; InfinitePast if never.
+  // When something was last read; InfinitePast if nothing was.
   absl::Time read_time() const;
   // Sources that fail, sorted by source.
   std::vector<orch::v1::FactSourceError> errors() const;
+  // The file or program that each top-level fact is of, by the fact's name.
+  const std::map<std::string, std::string>& origins() const;
+  // Whether all sources have had their say since Start(), be it an error.
+  bool settled() const;
 
  private:
   struct State;

@@ -1,100 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nodeagent/facts.h"
 
-#include <gtest/gtest.h>
-#include <sys/stat.h>
-
-#include <boost/asio/thread_pool.hpp>
-#include <filesystem>
-#include <fstream>
-
 #include "base/config.h"
-#include "nodeagent/fact_files.h"
+#include "nodeagent/facts_fixture.h"
 
 namespace orch::nodeagent {
 namespace {
 
 using Json = nlohmann::json;
-
-class FactsTest : public testing::Test {
- protected:
-  FactsTest() {
-    std::string pattern = testing::TempDir() + "factsXXXXXX";
-    directory_ = mkdtemp(pattern.data());
-    std::filesystem::create_directories(directory_ + "/facts.d");
-    for (std::string* path :
-         {puppet_.mutable_agent_disabled_lockfile(), puppet_.mutable_agent_catalog_run_lockfile(),
-          puppet_.mutable_pidfile(), puppet_.mutable_lastrunfile(), puppet_.mutable_lastrunreport(),
-          puppet_.mutable_classfile(), puppet_.mutable_resourcefile()}) {
-      *path = directory_ + "/puppet" + std::to_string(files_++);
-    }
-    puppet_.mutable_runtimeout()->set_seconds(60);
-    config_.set_facter("none");
-    config_.add_directories(directory_ + "/facts.d");
-  }
-  ~FactsTest() override {
-    facts_.reset();
-    worker_.join();
-    std::filesystem::remove_all(directory_);
-  }
-
-  void Write(const std::string& name, const std::string& text) {
-    std::ofstream(directory_ + "/" + name) << text;
-  }
-  void Facter(const std::string& script) {
-    Write("facter", "#!/bin/sh\n" + script);
-    chmod((directory_ + "/facter").c_str(), 0755);
-    config_.set_facter(directory_ + "/facter");
-  }
-  void Open() {
-    facts_.reset();
-    paths_ = std::make_unique<PuppetPathsFinder>(strand_, &clock_, puppet_, directory_ + "/paths");
-    facts_ = std::make_unique<Facts>(FactsParts{strand_,
-                                                worker_.get_executor(),
-                                                &clock_,
-                                                paths_.get(),
-                                                config_,
-                                                directory_ + "/cache.json",
-                                                "node1",
-                                                {"web", "main"}});
-  }
-  bool Until(const std::function<bool()>& condition) {
-    const absl::Time limit = absl::Now() + absl::Seconds(10);
-    while (!condition()) {
-      if (absl::Now() > limit) return false;
-      io_.restart();
-      io_.run_for(std::chrono::milliseconds(2));
-    }
-    return true;
-  }
-  void Start() {
-    Open();
-    changes_ = 0;
-    facts_->Start([this] { changes_++; });
-    ASSERT_TRUE(Until([&] { return changes_ > 0; }));
-  }
-  void Refresh() {
-    const int before = changes_;
-    facts_->Refresh();
-    ASSERT_TRUE(Until([&] { return changes_ > before; }));
-  }
-  absl::StatusOr<Json> Ask(const std::string& name, const std::string& argument,
-                           const std::string& field) const {
-    return facts_->Answer({name, argument, field});
-  }
-
-  std::string directory_;
-  int files_ = 0;
-  PuppetConfig puppet_;
-  FactsConfig config_;
-  base::FakeClock clock_;
-  base::asio::io_context io_;
-  base::Strand strand_{io_.get_executor()};
-  base::asio::thread_pool worker_{1};
-  std::unique_ptr<PuppetPathsFinder> paths_;
-  std::unique_ptr<Facts> facts_;
-  int changes_ = 0;
-};
 
 TEST_F(FactsTest, NothingIsKnownBeforeTheFirstReading) {
   Open();
@@ -103,36 +16,87 @@ TEST_F(FactsTest, NothingIsKnownBeforeTheFirstReading) {
   EXPECT_EQ(facts_->read_time(), absl::InfinitePast());
   EXPECT_EQ(facts_->identity(), "node1");
   EXPECT_EQ(facts_->collectives(), (std::vector<std::string>{"main", "web"}));
+  EXPECT_EQ(facts_->json(), "{}");
 }
 
 TEST_F(FactsTest, LaterSourcesWin) {
   Facter("echo '{\"a\": \"facter\", \"b\": \"facter\", \"c\": {\"d\": 1}}'");
   Write("one.json", "{\"b\": \"file\", \"e\": \"file\"}");
-  config_.add_files(directory_ + "/one.json");
+  config_.add_sources()->set_file(directory_ + "/one.json");
+  FactSource* const program = config_.add_sources();
+  Script("program", "echo \"args=$1 $2\"; echo home=$HOME");
+  program->add_program(directory_ + "/program");
+  program->add_program("a b");
+  program->add_program("$(c)");
+  FactSource* const ohai = config_.add_sources();
+  Script("ohai", "echo '{\"c\": \"linux\"}'");
+  ohai->set_ohai(directory_ + "/ohai");
+  ohai->set_below("chef");
   Write("facts.d/10.yaml", "e: yaml\nversion: 1.10\nquoted: \"7\"\nlist: [1, two, ~]\nyes: true\n");
-  Write("facts.d/20.txt", "# comment\ne=text\nf = spaces kept inside \n");
+  Write("facts.d/20.txt", "# comment\nb=text\nf = spaces kept inside \n");
+  Script("facts.d/15", "echo run: {b: [1, 2.5]}; echo e: run");
   Write("facts.d/ignored.sh", "exit 1");
   Start();
   const Json& facts = *facts_->facts();
   EXPECT_EQ(facts.at("a"), "facter");
-  EXPECT_EQ(facts.at("b"), "file");
+  EXPECT_EQ(facts.at("b"), "file") << "in the order of the configuration";
   EXPECT_EQ(facts.at("c").at("d"), 1);
-  EXPECT_EQ(facts.at("e"), "text");
+  EXPECT_EQ(facts.at("chef").at("c"), "linux");
+  EXPECT_EQ(facts.at("e"), "file");
   EXPECT_EQ(facts.at("f"), "spaces kept inside");
   EXPECT_EQ(facts.at("quoted"), "7");
+  EXPECT_EQ(facts.at("run").at("b"), Json({1, 2.5}));
   EXPECT_EQ(facts.at("list"), Json({1, "two", nullptr}));
   EXPECT_EQ(facts.at("yes"), true);
+  EXPECT_EQ(facts.at("args"), "a b $(c)") << "no shell";
   EXPECT_EQ(Json::parse(facts_->json()), facts);
   EXPECT_EQ(facts_->digest().size(), 32u);
   EXPECT_TRUE(facts_->errors().empty());
+  EXPECT_EQ(facts_->origins().at("a"), "facter");
+  EXPECT_EQ(facts_->origins().at("run"), directory_ + "/facts.d/15");
+  EXPECT_EQ(facts_->origins().at("b"), directory_ + "/one.json");
+  EXPECT_EQ(facts_->origins().at("chef"), "ohai");
 }
 
 TEST_F(FactsTest, ClassesComeFromPuppetAndFromFiles) {
   std::ofstream(puppet_.classfile()) << "settings\nnginx\nnginx\n";
-  Write("classes", "site::role\n\n# no\n");
+  Write("classes", "site::role\n\n# no\nrole[web]\n");
   config_.add_class_files(directory_ + "/classes");
   Start();
-  EXPECT_EQ(*facts_->classes(), (std::vector<std::string>{"nginx", "settings", "site::role"}));
+  EXPECT_EQ(*facts_->classes(),
+            (std::vector<std::string>{"nginx", "role.web", "role[web]", "settings", "site::role"}));
+}
+
+// Nobody asks: that is the point of it.
+TEST_F(FactsTest, AChangedFileIsSeenByItself) {
+  Start();
+  const auto took = [this](const std::function<bool()>& condition) {
+    const absl::Time begin = absl::Now();
+    EXPECT_TRUE(Until(condition));
+    return absl::Now() - begin;
+  };
+  const std::string digest = facts_->digest();
+  Write("facts.d/role.txt", "role=db\n");
+  EXPECT_LT(took([&] { return Has("role"); }), absl::Seconds(5));
+  EXPECT_NE(facts_->digest(), digest);
+  // Written in place, as `echo >` does.
+  std::ofstream(directory_ + "/facts.d/role.txt") << "role=web\n";
+  took([&] { return facts_->facts()->at("role") == "web"; });
+  Script("facts.d/run", "echo site=fra");
+  took([&] { return Has("site"); });
+  Script("facts.d/run", "echo site=ber");
+  took([&] { return facts_->facts()->at("site") == "ber"; });
+  std::ofstream(puppet_.classfile()) << "nginx\n";
+  took([&] { return *facts_->classes() == std::vector<std::string>{"nginx"}; });
+  std::filesystem::remove(directory_ + "/facts.d/role.txt");
+  took([&] { return !Has("role"); });
+  std::filesystem::rename(directory_ + "/facts.d", directory_ + "/facts.old");
+  took([&] { return ErrorOf(directory_ + "/facts.d") != ""; });
+  EXPECT_TRUE(Has("site")) << "the last good ones stay";
+  std::filesystem::create_directories(directory_ + "/facts.d");
+  took([&] { return !Has("site") && facts_->errors().empty(); });
+  Write("facts.d/again.json", "{\"again\": true}");
+  took([&] { return Has("again"); });
 }
 
 TEST_F(FactsTest, ASourceThatFailsKeepsItsLastGoodFacts) {
@@ -141,34 +105,19 @@ TEST_F(FactsTest, ASourceThatFailsKeepsItsLastGoodFacts) {
   Start();
   Write("facts.d/a.yaml", "a: [\n");
   Write("facts.d/b.yaml", "b: 2\n");
-  Refresh();
-  EXPECT_EQ(facts_->facts()->at("a"), 1);
-  EXPECT_EQ(facts_->facts()->at("b"), 2) << "the others go on";
+  ASSERT_TRUE(Until([&] { return !facts_->errors().empty() && facts_->facts()->at("b") == 2; }));
+  EXPECT_EQ(facts_->facts()->at("a"), 1) << "while the others go on";
   ASSERT_EQ(facts_->errors().size(), 1u);
   EXPECT_EQ(facts_->errors()[0].source(), directory_ + "/facts.d/a.yaml");
-  EXPECT_NE(facts_->errors()[0].message(), "");
+  EXPECT_EQ(facts_->errors()[0].message().rfind("not YAML: line ", 0), 0u);
   EXPECT_NE(facts_->errors()[0].since().seconds(), 0);
-  std::filesystem::remove(directory_ + "/facts.d/a.yaml");
-  Refresh();
-  EXPECT_FALSE(facts_->facts()->contains("a"));
-  EXPECT_TRUE(facts_->errors().empty());
-}
-
-TEST_F(FactsTest, FacterThatFailsHangsOrBabblesIsNamed) {
-  Facter("echo '{\"a\": 1}'");
+  // Over a restart too.
   Start();
-  for (const char* script : {"echo broken >&2; exit 1", "echo no JSON", "sleep 600", "yes"}) {
-    Facter("echo '{\"a\": 1}'");
-    config_.mutable_facter_timeout()->set_nanos(300'000'000);
-    std::filesystem::remove(directory_ + "/cache.json");
-    Start();
-    ASSERT_TRUE(facts_->errors().empty());
-    Facter(script);
-    Refresh();
-    EXPECT_EQ(facts_->facts()->at("a"), 1) << script;
-    ASSERT_EQ(facts_->errors().size(), 1u) << script;
-    EXPECT_EQ(facts_->errors()[0].source(), "facter");
-  }
+  EXPECT_EQ(facts_->facts()->at("a"), 1);
+  EXPECT_EQ(facts_->errors().size(), 1u);
+  std::filesystem::remove(directory_ + "/facts.d/a.yaml");
+  ASSERT_TRUE(Until([&] { return !Has("a"); }));
+  EXPECT_TRUE(facts_->errors().empty());
 }
 
 TEST_F(FactsTest, ARestartHasTheFactsAtOnceAndFacterRestsMeanwhile) {
@@ -176,6 +125,7 @@ TEST_F(FactsTest, ARestartHasTheFactsAtOnceAndFacterRestsMeanwhile) {
   std::ofstream(puppet_.classfile()) << "nginx\n";
   Start();
   const std::string digest = facts_->digest();
+  ASSERT_TRUE(Until([&] { return base::ReadFile(directory_ + "/cache.json").ok(); }));
   Open();
   ASSERT_NE(facts_->facts(), nullptr);
   EXPECT_EQ(facts_->facts()->at("a"), 1);
@@ -183,12 +133,23 @@ TEST_F(FactsTest, ARestartHasTheFactsAtOnceAndFacterRestsMeanwhile) {
   EXPECT_EQ(facts_->digest(), digest);
   facts_->Start([this] { changes_++; });
   Write("facts.d/new.txt", "b=2\n");
-  ASSERT_TRUE(Until([&] { return facts_->facts()->contains("b"); }));
+  ASSERT_TRUE(Until([&] { return Has("b"); }));
   EXPECT_EQ(*base::ReadFile(directory_ + "/ran"), "x\n");
   clock_.Advance(absl::Hours(1));
   Open();
   facts_->Start([] {});
   ASSERT_TRUE(Until([&] { return *base::ReadFile(directory_ + "/ran") == "x\nx\n"; }));
+}
+
+TEST_F(FactsTest, ADamagedCacheIsPassedOver) {
+  for (const char* cache : {"", "{\"facts_cache\":1", "\x80", "[]"}) {
+    std::ofstream(directory_ + "/cache.json") << cache;
+    Open();
+    EXPECT_EQ(facts_->facts(), nullptr) << cache;
+  }
+  Write("facts.d/a.txt", "a=1\n");
+  Start();
+  EXPECT_TRUE(Has("a"));
 }
 
 TEST_F(FactsTest, VolatileFactsAreNoNews) {
@@ -198,12 +159,11 @@ TEST_F(FactsTest, VolatileFactsAreNoNews) {
   const std::string digest = facts_->digest();
   Write("facts.d/a.json",
         R"({"uptime": "2 days", "mountpoints": {"/": {"available": "0 B", "size": "2 GiB"}}})");
-  facts_->Refresh();
   ASSERT_TRUE(Until([&] { return facts_->facts()->at("uptime") == "2 days"; }));
   EXPECT_EQ(facts_->digest(), digest);
   EXPECT_EQ(changes_, 1);
   Write("facts.d/a.json", R"({"mountpoints": {"/": {"size": "3 GiB"}}})");
-  Refresh();
+  ASSERT_TRUE(Until([&] { return changes_ == 2; }));
   EXPECT_NE(facts_->digest(), digest);
 }
 
@@ -212,38 +172,16 @@ TEST_F(FactsTest, TooManyFactsAreNotTaken) {
   Write("facts.d/a.txt", "a=1\n");
   Start();
   Write("facts.d/b.txt", "b=" + std::string(600, 'x') + "\n");
+  ASSERT_TRUE(Until([&] { return Has("b"); }));
   Write("facts.d/c.txt", "c=" + std::string(600, 'x') + "\n");
-  Refresh();
-  EXPECT_EQ(facts_->json(), "{\"a\":\"1\"}");
-  EXPECT_EQ(facts_->errors().at(0).source(), "facts");
-}
-
-TEST_F(FactsTest, ADamagedCacheIsNotUsed) {
-  for (const char* text : {"", "{}", "[]", "{\"facts\": \"[]\"}", "{\"facts\": 7}"}) {
-    Write("cache.json", text);
-    Open();
-    EXPECT_EQ(facts_->facts(), nullptr) << text;
-  }
-}
-
-TEST_F(FactsTest, HostileFilesAreErrors) {
-  std::string bomb = "a: &a [x,x,x,x,x,x,x,x,x,x]\n";
-  for (char c = 'b'; c < 'j'; c++) {
-    bomb += std::string(1, c) + ": &" + c + " [";
-    for (int i = 0; i < 10; i++) bomb += std::string("*") + static_cast<char>(c - 1) + ",";
-    bomb += "]\n";
-  }
-  EXPECT_FALSE(ParseYamlFacts(bomb).ok());
-  EXPECT_FALSE(ParseYamlFacts(std::string(10'000, '[')).ok());
-  EXPECT_FALSE(ParseYamlFacts("a: 1\na: 2\n").ok());
-  EXPECT_FALSE(ParseYamlFacts("? [1]\n: 2\n").ok());
-  Write("latin.txt", "a=\xe9\n");
-  Write("list.json", "[1]");
-  Write("deep.json", "{\"a\": " + std::string(100'000, '[') + std::string(100'000, ']') + "}");
-  for (const char* name : {"latin.txt", "list.json", "deep.json", "absent.json"}) {
-    EXPECT_FALSE(ReadFactsFile(directory_ + "/" + name, 1 << 20).ok()) << name;
-  }
-  EXPECT_FALSE(ReadFactsFile(directory_ + "/list.json", 2).ok());
+  ASSERT_TRUE(Until([&] { return !facts_->errors().empty(); }));
+  EXPECT_FALSE(Has("c"));
+  EXPECT_EQ(ErrorOf(directory_ + "/facts.d/c.txt"),
+            "608 bytes of facts: with the 617 of what comes before them more than the 1,000 that "
+            "are permitted");
+  std::filesystem::remove(directory_ + "/facts.d/b.txt");
+  ASSERT_TRUE(Until([&] { return Has("c") && !Has("b"); })) << "now there is room";
+  EXPECT_TRUE(facts_->errors().empty());
 }
 
 TEST_F(FactsTest, PuppetAnswersInMCollectivesNames) {

@@ -10,6 +10,7 @@
 #include "base/status.h"
 #include "base/version.h"
 #include "nodeagent/config.h"
+#include "nodeagent/facts_command.h"
 #include "nodeagent/run.h"
 #include "nodeagent/run_wrapper.h"
 #include "nodeagent/status.h"
@@ -90,7 +91,14 @@ int Main(int argc, char** argv) {
   status->add_option("-o,--output", flags.output, "table or json")
       ->check(CLI::IsMember({"table", "json"}));
   CLI::App* doctor = app.add_subcommand("doctor", "look for faults");
-  for (CLI::App* command : {status, doctor}) command->fallthrough();
+  FactsCommand shown;
+  CLI::App* facts = app.add_subcommand("facts", "show this node's facts and where they are from");
+  facts->add_option("PATH", shown.path, "one fact, for example os.family");
+  facts->add_flag("--source", shown.source, "say where each top-level fact is from");
+  facts->add_flag("--fresh", shown.fresh, "read all sources now instead of what the agent has");
+  facts->add_option("-o,--output", flags.output, "table or json")
+      ->check(CLI::IsMember({"table", "json"}));
+  for (CLI::App* command : {status, doctor, facts}) command->fallthrough();
   app.require_subcommand(0, 1);
   try {
     app.parse(argc, argv);
@@ -112,6 +120,10 @@ int Main(int argc, char** argv) {
   }
   if (status->parsed()) return ShowStatus(*config, flags.output == "json");
   if (doctor->parsed()) return ShowDoctor(*config, flags.config);
+  if (facts->parsed()) {
+    shown.json = flags.output == "json";
+    return ShowFacts(*config, shown);
+  }
   return Serve(*config, flags);
 }
 

@@ -35,6 +35,10 @@ void Presence::OnTick() {
     return Send(now.steady - last_whole_ >= kPresenceWholeInterval, false, false);
   }
   if (now.steady - last_look_ >= kPuppetLookInterval) changed_ = true;
+  SendIfChanged(now);
+}
+
+void Presence::SendIfChanged(base::Now now) {
   if (!changed_ || now.steady - last_sent_ < kPresenceChangeMin) return;
   changed_ = false;
   last_look_ = now.steady;
@@ -49,7 +53,9 @@ void Presence::Answer(bool with_facts, bool with_certificates) {
 
 void Presence::OnChange() {
   changed_ = true;
-  if (!facts_owed_ || !connected_ || !FactsRead()) return;
+  if (!connected_) return;
+  // The first change in a while is told at once, those that follow it together.
+  if (!facts_owed_ || !FactsRead()) return SendIfChanged(parts_.clock->Read());
   facts_owed_ = false;
   Send(false, true, false);
 }

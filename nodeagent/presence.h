@@ -65,6 +65,7 @@ class Presence {
 
  private:
   bool FactsRead() const;
+  void SendIfChanged(base::Now now);
   // What makes a presence worth sending before its time.
   std::string Fingerprint() const;
   orch::bus::v1::Presence Compose(bool whole) const;

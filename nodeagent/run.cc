@@ -31,7 +31,7 @@ namespace asio = base::asio;
 constexpr absl::Duration kTickInterval = absl::Seconds(1);
 constexpr absl::Duration kReloadInterval = absl::Minutes(1);
 constexpr absl::Duration kStopMax = absl::Seconds(3);
-constexpr absl::Duration kStartUp = absl::Seconds(5);
+constexpr absl::Duration kSlimDelay = absl::Seconds(5);
 
 // What a node agent is made of, in the order in which it is made.
 struct Parts {
@@ -45,7 +45,7 @@ struct Parts {
   asio::io_context context{1};  // everything but blocking work runs here, on this thread
   base::Strand strand{asio::make_strand(context)};
   asio::thread_pool store{1};   // the journal's thread
-  asio::thread_pool worker{1};  // facter, reports
+  asio::thread_pool worker{1};  // reports
   std::unique_ptr<JournalStore> journal;
   std::unique_ptr<PuppetPathsFinder> paths;
   std::unique_ptr<Facts> facts;
@@ -58,7 +58,7 @@ struct Parts {
   asio::steady_timer last_resort{strand};  // bounds the farewell
   asio::signal_set signals{strand};
   absl::Duration next_reload;  // steady
-  bool slim = false;           // what only the start needed was given back
+  absl::Duration next_slim;    // steady; when what only the start or new facts needed is given back
   std::filesystem::file_time_type policy_time;
 };
 
@@ -144,7 +144,6 @@ void MakeNode(Parts* parts) {
   parts->paths = std::make_unique<PuppetPathsFinder>(parts->strand, clock, config.puppet(),
                                                      absl::StrCat(state, "/puppet_paths.json"));
   FactsParts facts{parts->strand,
-                   parts->worker.get_executor(),
                    clock,
                    parts->paths.get(),
                    config.facts(),
@@ -264,8 +263,8 @@ void GiveBackPages() {
 void Tick(Parts* parts) {
   const absl::Duration now = base::SystemClock().Read().steady;
   parts->agent->OnTick();
-  if (!parts->slim && absl::Now() - parts->start_time > kStartUp) {
-    parts->slim = true;
+  if (now >= parts->next_slim) {
+    parts->next_slim = absl::InfiniteDuration();
     GiveBackPages();
   }
   if (now >= parts->next_reload) {
@@ -307,7 +306,11 @@ void Start(Parts* parts) {
   parts->signals.add(SIGHUP);
   AwaitSignal(parts);
   parts->next_reload = base::SystemClock().Read().steady + kReloadInterval;
-  parts->facts->Start([parts] { parts->agent->OnNodeChange(); });
+  parts->next_slim = base::SystemClock().Read().steady + kSlimDelay;
+  parts->facts->Start([parts] {
+    parts->next_slim = base::SystemClock().Read().steady + kSlimDelay;
+    parts->agent->OnNodeChange();
+  });
   parts->agent->Start();
   Tick(parts);
   parts->status_file->OnChange();
@@ -335,7 +338,7 @@ absl::Status RunNodeAgent(const NodeAgentConfig& config) {
 
   parts.store.join();  // what was to be written is
   base::LogInfo("stopped");
-  // Facter may take a minute more on its thread; nobody waits for that.
+  // What reads a report or a fact on its thread may hang; nobody waits for that.
   std::_Exit(0);
 }
 

@@ -45,6 +45,11 @@ std::string ControllerWords(const ControllerStatus& controller, absl::Time now) 
       controller.frozen() ? ", mutating actions are frozen" : "");
 }
 
+std::string FactErrorWords(const FactErrorStatus& error, absl::Time now) {
+  return absl::StrCat(error.source(), " fails since ", Ago(error.since(), now), ": ",
+                      error.message());
+}
+
 Check CheckEnd(absl::string_view what, const google::protobuf::Timestamp& end, absl::Time now) {
   const absl::Time time = ToTime(end);
   if (time <= now) return {Finding::kBad, std::string(what), absl::StrCat("ended ", Day(end))};
@@ -74,7 +79,9 @@ std::string StatusText(const AgentStatus& status, bool alive, absl::Time now) {
   Line(&out, "facts",
        status.has_facts_time() ? absl::StrCat("read ", Ago(status.facts_time(), now))
                                : "not read yet");
-  for (const std::string& error : status.fact_errors()) Line(&out, "", error);
+  for (const FactErrorStatus& error : status.fact_errors()) {
+    Line(&out, "", FactErrorWords(error, now));
+  }
   const PuppetPathStatus& puppet = status.puppet();
   Line(&out, "puppet",
        puppet.error().empty() ? absl::StrCat(puppet.program(), ", ", puppet.state())
@@ -127,8 +134,8 @@ std::vector<Check> CheckStatus(const AgentStatus& status, bool alive, absl::Time
   if (!heard && status.bus().connected()) {
     checks.push_back({Finding::kWarning, "bus", "no controller is heard"});
   }
-  for (const std::string& error : status.fact_errors()) {
-    checks.push_back({Finding::kWarning, "facts", error});
+  for (const FactErrorStatus& error : status.fact_errors()) {
+    checks.push_back({Finding::kWarning, "facts", FactErrorWords(error, now)});
   }
   if (!status.puppet().error().empty()) {
     checks.push_back({Finding::kBad, "puppet", status.puppet().error()});

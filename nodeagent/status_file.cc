@@ -129,7 +129,10 @@ AgentStatus GatherStatus(const StatusSources& sources) {
     *out.mutable_facts_time() = ToTimestamp(sources.facts->read_time());
   }
   for (const orch::v1::FactSourceError& error : sources.facts->errors()) {
-    out.add_fact_errors(absl::StrCat(error.source(), ": ", error.message()));
+    FactErrorStatus* fails = out.add_fact_errors();
+    fails->set_source(error.source());
+    fails->set_message(error.message());
+    *fails->mutable_since() = error.since();
   }
   out.set_journal_reset(sources.journal_reset);
   return out;

@@ -111,7 +111,9 @@ TEST(CheckStatus, FindsEachFault) {
   EXPECT_EQ(Judge(status, "CRL"), Finding::kBad);
 
   status = Healthy();
-  status.add_fact_errors("facter: timed out");
+  FactErrorStatus* const fails = status.add_fact_errors();
+  fails->set_source("facter");
+  fails->set_message("timed out");
   EXPECT_EQ(Judge(status, "facts"), Finding::kWarning);
   status.mutable_puppet()->set_error("no such program");
   EXPECT_EQ(Judge(status, "puppet"), Finding::kBad);

@@ -97,25 +97,26 @@ def rss_kb(pid):
         return int(re.search(r"VmRSS:\s+(\d+)", status.read()).group(1))
 
 
-def measure_node(directory):
+def measure_node(directory, what, source):
     """The node agent idle: RSS, CPU over a while, and how long it takes to be ready."""
-    fleet = fleets.Fleet(os.path.join(directory, "node"), nodes=("node1.example.net",))
+    fleet = fleets.Fleet(os.path.join(directory, what), nodes=("node1.example.net",))
     fleet.make_ca()
     fleet.start_controller()
     try:
         times = []
         for _ in range(5):
             began = time.monotonic()
-            node = fleet.start_node("node1.example.net")
+            node = fleet.start_node("node1.example.net", sources=source and f"[{source}]")
             node.wait_log(r"ready")
             times.append((time.monotonic() - began) * 1000)
             if len(times) < 5:
                 node.stop()
         fleet.wait_present(1)
-        time.sleep(3)
+        time.sleep(12)  # what the start and new facts needed is given back
         before = cpu_ms(node.pid)
         time.sleep(10)
-        print(f"\nNode agent: ready after {of(times)} ms, RSS {rss_kb(node.pid) / 1024:.1f} MB, "
+        kept = os.path.getsize(fleet.path("node1.example.net", "state", "facts.json"))
+        print(f"\nNode agent, {what} ({kept / 1000:.0f} KB): ready after {of(times)} ms, RSS {rss_kb(node.pid) / 1024:.1f} MB, "
               f"CPU {cpu_ms(node.pid) - before} ms in 10 s idle", flush=True)
     finally:
         fleet.stop()
@@ -138,7 +139,8 @@ def main():
         measure_fanout(arguments.yardsticks, (100, 1000) if arguments.quick else (100, 1000, 5000),
                        5 if arguments.quick else 11, directory)
         measure_ping((100,) if arguments.quick else (100, 1000), 5 if arguments.quick else 11, directory)
-        measure_node(directory)
+        measure_node(directory, "few facts", None)
+        measure_node(directory, "Ohai's facts", "{ohai: auto}")
 
 
 if __name__ == "__main__":

@@ -220,7 +220,8 @@ class Fleet:
         self.address = self.controller.wait_log(r"grpc listening\S* \S*?(127\.0\.0\.1:\d+)").group(1)
 
     # -- nodes --------------------------------------------------------------------------------------------------------
-    def write_node(self, name, extra=""):
+    def write_node(self, name, extra="", sources=None):
+        """`sources`: of its facts, a YAML list; default: facts.json."""
         root = self.path(name)
         for folder in ("conf", "code", "var", "run", "log", "public", "state", "agent-run", "etc"):
             os.makedirs(os.path.join(root, folder), exist_ok=True)
@@ -242,12 +243,11 @@ puppet:
   logdir: {root}/log
   publicdir: {root}/public
 facts:
-  facter: none
-  files: [{root}/facts.json]
+  sources: {sources or f"[{{file: {root}/facts.json}}]"}
 """ + extra)
 
-    def start_node(self, name, extra=""):
-        self.write_node(name, extra)
+    def start_node(self, name, extra="", sources=None):
+        self.write_node(name, extra, sources)
         self.nodes[name] = Process(name, [binary("orch-nodeagent"), "--config", self.path(name, "nodeagent.yaml")],
                                    self.path(name + ".log")).start()
         return self.nodes[name]

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "nodeagent/fact_formats.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+
+namespace orch::nodeagent {
+namespace {
+
+using nlohmann::json;
+
+constexpr size_t kQuotedMax = 80;
+constexpr size_t kClassMax = 1000;
+
+bool IsText(absl::string_view text) {
+  // Dumping is what checks UTF-8.
+  try {
+    return !json(std::string(text)).dump().empty();
+  } catch (const json::exception&) {
+    return false;
+  }
+}
+
+absl::Status NotUtf8() { return absl::InvalidArgumentError("not UTF-8"); }
+
+// `name=value` rather than `name: value`: the sign comes first.
+bool IsAssignment(absl::string_view line) {
+  const size_t equals = line.find('=');
+  return equals != absl::string_view::npos && equals > 0 && line[0] != '"' && line[0] != '\'' &&
+         line.find(": ") > equals;
+}
+
+absl::string_view FirstLine(absl::string_view text) {
+  for (absl::string_view line : absl::StrSplit(text, '\n')) {
+    line = absl::StripAsciiWhitespace(line);
+    if (!line.empty() && line[0] != '#') return line;
+  }
+  return "";
+}
+
+absl::StatusOr<json> ParseLines(absl::string_view text, bool strict) {
+  if (!IsText(text)) return NotUtf8();
+  json facts = json::object();
+  size_t number = 0;
+  for (absl::string_view line : absl::StrSplit(text, '\n')) {
+    number++;
+    line = absl::StripAsciiWhitespace(line);
+    if (line.empty() || line[0] == '#') continue;
+    const size_t equals = line.find('=');
+    if (equals != absl::string_view::npos && equals > 0) {
+      facts[std::string(absl::StripAsciiWhitespace(line.substr(0, equals)))] =
+          std::string(absl::StripAsciiWhitespace(line.substr(equals + 1)));
+    } else if (strict) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("line ", number, ": no `name=value`: ", line.substr(0, kQuotedMax)));
+    }
+    if (facts.size() > kFactValuesMax) {
+      return absl::InvalidArgumentError(absl::StrCat("more than ", kFactValuesMax, " values"));
+    }
+  }
+  return facts;
+}
+
+// `[json.exception.parse_error.101] parse error at line 1, column 2: …`: without the first part.
+std::string Words(const json::exception& error) {
+  absl::string_view words = error.what();
+  const size_t end = words.find("] ");
+  if (end != absl::string_view::npos) words.remove_prefix(end + 2);
+  if (words.size() <= 3 * kQuotedMax) return std::string(words);
+  return absl::StrCat(words.substr(0, 3 * kQuotedMax), "…");
+}
+
+// `recipe[apache2::mod_ssl@1.2]` is `recipe.apache2::mod_ssl`; empty if it is no such entry.
+std::string AsMCollective(absl::string_view entry) {
+  if (!absl::ConsumeSuffix(&entry, "]")) return "";
+  for (const absl::string_view kind : {"recipe", "role"}) {
+    absl::string_view name = entry;
+    if (!absl::ConsumePrefix(&name, kind) || !absl::ConsumePrefix(&name, "[")) continue;
+    name = name.substr(0, name.find('@'));
+    return name.empty() ? "" : absl::StrCat(kind, ".", name);
+  }
+  return "";
+}
+
+void RemoveAt(json* facts, const std::vector<std::string>& path, size_t from) {
+  if (!facts->is_object()) return;
+  if (from + 1 == path.size()) {
+    if (path[from] == "*") {
+      facts->clear();
+    } else {
+      facts->erase(path[from]);
+    }
+    return;
+  }
+  for (auto& [key, value] : facts->items()) {
+    if (path[from] == "*" || path[from] == key) RemoveAt(&value, path, from + 1);
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<json> ParseJsonFacts(absl::string_view text) {
+  if (absl::StripAsciiWhitespace(text).empty()) {
+    return absl::InvalidArgumentError("empty: not even a JSON object");
+  }
+  const char* excess = nullptr;
+  size_t values = 0;
+  const auto watch = [&](int depth, json::parse_event_t event, json&) {
+    if (depth > kFactsDepthMax) excess = "nested more than 24 levels deep";
+    if (event != json::parse_event_t::key && ++values > 2 * kFactValuesMax) {
+      excess = "more than 200,000 values";
+    }
+    return excess == nullptr;
+  };
+  json facts;
+  try {
+    facts = json::parse(text.begin(), text.end(), watch);
+  } catch (const json::exception& error) {
+    return absl::InvalidArgumentError(absl::StrCat("not JSON: ", Words(error)));
+  }
+  if (excess != nullptr) return absl::InvalidArgumentError(excess);
+  if (!facts.is_object()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("facts are a JSON object, this is ", facts.type_name()));
+  }
+  return facts;
+}
+
+absl::StatusOr<json> ParseTextFacts(absl::string_view text) {
+  return ParseLines(text, /*strict=*/true);
+}
+
+absl::StatusOr<json> ParsePrintedFacts(const std::string& output) {
+  const absl::string_view first = FirstLine(output);
+  if (first.empty()) return json::object();
+  if (first[0] == '{') {
+    absl::StatusOr<json> facts = ParseJsonFacts(output);
+    if (facts.ok()) return facts;
+    // A flow mapping of YAML begins so too; of both errors JSON's is the one to be told.
+    const absl::StatusOr<json> yaml = ParseYamlFacts(output);
+    return yaml.ok() ? yaml : facts;
+  }
+  if (first[0] == '[') return ParseJsonFacts(output);
+  if (IsAssignment(first)) return ParseLines(output, /*strict=*/false);
+  const absl::StatusOr<json> yaml = ParseYamlFacts(output);
+  if (yaml.ok()) return yaml;
+  const absl::StatusOr<json> lines = ParseLines(output, /*strict=*/false);
+  return lines.ok() && !lines->empty() ? lines : yaml;
+}
+
+absl::StatusOr<std::vector<std::string>> ParseClasses(absl::string_view text) {
+  if (!IsText(text)) return NotUtf8();
+  std::vector<std::string> classes;
+  size_t number = 0;
+  for (absl::string_view line : absl::StrSplit(text, '\n')) {
+    number++;
+    line = absl::StripAsciiWhitespace(line);
+    if (line.empty() || line[0] == '#') continue;
+    if (line.size() > kClassMax) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("line ", number, ": a class of ", line.size(), " bytes"));
+    }
+    classes.emplace_back(line);
+    if (std::string name = AsMCollective(line); !name.empty()) classes.push_back(std::move(name));
+    if (classes.size() > kClassesMax) {
+      return absl::ResourceExhaustedError(absl::StrCat("more than ", kClassesMax, " classes"));
+    }
+  }
+  std::sort(classes.begin(), classes.end());
+  classes.erase(std::unique(classes.begin(), classes.end()), classes.end());
+  return classes;
+}
+
+void RemoveFact(json* facts, const std::string& pattern) {
+  RemoveAt(facts, absl::StrSplit(pattern, '.'), 0);
+}
+
+std::vector<std::string> DefaultVolatileFacts() {
+  std::vector<std::string> facts = {
+      // Facter, the flat names of old ones too.
+      "load_averages", "memoryfree", "memoryfree_mb", "processors.speed", "swapfree", "swapfree_mb",
+      "system_uptime", "uptime", "uptime_days", "uptime_hours", "uptime_seconds",
+      // Ohai.
+      "counters", "cpu.*.mhz", "idletime", "idletime_seconds", "memory.swap.cached",
+      "memory.swap.free", "network.interfaces.*.arp", "network.interfaces.*.neighbour_inet6",
+      "ohai_time", "sessions", "sysconf._AVPHYS_PAGES"};
+  for (const char* part : {"available", "available_bytes", "capacity", "used", "used_bytes"}) {
+    facts.push_back(absl::StrCat("memory.*.", part));
+    facts.push_back(absl::StrCat("mountpoints.*.", part));
+  }
+  for (const char* part :
+       {"active",   "anon_pages",       "available",      "bounce",        "buffers",
+        "cached",   "commit_limit",     "committed_as",   "dirty",         "free",
+        "inactive", "mapped",           "nfs_unstable",   "page_tables",   "shmem",
+        "slab",     "slab_reclaimable", "slab_unreclaim", "vmalloc_chunk", "vmalloc_used",
+        "writeback"}) {
+    facts.push_back(absl::StrCat("memory.", part));
+  }
+  for (const char* part : {"inodes_available", "inodes_percent_used", "inodes_used", "kb_available",
+                           "kb_used", "percent_used"}) {
+    facts.push_back(absl::StrCat("filesystem.*.*.", part));
+    facts.push_back(absl::StrCat("filesystem2.*.*.", part));
+  }
+  return facts;
+}
+
+}  // namespace orch::nodeagent

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+// Facts and classes as they are written. What comes back is a JSON object of valid UTF-8, or
+// InvalidArgument with the line or the byte. Pure.
+
+namespace orch::nodeagent {
+
+// Values of one text, counted with what YAML aliases stand for.
+inline constexpr size_t kFactValuesMax = 200'000;
+// Mappings and lists within each other: each costs three levels of protobuf's hundred on its way to
+// the API.
+inline constexpr int kFactsDepthMax = 24;
+// Classes that are kept.
+inline constexpr size_t kClassesMax = 20'000;
+
+absl::StatusOr<nlohmann::json> ParseJsonFacts(absl::string_view text);
+// One document. Plain scalars are typed by the core schema of YAML 1.2 (10.3.2): `yes`, `12:30` and
+// dates are text, `010` is ten, `0o10` is eight, `1e3` is a number; an integer that 64 bits don't
+// hold stays text; `.nan` and `.inf`, which JSON lacks, are errors.
+absl::StatusOr<nlohmann::json> ParseYamlFacts(const std::string& text);
+// Lines `name=value`, every value a text; empty lines and those that begin with `#` are skipped.
+absl::StatusOr<nlohmann::json> ParseTextFacts(absl::string_view text);
+// What a program printed: JSON, YAML or lines `name=value`, told apart by the first line with
+// anything in it. As Facter does, other lines among `name=value` are passed over.
+absl::StatusOr<nlohmann::json> ParsePrintedFacts(const std::string& output);
+
+// One class a line, sorted, without doubles; empty lines and those that begin with `#` are skipped.
+// An entry of a Chef run list, `recipe[nginx]` or `role[web]`, counts as written and, besides, as
+// MCollective's `recipe.nginx` and `role.web`.
+absl::StatusOr<std::vector<std::string>> ParseClasses(absl::string_view text);
+
+// Removes the facts that `pattern` names: a dotted path, `*` for any key.
+void RemoveFact(nlohmann::json* facts, const std::string& pattern);
+// Facts that change all the time, as Facter and Ohai name them.
+std::vector<std::string> DefaultVolatileFacts();
+
+}  // namespace orch::nodeagent
