@@ -13,7 +13,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr size_t kErrorTextMax = 500;
+constexpr size_t kErrorTextMax = 300;
 
 int64_t SecondsOf(absl::Time time) { return absl::ToUnixSeconds(time); }
 
@@ -55,8 +55,9 @@ bool FactBoard::NeedsRun(const Source& source, const std::string& name,
   const bool failed = !piece.error.empty() || failing_before_.contains(NameOf(source, name));
   // An earlier retry of one program is none of the others; what ended a while after it began is
   // younger than the interval.
-  if (reason == LookReason::kTimer)
+  if (reason == LookReason::kTimer) {
     return failed || age < absl::ZeroDuration() || age >= source.plan.interval / 2;
+  }
   if (source.looked) return !source.seen.contains(name);
   // After a restart, young facts of before will do.
   return failed || age < absl::ZeroDuration() || age >= source.plan.interval ||
@@ -250,7 +251,17 @@ void FactBoard::SetErrors(base::Now now) {
 
 std::vector<orch::v1::FactSourceError> FactBoard::errors() const {
   std::vector<orch::v1::FactSourceError> errors;
-  for (const auto& [name, error] : errors_) errors.push_back(error);
+  for (const auto& [name, error] : errors_) {
+    if (errors.size() < kFactErrorsMax) {
+      errors.push_back(error);
+      continue;
+    }
+    orch::v1::FactSourceError& more = errors.emplace_back();
+    more.set_source("more");
+    more.set_message(absl::StrCat("and ", errors_.size() - kFactErrorsMax, " more sources fail"));
+    *more.mutable_since() = error.since();
+    break;
+  }
   return errors;
 }
 

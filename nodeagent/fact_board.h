@@ -17,6 +17,8 @@ namespace orch::nodeagent {
 
 // What all sources hold together, taken or not. What comes beyond is refused.
 inline constexpr size_t kFactsHeldMax = 8 << 20;
+// Errors that are told one by one: they travel in each presence.
+inline constexpr size_t kFactErrorsMax = 16;
 // A failing program is run again after so long, doubled each time, at most its interval.
 inline constexpr absl::Duration kFactsRetryMin = absl::Minutes(1);
 
@@ -69,7 +71,7 @@ class FactBoard {
   std::set<int> watches() const;
   // When something was last read (wall); InfinitePast if nothing was.
   absl::Time read_time() const { return read_time_; }
-  // Sorted by source. Begins to fail and ends to fail are logged here.
+  // Sorted by source, at most kFactErrorsMax and one that counts the rest.
   std::vector<orch::v1::FactSourceError> errors() const;
   // Counts up with each source that begins or ends to fail.
   uint64_t errors_version() const { return errors_version_; }

@@ -217,6 +217,22 @@ TEST_F(FactBoardTest, WhatIsTooLargeIsNamedUntilItFits) {
   EXPECT_EQ(Errors(), "");
 }
 
+TEST_F(FactBoardTest, ManyErrorsAreCounted) {
+  Look look;
+  for (int i = 0; i < 1000; i++) {
+    const std::string name = "/facts.d/" + std::to_string(i);
+    look.names.insert(name);
+    look.read.emplace(name, absl::InvalidArgumentError(std::string(10'000, 'x')));
+  }
+  board_->OnLook(1, look, LookReason::kChange, now_);
+  const auto errors = board_->errors();
+  ASSERT_EQ(errors.size(), kFactErrorsMax + 1);
+  EXPECT_EQ(errors.back().message(), "and 984 more sources fail");
+  size_t bytes = 0;
+  for (const auto& error : errors) bytes += error.ByteSizeLong();
+  EXPECT_LT(bytes, 8000u);
+}
+
 TEST_F(FactBoardTest, WhatSourcesHoldIsBounded) {
   Look look;
   for (int i = 0; i < 10; i++) {

@@ -161,7 +161,10 @@ void ReadOne(const LookOrder& order, const std::string& path, const std::string&
     look->unsettled = true;
     return;
   }
-  if (now - TimeOf(info.st_ctim) > kMarkDoubt) look->seen[name] = mark;
+  // Wrong content stays wrong until it changes; what else failed may do better the next time.
+  const bool final = read.ok() || absl::IsInvalidArgument(read.status()) ||
+                     absl::IsResourceExhausted(read.status());
+  if (final && now - TimeOf(info.st_ctim) > kMarkDoubt) look->seen[name] = mark;
   look->read.emplace(name, std::move(read));
 }
 

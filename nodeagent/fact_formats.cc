@@ -113,9 +113,10 @@ absl::StatusOr<json> ParseJsonFacts(absl::string_view text) {
   size_t values = 0;
   const auto watch = [&](int depth, json::parse_event_t event, json&) {
     if (depth > kFactsDepthMax) excess = "nested more than 24 levels deep";
-    if (event != json::parse_event_t::key && ++values > 2 * kFactValuesMax) {
-      excess = "more than 200,000 values";
-    }
+    const bool value = event == json::parse_event_t::value ||
+                       event == json::parse_event_t::object_start ||
+                       event == json::parse_event_t::array_start;
+    if (value && ++values > kFactValuesMax) excess = "more than 200,000 values";
     return excess == nullptr;
   };
   json facts;
