@@ -15,8 +15,6 @@ using Json = nlohmann::json;
 
 constexpr size_t kErrorTextMax = 300;
 
-int64_t SecondsOf(absl::Time time) { return absl::ToUnixSeconds(time); }
-
 size_t BytesOf(const FactsText& text) { return text == nullptr ? 0 : text->size(); }
 
 }  // namespace
@@ -240,25 +238,35 @@ void FactBoard::SetErrors(base::Now now) {
       errors_version_++;
       error.set_source(CleanText(name, kErrorTextMax));
       const auto before = failing_before_.find(name);
-      error.mutable_since()->set_seconds(before == failing_before_.end() ? SecondsOf(now.wall)
-                                                                         : before->second);
+      error.mutable_since()->set_seconds(before == failing_before_.end()
+                                             ? absl::ToUnixSeconds(now.wall)
+                                             : before->second.since().seconds());
       base::LogWarning("a fact source fails", {{"source", name}, {"why", why}});
     }
     error.set_message(CleanText(why, kErrorTextMax));
   }
-  if (complete()) failing_before_.clear();
+  if (!complete() || failing_before_.empty()) return;
+  failing_before_.clear();
+  errors_version_++;
+}
+
+std::map<std::string, orch::v1::FactSourceError> FactBoard::Failing() const {
+  std::map<std::string, orch::v1::FactSourceError> all = errors_;
+  all.insert(failing_before_.begin(), failing_before_.end());
+  return all;
 }
 
 std::vector<orch::v1::FactSourceError> FactBoard::errors() const {
   std::vector<orch::v1::FactSourceError> errors;
-  for (const auto& [name, error] : errors_) {
+  const std::map<std::string, orch::v1::FactSourceError> all = Failing();
+  for (const auto& [name, error] : all) {
     if (errors.size() < kFactErrorsMax) {
       errors.push_back(error);
       continue;
     }
     orch::v1::FactSourceError& more = errors.emplace_back();
     more.set_source("more");
-    more.set_message(absl::StrCat("and ", errors_.size() - kFactErrorsMax, " more sources fail"));
+    more.set_message(absl::StrCat("and ", all.size() - kFactErrorsMax, " more sources fail"));
     *more.mutable_since() = error.since();
     break;
   }
@@ -269,7 +277,9 @@ std::vector<orch::v1::FactSourceError> FactBoard::errors() const {
 // written as text, because the facts are text already.
 std::string FactBoard::ToCache() const {
   Json failing = Json::object();
-  for (const auto& [name, error] : errors_) failing[name] = error.since().seconds();
+  for (const auto& [name, error] : Failing()) {
+    failing[name] = {{"since", error.since().seconds()}, {"message", error.message()}};
+  }
   std::string out =
       absl::StrCat("{\"facts_cache\":1,\"failing\":", OneLine(failing), ",\"sources\":{");
   const char* between = "";
@@ -309,8 +319,15 @@ bool FactBoard::FromCache(const std::string& cache, base::Now now) {
     }
   }
   if (const auto failing = parsed.find("failing"); failing != parsed.end()) {
-    for (const auto& [name, since] : failing->items()) {
-      if (since.is_number_integer()) failing_before_[name] = since.get<int64_t>();
+    for (const auto& [name, error] : failing->items()) {
+      if (!error.is_object() || !error.contains("since") || !error.contains("message") ||
+          !error["since"].is_number_integer() || !error["message"].is_string()) {
+        continue;
+      }
+      orch::v1::FactSourceError& before = failing_before_[name];
+      before.set_source(name);
+      before.set_message(error["message"].get<std::string>());
+      before.mutable_since()->set_seconds(error["since"].get<int64_t>());
     }
   }
   return true;

@@ -111,6 +111,8 @@ class FactBoard {
   void TakeRead(const std::string& name, Piece* piece, absl::StatusOr<std::string> read,
                 base::Now now);
   void SetErrors(base::Now now);
+  // What failed before a restart is taken to fail until all have had their say.
+  std::map<std::string, orch::v1::FactSourceError> Failing() const;
   size_t HeldBytes() const;
 
   size_t bytes_max_;
@@ -121,7 +123,7 @@ class FactBoard {
   absl::Time read_time_ = absl::InfinitePast();
   std::map<std::string, std::string> others_;
   std::map<std::string, orch::v1::FactSourceError> errors_;
-  std::map<std::string, int64_t> failing_before_;  // a restart: since when
+  std::map<std::string, orch::v1::FactSourceError> failing_before_;  // the restart
   uint64_t errors_version_ = 0;
 };
 

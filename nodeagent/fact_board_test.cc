@@ -137,6 +137,7 @@ TEST_F(FactBoardTest, YoungFactsSurviveARestart) {
   Pass(absl::Minutes(10));
   ASSERT_TRUE(board_->FromCache(cache, now_));
   EXPECT_EQ(board_->read_time(), read);
+  EXPECT_EQ(Errors(), "/facts.d/a.txt: broken;");
   EXPECT_EQ(MergedText(), "{\"a\":1,\"b\":1}");
   EXPECT_EQ(RunsOf(Program(""), LookReason::kChange), 0u);
   EXPECT_EQ(board_->due(0) - now_.steady, kFactsIntervalDefault - absl::Minutes(10));
@@ -160,6 +161,11 @@ TEST_F(FactBoardTest, AFailureBeforeTheRestartIsTriedAgainAtOnce) {
   Open();
   ASSERT_TRUE(board_->FromCache(cache, now_));
   EXPECT_EQ(RunsOf(Program(""), LookReason::kChange), 1u);
+  EXPECT_EQ(Errors(), "facter: x;");
+  Printed("{\"a\":1}");
+  board_->OnLook(1, Look(), LookReason::kChange, now_);
+  board_->OnLook(2, Look(), LookReason::kChange, now_);
+  EXPECT_EQ(Errors(), "");
 }
 
 TEST_F(FactBoardTest, OtherCachesAreOfNoUse) {

@@ -204,8 +204,8 @@ void Facts::State::OnPrinted(size_t source, const std::string& name,
 
 void Facts::State::MergeIfChanged() {
   complete = complete || (classfile_known && board.complete());
-  // Half of the facts would be worse than none, or those of before the restart.
-  if (merging || !board.changed() || !complete) return;
+  // Half of the facts would be worse than none; after a restart those of before stand in.
+  if (merging || !board.changed() || (!complete && !known)) return;
   const bool more_soon = std::any_of(looking.begin(), looking.end(),
                                      [](const Looking& l) { return l.under_way && !l.late; });
   if (more_soon) return;
