@@ -7,6 +7,7 @@
 #include "cli/commands.h"
 #include "cli/failure.h"
 #include "cli/follow.h"
+#include "cli/grid.h"
 #include "cli/render.h"
 #include "trust/audit_log.h"
 
@@ -26,6 +27,17 @@ std::string Result(const AuditRecord& record) {
   return out;
 }
 
+Grid AuditGrid(const google::protobuf::RepeatedPtrField<AuditRecord>& records) {
+  Grid grid({"SEQ", "TIME", "KIND", "CALLER", "ACTION", "RESULT", "WHY", "JOB"});
+  for (const AuditRecord& r : records) {
+    grid.Add({absl::StrCat(r.sequence()), When(r.time()), r.kind(), Safe(r.caller()),
+              Safe(r.action()), Safe(Result(r)),
+              Safe(r.reason().empty() ? r.rule() : absl::StrCat(r.rule(), " ", r.reason())),
+              r.job()});
+  }
+  return grid;
+}
+
 int ListAudit(Session& session, int most, const std::string& caller, const std::string& job) {
   const auto connection = Connect(session);
   if (!connection.ok()) return Fail(session, connection.status());
@@ -34,8 +46,12 @@ int ListAudit(Session& session, int most, const std::string& caller, const std::
   request.set_caller(caller);
   if (!job.empty())
     request.set_job(absl::StartsWith(job, "jobs/") ? job : absl::StrCat("jobs/", job));
-  const auto response = (*connection)->Call(request);
+  auto response = (*connection)->Call(request);
   if (!response.ok()) return Fail(session, response.status());
+  Grid grid = AuditGrid(response->records());
+  const absl::Status sorted = grid.SortBy(session.options.sort_by);
+  if (!sorted.ok()) return Fail(session, sorted);
+  grid.Arrange(response->mutable_records());
   Terminal& terminal = session.terminal;
   const Output output = OutputOf(session.options);
   if (output == Output::kJsonl) {
@@ -44,15 +60,7 @@ int ListAudit(Session& session, int most, const std::string& caller, const std::
   } else if (output == Output::kJson || output == Output::kYaml) {
     terminal.out << Serialized(*response, output);
   } else {
-    std::vector<std::vector<std::string>> rows = {
-        {"SEQ", "TIME", "KIND", "CALLER", "ACTION", "RESULT", "WHY", "JOB"}};
-    for (const AuditRecord& r : response->records()) {
-      rows.push_back({absl::StrCat(r.sequence()), When(r.time()), r.kind(), Safe(r.caller()),
-                      Safe(r.action()), Result(r),
-                      Safe(r.reason().empty() ? r.rule() : absl::StrCat(r.rule(), " ", r.reason())),
-                      r.job()});
-    }
-    terminal.out << Table(rows, !session.options.no_headers);
+    terminal.out << grid.Print(!session.options.no_headers, grid.headers().size());
   }
   terminal.out.flush();
   return response->records_size() == 0 ? kExitNothing : kExitOk;
@@ -85,6 +93,7 @@ void AddAuditCommands(CLI::App& app, Session& session) {
   list->add_option("-n,--most", flags->most, "how many")->check(CLI::Range(1, 1000));
   list->add_option("--caller", flags->caller, "only of this caller");
   list->add_option("--job", flags->job, "only of this job");
+  session.sort_keys[list] = {"seq", "time", "kind", "caller", "action", "result", "why", "job"};
   list->callback([&session, flags] {
     session.run = [&session, flags] {
       return ListAudit(session, flags->most, flags->caller, flags->job);

@@ -103,6 +103,7 @@ WatchJobResponse AsWatch(RunJobResponse&& response) {
   return out;
 }
 DiscoverNodesResponse&& AsWatch(DiscoverNodesResponse&& response) { return std::move(response); }
+WatchNodesResponse&& AsWatch(WatchNodesResponse&& response) { return std::move(response); }
 
 template <typename Wire, typename Message>
 class ReadStream : public Stream<Message> {
@@ -233,6 +234,10 @@ class GrpcConnection : public Connection {
     return std::make_unique<ReadStream<DiscoverNodesResponse, DiscoverNodesResponse>>(
         [&](grpc::ClientContext* context) { return nodes_->DiscoverNodes(context, r); },
         diagnosis_);
+  }
+  std::unique_ptr<NodeChanges> WatchNodes(const WatchNodesRequest& r) override {
+    return std::make_unique<ReadStream<WatchNodesResponse, WatchNodesResponse>>(
+        [&](grpc::ClientContext* context) { return nodes_->WatchNodes(context, r); }, diagnosis_);
   }
   const std::string& address() const override { return diagnosis_.address(); }
 

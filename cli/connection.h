@@ -38,6 +38,7 @@ bool WasConnected(const absl::Status& status);
 
 using JobStream = Stream<orch::v1::WatchJobResponse>;
 using NodeStream = Stream<orch::v1::DiscoverNodesResponse>;
+using NodeChanges = Stream<orch::v1::WatchNodesResponse>;
 
 class Connection {
  public:
@@ -77,6 +78,7 @@ class Connection {
   virtual std::unique_ptr<JobStream> Run(const orch::v1::RunJobRequest& request) = 0;
   virtual std::unique_ptr<JobStream> Watch(const orch::v1::WatchJobRequest& request) = 0;
   virtual std::unique_ptr<NodeStream> Discover(const orch::v1::DiscoverNodesRequest& request) = 0;
+  virtual std::unique_ptr<NodeChanges> WatchNodes(const orch::v1::WatchNodesRequest& request) = 0;
 
   virtual const std::string& address() const = 0;
 };

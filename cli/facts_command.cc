@@ -1,69 +1,76 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
-#include <map>
 #include <memory>
 #include <ostream>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
-#include "api/json.h"
+#include "absl/strings/str_join.h"
 #include "cli/commands.h"
+#include "cli/distribution.h"
 #include "cli/gather.h"
 #include "cli/render.h"
 
 namespace orch::cli {
 namespace {
 
-// The fact's values with how many nodes have each, most first, as bars.
-void ShowDistribution(Terminal& terminal, const GlobalOptions& options, const std::string& path,
-                      const Tally& tally) {
-  std::map<std::string, std::vector<std::string>> values;
-  size_t answered = 0;
-  for (const auto& [name, node] : tally.nodes()) {
-    if (!node.result().has_node_facts()) continue;
-    ++answered;
-    const auto& facts = node.result().node_facts().facts();
-    const auto it = facts.find(path);
-    if (it == facts.end()) {
-      values["(none)"].push_back(name);
-      continue;
-    }
-    const nlohmann::json json = api::FromValue(it->second);
-    values[Safe(json.is_string() ? json.get<std::string>() : json.dump())].push_back(name);
+// Parts of a map that are named as better questions.
+constexpr size_t kPartsShownMax = 6;
+
+// What the picture alone does not say.
+void ShowHints(const Session& session, const Distribution& distribution) {
+  const bool nobody = std::all_of(distribution.shares.begin(), distribution.shares.end(),
+                                  [](const Share& share) { return share.value.is_null(); });
+  if (nobody && distribution.answered > 0) {
+    session.terminal.err << "no node has the fact " << Safe(distribution.fact) << "\n";
   }
-  std::vector<std::pair<std::string, std::vector<std::string>>> sorted(values.begin(),
-                                                                       values.end());
-  std::stable_sort(sorted.begin(), sorted.end(),
-                   [](const auto& a, const auto& b) { return a.second.size() > b.second.size(); });
-  size_t widest = 0;
-  for (const auto& [value, nodes] : sorted)
-    widest = std::max(widest, std::min<size_t>(value.size(), 40));
-  for (const auto& [value, nodes] : sorted) {
-    const int bar = static_cast<int>(nodes.size() * 30 / answered);
-    terminal.out << absl::StrFormat("%-*s %6d  %s\n", static_cast<int>(widest), value, nodes.size(),
-                                    std::string(std::max(bar, 1), '#'));
-    if (OutputOf(options) == Output::kWide) {
-      for (const std::string& node : nodes) terminal.out << "    " << node << "\n";
-    }
+  if (distribution.parts.empty()) return;
+  std::vector<std::string> parts;
+  for (const std::string& part : distribution.parts) {
+    if (parts.size() == kPartsShownMax) break;
+    parts.push_back(Cut(Safe(part), 60, "..."));
   }
-  terminal.out.flush();
+  const size_t more = distribution.parts.size() - parts.size();
+  session.terminal.err << Safe(distribution.fact)
+                       << " is a map; ask for a part of it: " << absl::StrJoin(parts, ", ")
+                       << (more > 0 ? absl::StrCat(" and ", more, " more") : "") << "\n";
+}
+
+void Show(Session& session, const std::vector<std::string>& facts, const Tally& tally) {
+  const bool headers = !session.options.no_headers;
+  bool first = true;
+  for (const std::string& fact : facts) {
+    Distribution distribution = Distribute(fact, tally.nodes());
+    if (distribution.answered == 0) continue;
+    // Checked before anything was sent.
+    const absl::Status sorted = SortShares(session.options.sort_by, &distribution);
+    if (!sorted.ok()) return;
+    session.terminal.out << (first || !headers ? "" : "\n")
+                         << Drawn(distribution, session.terminal,
+                                  OutputOf(session.options) == Output::kWide, headers)
+                         << std::flush;
+    first = false;
+    if (!session.options.quiet) ShowHints(session, distribution);
+  }
+}
+
+int Facts(Session& session, const JobRequestFlags& flags, const std::vector<std::string>& facts) {
+  orch::v1::Action action;
+  for (const std::string& fact : facts) action.mutable_node_facts()->add_facts(fact);
+  return ReadOnlyJob(session, flags, std::move(action),
+                     [&](const Tally& tally) { Show(session, facts, tally); });
 }
 
 }  // namespace
 
 void AddFactsCommand(CLI::App& app, Session& session) {
-  auto facts_flags = std::make_shared<JobRequestFlags>();
-  auto fact = std::make_shared<std::string>();
-  CLI::App* facts = app.add_subcommand("facts", "how a fact's values are distributed");
-  facts->add_option("fact", *fact, "its dotted path, for example os.family")->required();
-  facts_flags->AddTo(facts, false);
-  facts->callback([&session, facts_flags, fact] {
-    session.run = [&session, facts_flags, fact] {
-      return ReadOnlyJob(session, *facts_flags, "node.facts", {absl::StrCat("facts=", *fact)},
-                         [&](const Tally& tally) {
-                           ShowDistribution(session.terminal, session.options, *fact, tally);
-                         });
-    };
+  auto flags = std::make_shared<JobRequestFlags>();
+  auto names = std::make_shared<std::vector<std::string>>();
+  CLI::App* facts = app.add_subcommand("facts", "how the values of facts are distributed");
+  facts->add_option("fact", *names, "dotted paths, for example os.family")->required();
+  flags->AddTo(facts, false);
+  session.sort_keys[facts] = ShareSortKeys();
+  facts->callback([&session, flags, names] {
+    session.run = [&session, flags, names] { return Facts(session, *flags, *names); };
   });
 }
 

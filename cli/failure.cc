@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/failure.h"
 
+#include <optional>
 #include <ostream>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "api/errors.h"
+#include "cli/confirm.h"
 #include "cli/render.h"
 
 namespace orch::cli {
@@ -88,7 +90,9 @@ int Fail(const Session& session, const absl::Status& status) {
   err << Paint(session.terminal, Color::kRed, "orchctl: ") << lead
       << Safe(WithFlags(status.message())) << "\n";
   if (reason == "CONFIRMATION_REQUIRED") {
-    err << "give --expect-nodes N or --at-most N to confirm how many nodes are meant\n";
+    const std::optional<uint32_t> count = CountToConfirm(status);
+    err << "if they are meant: --expect-nodes " << (count.has_value() ? absl::StrCat(*count) : "N")
+        << ", or --at-most N; --dry-run names them\n";
   } else if (!reason.empty() && reason != "INVALID_ARGUMENT") {
     err << "(" << reason << "; `orchctl explain error " << reason << "` says more)\n";
   }

@@ -9,6 +9,7 @@
 #include "cli/commands.h"
 #include "cli/failure.h"
 #include "cli/follow.h"
+#include "cli/grid.h"
 #include "cli/render.h"
 
 namespace orch::cli {
@@ -40,54 +41,107 @@ absl::StatusOr<orch::v1::DiscoverNodesRequest> DiscoverRequest(const Session& se
   return request;
 }
 
+// Takes out of both lists whom --nodes does not name.
+void KeepOnly(const std::vector<std::string>& only, orch::v1::DiscoverNodesResponse* all) {
+  for (auto* nodes : {all->mutable_nodes(), all->mutable_silent()}) {
+    const auto unwanted = [&only](const Node& n) {
+      return !std::binary_search(only.begin(), only.end(), n.identity());
+    };
+    nodes->erase(std::remove_if(nodes->begin(), nodes->end(), unwanted), nodes->end());
+  }
+}
+
+Grid GridOf(const orch::v1::DiscoverNodesResponse& all) {
+  Grid grid({"NODE", "VERSION", "ANSWERED"});
+  for (const Node& node : all.nodes()) {
+    grid.Add({node.identity(), Safe(node.version()),
+              Cell(When(node.last_seen()),
+                   absl::ToDoubleSeconds(ToTime(node.last_seen()) - absl::UnixEpoch()))});
+  }
+  return grid;
+}
+
+void PrintFound(Session& session, const Grid& grid, const orch::v1::DiscoverNodesResponse& all) {
+  Terminal& terminal = session.terminal;
+  const Output output = OutputOf(session.options);
+  switch (output) {
+    case Output::kJsonl:
+      for (const Node& node : all.nodes()) terminal.out << Serialized(node, output);
+      break;
+    case Output::kJson:
+    case Output::kYaml:
+      terminal.out << Serialized(all, output);
+      break;
+    case Output::kWide:
+      if (all.nodes_size() > 0)
+        terminal.out << grid.Print(!session.options.no_headers, grid.headers().size());
+      break;
+    case Output::kTable:
+    case Output::kName:
+      for (const Node& node : all.nodes()) terminal.out << node.identity() << "\n";
+      break;
+  }
+  terminal.out.flush();
+}
+
+void NameSilent(const Session& session, const orch::v1::DiscoverNodesResponse& all) {
+  for (const Node& node : all.silent()) {
+    session.terminal.err << node.identity() << ": no answer, last seen " << When(node.last_seen())
+                         << "\n";
+  }
+  if (!session.options.quiet) {
+    session.terminal.err << all.nodes_size() << (all.nodes_size() == 1 ? " node" : " nodes");
+    if (all.silent_size() > 0) session.terminal.err << ", " << all.silent_size() << " silent";
+    session.terminal.err << "\n";
+  }
+  session.terminal.err.flush();
+}
+
+// Reads the stream to its end; nodes are printed as they answer only as JSON lines that nobody
+// wants sorted: lists that people and pipes compare have to come out the same every time.
+absl::Status ReadAll(Session& session, NodeStream& stream, const std::vector<std::string>& only,
+                     orch::v1::DiscoverNodesResponse* all) {
+  const bool at_once =
+      OutputOf(session.options) == Output::kJsonl && session.options.sort_by.empty();
+  for (;;) {
+    orch::v1::DiscoverNodesResponse batch;
+    const NodeStream::Got got = stream.Next(absl::Seconds(1), &batch);
+    if (got == NodeStream::Got::kEnd) return stream.status();
+    if (got == NodeStream::Got::kNothingYet) continue;
+    if (!only.empty()) KeepOnly(only, &batch);
+    if (at_once) PrintFound(session, Grid(std::vector<std::string>()), batch);
+    all->MergeFrom(batch);
+  }
+}
+
 int Find(Session& session, const JobRequestFlags& flags) {
+  // What would be asked is what a ping would ask.
+  if (session.options.dry_run) return Ping(session, flags);
   const absl::StatusOr<orch::v1::DiscoverNodesRequest> request = DiscoverRequest(session, flags);
   if (!request.ok()) return Fail(session, request.status());
   const absl::StatusOr<std::vector<std::string>> only = flags.target.Nodes();
   if (!only.ok()) return Fail(session, only.status());
+  const absl::StatusOr<Tolerance> tolerance = Tolerance::Parse(session.options.tolerate);
+  if (!tolerance.ok()) return Fail(session, tolerance.status());
   const auto connection = Connect(session);
   if (!connection.ok()) return Fail(session, connection.status());
   const std::unique_ptr<NodeStream> stream = (*connection)->Discover(*request);
   orch::v1::DiscoverNodesResponse all;
-  for (;;) {
-    orch::v1::DiscoverNodesResponse batch;
-    const NodeStream::Got got = stream->Next(absl::Seconds(1), &batch);
-    if (got == NodeStream::Got::kEnd) break;
-    if (got == NodeStream::Got::kMessage) all.MergeFrom(batch);
-  }
-  if (!stream->status().ok()) return Fail(session, stream->status());
+  const absl::Status read = ReadAll(session, *stream, *only, &all);
+  if (!read.ok()) return Fail(session, read);
   const auto by_name = [](const Node& a, const Node& b) { return a.identity() < b.identity(); };
   std::sort(all.mutable_nodes()->begin(), all.mutable_nodes()->end(), by_name);
   std::sort(all.mutable_silent()->begin(), all.mutable_silent()->end(), by_name);
-  if (!only->empty()) {
-    const auto unwanted = [&only](const Node& n) {
-      return !std::binary_search(only->begin(), only->end(), n.identity());
-    };
-    all.mutable_nodes()->erase(
-        std::remove_if(all.mutable_nodes()->begin(), all.mutable_nodes()->end(), unwanted),
-        all.mutable_nodes()->end());
-    all.mutable_silent()->erase(
-        std::remove_if(all.mutable_silent()->begin(), all.mutable_silent()->end(), unwanted),
-        all.mutable_silent()->end());
-  }
-  Terminal& terminal = session.terminal;
-  const Output output = OutputOf(session.options);
-  if (output == Output::kJsonl) {
-    for (const Node& node : all.nodes()) terminal.out << Serialized(node, output);
-  } else if (output == Output::kJson || output == Output::kYaml) {
-    terminal.out << Serialized(all, output);
-  } else {
-    for (const Node& node : all.nodes()) terminal.out << node.identity() << "\n";
-  }
-  terminal.out.flush();
-  if (!session.options.quiet) {
-    for (const Node& node : all.silent()) {
-      terminal.err << node.identity() << ": no answer, last seen " << When(node.last_seen())
-                   << "\n";
-    }
-    terminal.err << all.nodes_size() << (all.nodes_size() == 1 ? " node" : " nodes") << std::endl;
-  }
-  if (all.silent_size() > 0) return kExitNoAnswer;
+  Grid grid = GridOf(all);
+  const absl::Status sorted = grid.SortBy(session.options.sort_by);
+  if (!sorted.ok()) return Fail(session, sorted);
+  grid.Arrange(all.mutable_nodes());
+  const bool printed =
+      OutputOf(session.options) == Output::kJsonl && session.options.sort_by.empty();
+  if (!printed) PrintFound(session, grid, all);
+  NameSilent(session, all);
+  const size_t meant = all.nodes_size() + all.silent_size();
+  if (!tolerance->Forgives(all.silent_size(), meant)) return kExitNoAnswer;
   return all.nodes_size() == 0 ? kExitNothing : kExitOk;
 }
 
@@ -97,6 +151,7 @@ void AddFindCommands(CLI::App& app, Session& session) {
   auto ping_flags = std::make_shared<JobRequestFlags>();
   CLI::App* ping = app.add_subcommand("ping", "ask who is there");
   ping_flags->AddTo(ping, false);
+  session.sort_keys[ping] = NodeSortKeys();
   ping->callback([&session, ping_flags] {
     session.run = [&session, ping_flags] { return Ping(session, *ping_flags); };
   });
@@ -104,6 +159,7 @@ void AddFindCommands(CLI::App& app, Session& session) {
   auto find_flags = std::make_shared<JobRequestFlags>();
   CLI::App* find = app.add_subcommand("find", "the names of the nodes that match");
   find_flags->AddTo(find, false);
+  session.sort_keys[find] = {"node", "version", "answered"};
   find->callback([&session, find_flags] {
     session.run = [&session, find_flags] { return Find(session, *find_flags); };
   });

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/follow.h"
 
+#include <termios.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <functional>
 #include <iostream>
@@ -14,6 +17,7 @@
 #include "base/config.h"
 #include "base/ids.h"
 #include "base/status.h"
+#include "cli/confirm.h"
 #include "cli/contexts.h"
 #include "cli/failure.h"
 #include "cli/interrupt.h"
@@ -49,6 +53,10 @@ class Follower {
         again_(std::move(again)),
         output_(OutputOf(session.options)),
         start_(base::SystemClock().Read().steady) {}
+
+  // After Follow: the job was refused only because nobody has confirmed that so many nodes are
+  // meant, and somebody may be asked.
+  std::optional<uint32_t> to_confirm() const { return to_confirm_; }
 
   int Follow() {
     const InterruptCounter interrupts;
@@ -98,13 +106,18 @@ class Follower {
       ShowNews(event.progress());
     } else if (event.has_node() && IsTerminal(event.node().state())) {
       ClearLive();
-      if (session_.options.quiet && event.node().state() == orch::v1::NODE_STATE_SUCCEEDED) return;
-      terminal_.out << NodeLine(terminal_, event.node()) << "\n";
-      for (const std::string& line : NodeDetails(event.node(), output_ == Output::kWide)) {
-        terminal_.out << line << "\n";
-      }
-      terminal_.out.flush();
+      // With --sort-by all of them are shown at the end.
+      if (session_.options.sort_by.empty()) ShowNode(event.node());
     }
+  }
+
+  void ShowNode(const JobNode& node) {
+    if (session_.options.quiet && node.state() == orch::v1::NODE_STATE_SUCCEEDED) return;
+    terminal_.out << NodeLine(terminal_, node) << "\n";
+    for (const std::string& line : NodeDetails(node, output_ == Output::kWide)) {
+      terminal_.out << line << "\n";
+    }
+    terminal_.out.flush();
   }
 
   // A line of Puppet's log: what resources do on a few nodes, only what is wrong on many.
@@ -203,8 +216,34 @@ class Follower {
     return connection_.Watch(request);
   }
 
+  // What is printed once, at the end.
+  void ShowWhole() {
+    orch::v1::JobReport report = tally_.Report();
+    SortNodes(session_.options.sort_by, report.mutable_nodes());
+    switch (output_) {
+      case Output::kJson:
+      case Output::kYaml:
+        terminal_.out << Serialized(report, output_);
+        break;
+      case Output::kName:
+        for (const JobNode& node : report.nodes()) {
+          if (node.state() == orch::v1::NODE_STATE_SUCCEEDED) terminal_.out << node.node() << "\n";
+        }
+        break;
+      case Output::kTable:
+      case Output::kWide:
+        if (session_.options.sort_by.empty()) break;
+        for (const JobNode& node : report.nodes()) ShowNode(node);
+        break;
+      case Output::kJsonl:
+        break;
+    }
+  }
+
   int Finish(const absl::Status& status) {
     ClearLive();
+    if (tally_.job().name().empty() && MayAsk(session_)) to_confirm_ = CountToConfirm(status);
+    if (to_confirm_.has_value()) return kExitUsage;
     if (!status.ok() && !tally_.finished()) {
       const int code = Fail(session_, status);
       if (tally_.job().name().empty() && lost_since_.has_value()) {
@@ -216,21 +255,7 @@ class Follower {
       }
       return code;
     }
-    switch (output_) {
-      case Output::kJson:
-      case Output::kYaml:
-        terminal_.out << Serialized(tally_.Report(), output_) << std::flush;
-        break;
-      case Output::kName:
-        for (const auto& [name, node] : tally_.nodes()) {
-          if (node.state() == orch::v1::NODE_STATE_SUCCEEDED) terminal_.out << name << "\n";
-        }
-        break;
-      case Output::kTable:
-      case Output::kWide:
-      case Output::kJsonl:
-        break;
-    }
+    ShowWhole();
     terminal_.out.flush();
     if (!session_.options.quiet) {
       for (const std::string& line : Summary(terminal_, tally_, Elapsed()))
@@ -254,6 +279,7 @@ class Follower {
   ExitCode left_with_ = kExitInterrupted;
   absl::Duration detach_at_ = absl::InfiniteDuration();
   std::optional<absl::Duration> lost_since_;
+  std::optional<uint32_t> to_confirm_;
 };
 
 int ShowDryRun(Session& session, const orch::v1::CreateJobResponse& response) {
@@ -304,8 +330,6 @@ absl::StatusOr<orch::v1::JobSpec> BuildSpec(const Session& session, const JobReq
 int RunAndFollow(Session& session, Connection& connection, orch::v1::JobSpec spec) {
   const absl::StatusOr<Tolerance> tolerance = Tolerance::Parse(session.options.tolerate);
   if (!tolerance.ok()) return Fail(session, tolerance.status());
-  const std::string key = session.options.idempotency_key.empty() ? base::NewUlid(absl::Now())
-                                                                  : session.options.idempotency_key;
   if (session.options.dry_run) {
     orch::v1::CreateJobRequest request;
     *request.mutable_spec() = std::move(spec);
@@ -315,9 +339,22 @@ int RunAndFollow(Session& session, Connection& connection, orch::v1::JobSpec spe
   }
   orch::v1::RunJobRequest request;
   *request.mutable_spec() = std::move(spec);
-  request.set_idempotency_key(key);
-  Follower follower(session, connection, *tolerance, [&] { return connection.Run(request); });
-  return follower.Follow();
+  for (;;) {
+    request.set_idempotency_key(session.options.idempotency_key.empty()
+                                    ? base::NewUlid(absl::Now())
+                                    : session.options.idempotency_key);
+    Follower follower(session, connection, *tolerance, [&] { return connection.Run(request); });
+    const int code = follower.Follow();
+    if (!follower.to_confirm().has_value()) return code;
+    // What was typed before the question was there is no answer to it.
+    tcflush(STDIN_FILENO, TCIFLUSH);
+    if (!ConfirmCount(session.terminal, std::cin, api::NameOf(request.spec().action()),
+                      *follower.to_confirm())) {
+      session.terminal.err << "not confirmed; nothing was sent" << std::endl;
+      return kExitUsage;
+    }
+    request.mutable_spec()->set_expect_nodes(*follower.to_confirm());
+  }
 }
 
 int WatchAndFollow(Session& session, Connection& connection, const std::string& job_name) {

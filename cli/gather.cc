@@ -4,21 +4,26 @@
 #include <memory>
 #include <ostream>
 
-#include "api/catalog.h"
 #include "cli/failure.h"
 #include "cli/render.h"
 
 namespace orch::cli {
 
-absl::StatusOr<Tally> Gather(Session& session, Connection& connection, orch::v1::JobSpec spec) {
+absl::StatusOr<Tally> Gather(Session& session, Connection& connection, orch::v1::JobSpec spec,
+                             const std::function<void(orch::v1::JobNode*)>& on_ended) {
   orch::v1::RunJobRequest request;
   *request.mutable_spec() = std::move(spec);
+  request.set_idempotency_key(session.options.idempotency_key);
   const std::unique_ptr<JobStream> stream = connection.Run(request);
   Tally tally;
   for (;;) {
     orch::v1::WatchJobResponse batch;
     switch (stream->Next(absl::Seconds(1), &batch)) {
       case JobStream::Got::kMessage:
+        for (orch::v1::JobEvent& event : *batch.mutable_events()) {
+          if (on_ended != nullptr && event.has_node() && IsTerminal(event.node().state()))
+            on_ended(event.mutable_node());
+        }
         tally.Apply(batch);
         break;
       case JobStream::Got::kNothingYet:
@@ -30,30 +35,56 @@ absl::StatusOr<Tally> Gather(Session& session, Connection& connection, orch::v1:
   }
 }
 
-int ReadOnlyJob(Session& session, const JobRequestFlags& flags, const std::string& action_name,
-                const std::vector<std::string>& words,
-                const std::function<void(const Tally&)>& show) {
-  absl::StatusOr<orch::v1::Action> action = api::Parse(action_name, words);
-  if (!action.ok()) return Fail(session, action.status());
-  absl::StatusOr<orch::v1::JobSpec> spec = BuildSpec(session, flags, *std::move(action));
+void NameTheRest(const Session& session, const Tally& tally) {
+  for (const auto& [name, node] : tally.nodes()) {
+    if (node.state() != orch::v1::NODE_STATE_SUCCEEDED)
+      session.terminal.err << NodeLine(session.terminal, node) << "\n";
+  }
+  if (tally.nodes().empty()) session.terminal.err << "no node matched\n";
+  session.terminal.err.flush();
+}
+
+int ReadOnlyJob(Session& session, const JobRequestFlags& flags, orch::v1::Action action,
+                const std::function<void(const Tally&)>& show,
+                const std::function<void(orch::v1::JobNode*)>& take) {
+  absl::StatusOr<orch::v1::JobSpec> spec = BuildSpec(session, flags, std::move(action));
   if (!spec.ok()) return Fail(session, spec.status());
   const absl::StatusOr<Tolerance> tolerance = Tolerance::Parse(session.options.tolerate);
   if (!tolerance.ok()) return Fail(session, tolerance.status());
   const auto connection = Connect(session);
   if (!connection.ok()) return Fail(session, connection.status());
-  absl::StatusOr<Tally> tally = Gather(session, **connection, *std::move(spec));
-  if (!tally.ok()) return Fail(session, tally.status());
+  if (session.options.dry_run) return RunAndFollow(session, **connection, *std::move(spec));
+  Terminal& terminal = session.terminal;
   const Output output = OutputOf(session.options);
-  if (output == Output::kJson || output == Output::kYaml || output == Output::kJsonl) {
-    session.terminal.out << Serialized(tally->Report(), output) << std::flush;
-  } else {
-    show(*tally);
-    for (const auto& [name, node] : tally->nodes()) {
-      if (node.state() != orch::v1::NODE_STATE_SUCCEEDED)
-        session.terminal.err << NodeLine(session.terminal, node) << "\n";
-    }
-    if (tally->nodes().empty()) session.terminal.err << "no node matched" << std::endl;
+  std::function<void(orch::v1::JobNode*)> on_ended;
+  if (output == Output::kTable || output == Output::kWide) on_ended = take;
+  if (output == Output::kJsonl) {
+    on_ended = [&terminal, output](orch::v1::JobNode* node) {
+      terminal.out << Serialized(*node, output) << std::flush;
+      node->clear_result();
+    };
   }
+  const absl::StatusOr<Tally> tally = Gather(session, **connection, *std::move(spec), on_ended);
+  if (!tally.ok()) return Fail(session, tally.status());
+  switch (output) {
+    case Output::kJson:
+    case Output::kYaml:
+      terminal.out << Serialized(tally->Report(), output);
+      break;
+    case Output::kName:
+      for (const auto& [name, node] : tally->nodes()) {
+        if (node.state() == orch::v1::NODE_STATE_SUCCEEDED) terminal.out << name << "\n";
+      }
+      break;
+    case Output::kTable:
+    case Output::kWide:
+      show(*tally);
+      break;
+    case Output::kJsonl:
+      break;
+  }
+  terminal.out.flush();
+  NameTheRest(session, *tally);
   return tally->Exit(*tolerance);
 }
 

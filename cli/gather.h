@@ -13,13 +13,19 @@
 namespace orch::cli {
 
 // Runs a read-only job to its end without printing its nodes, for commands that show the whole
-// differently.
-absl::StatusOr<Tally> Gather(Session& session, Connection& connection, orch::v1::JobSpec spec);
+// differently. `on_ended` is given each node as it ends; what it takes out of the node is not kept
+// in the tally.
+absl::StatusOr<Tally> Gather(Session& session, Connection& connection, orch::v1::JobSpec spec,
+                             const std::function<void(orch::v1::JobNode*)>& on_ended = nullptr);
 
-// Gathers what `action_name` with `words` answers and lets `show` print it, or prints the report as
-// the API has it. Names on standard error who gave no result. Returns the exit code.
-int ReadOnlyJob(Session& session, const JobRequestFlags& flags, const std::string& action_name,
-                const std::vector<std::string>& words,
-                const std::function<void(const Tally&)>& show);
+// Gathers what the nodes answer to a read-only action and lets `show` print it, unless the output
+// is the API's own: json and yaml the JobReport, jsonl a JobNode a line as they end, name the nodes
+// that succeeded. Names on standard error who gave no result. Returns the exit code. Where `show`
+// prints, `take` is given each node as it ends, as in Gather.
+int ReadOnlyJob(Session& session, const JobRequestFlags& flags, orch::v1::Action action,
+                const std::function<void(const Tally&)>& show,
+                const std::function<void(orch::v1::JobNode*)>& take = nullptr);
+// Names on standard error who gave no result, and says so if nobody matched.
+void NameTheRest(const Session& session, const Tally& tally);
 
 }  // namespace orch::cli

@@ -9,6 +9,7 @@
 #include "cli/commands.h"
 #include "cli/failure.h"
 #include "cli/follow.h"
+#include "cli/grid.h"
 #include "cli/render.h"
 #include "target/target.h"
 
@@ -16,10 +17,6 @@ namespace orch::cli {
 namespace {
 
 using orch::v1::Job;
-
-absl::Time ToTime(const google::protobuf::Timestamp& t) {
-  return absl::FromUnixSeconds(t.seconds()) + absl::Nanoseconds(t.nanos());
-}
 
 std::string JobName(const std::string& given) {
   return absl::StartsWith(given, "jobs/") ? given : absl::StrCat("jobs/", given);
@@ -56,14 +53,28 @@ std::string TargetWords(const Job& job) {
   return words.empty() ? "everybody" : words;
 }
 
+Grid JobGrid(const google::protobuf::RepeatedPtrField<Job>& jobs) {
+  Grid grid({"JOB", "TIME", "CALLER", "ACTION", "STATE", "NODES"});
+  for (const Job& job : jobs) {
+    grid.Add({std::string(absl::StripPrefix(job.name(), "jobs/")), When(job.create_time()),
+              Safe(job.caller()), Safe(api::NameOf(job.spec().action())), StateWord(job),
+              Cell(CountWords(job), job.targets())});
+  }
+  return grid;
+}
+
 int ListJobs(Session& session, int most, const std::string& caller) {
   const auto connection = Connect(session);
   if (!connection.ok()) return Fail(session, connection.status());
   orch::v1::ListJobsRequest request;
   request.set_page_size(most);
   request.set_caller(caller);
-  const auto response = (*connection)->Call(request);
+  auto response = (*connection)->Call(request);
   if (!response.ok()) return Fail(session, response.status());
+  Grid grid = JobGrid(response->jobs());
+  const absl::Status sorted = grid.SortBy(session.options.sort_by);
+  if (!sorted.ok()) return Fail(session, sorted);
+  grid.Arrange(response->mutable_jobs());
   Terminal& terminal = session.terminal;
   const Output output = OutputOf(session.options);
   if (output == Output::kName) {
@@ -73,14 +84,7 @@ int ListJobs(Session& session, int most, const std::string& caller) {
   } else if (output == Output::kJson || output == Output::kYaml) {
     terminal.out << Serialized(*response, output);
   } else {
-    std::vector<std::vector<std::string>> rows = {
-        {"JOB", "TIME", "CALLER", "ACTION", "STATE", "NODES"}};
-    for (const Job& job : response->jobs()) {
-      rows.push_back({std::string(absl::StripPrefix(job.name(), "jobs/")), When(job.create_time()),
-                      job.caller(), api::NameOf(job.spec().action()), StateWord(job),
-                      CountWords(job)});
-    }
-    terminal.out << Table(rows, !session.options.no_headers);
+    terminal.out << grid.Print(!session.options.no_headers, grid.headers().size());
   }
   terminal.out.flush();
   return response->jobs_size() == 0 ? kExitNothing : kExitOk;
@@ -104,8 +108,14 @@ int ShowJob(Session& session, const std::string& given) {
     report.mutable_nodes()->MergeFrom(nodes->nodes());
     nodes_request.set_page_token(nodes->next_page_token());
   } while (!nodes_request.page_token().empty());
+  SortNodes(session.options.sort_by, report.mutable_nodes());
   Terminal& terminal = session.terminal;
   const Output output = OutputOf(session.options);
+  if (output == Output::kName) {
+    for (const auto& node : report.nodes()) terminal.out << node.node() << "\n";
+    terminal.out.flush();
+    return kExitOk;
+  }
   if (output != Output::kTable && output != Output::kWide) {
     terminal.out << Serialized(report, output) << std::flush;
     return kExitOk;
@@ -203,6 +213,7 @@ void AddJobCommands(CLI::App& app, Session& session) {
   run->add_option("arguments", any->words, "key=value")->take_all();
   run->footer(ActionsHelp);
   any->job.AddTo(run, true);
+  session.sort_keys[run] = NodeSortKeys();
   run->callback([&session, any] {
     session.run = [&session, any] { return RunAny(session, any->job, any->action, any->words); };
   });
@@ -217,6 +228,7 @@ void AddJobCommands(CLI::App& app, Session& session) {
   CLI::App* list = job->add_subcommand("list", "the newest jobs");
   list->add_option("-n,--most", list_flags->most, "how many")->check(CLI::Range(1, 1000));
   list->add_option("--caller", list_flags->caller, "only of this caller");
+  session.sort_keys[list] = {"job", "time", "caller", "action", "state", "nodes"};
   list->callback([&session, list_flags] {
     session.run = [&session, list_flags] {
       return ListJobs(session, list_flags->most, list_flags->caller);
@@ -245,6 +257,9 @@ void AddJobCommands(CLI::App& app, Session& session) {
     auto name = std::make_shared<std::string>();
     CLI::App* sub = job->add_subcommand(command.name, command.summary);
     sub->add_option("job", *name, "its id")->required();
+    const absl::string_view verb_name = command.name;
+    if (verb_name == "show" || verb_name == "watch" || verb_name == "rerun")
+      session.sort_keys[sub] = NodeSortKeys();
     const Verb verb = command.verb;
     sub->callback([&session, name, verb] {
       session.run = [&session, name, verb] { return verb(session, *name); };

@@ -5,60 +5,34 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <clocale>
 #include <cstdlib>
 #include <iostream>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/config.h"
 #include "base/log.h"
 #include "base/version.h"
-#include "cli/commands.h"
 #include "cli/completion.h"
 #include "cli/contexts.h"
 #include "cli/failure.h"
+#include "cli/grid.h"
 #include "cli/options.h"
+#include "cli/tree.h"
 
 namespace orch::cli {
 namespace {
 
-void AddGlobalOptions(CLI::App& app, GlobalOptions& o) {
-  const std::string group = "Everywhere";
-  const auto text = [&](const char* names, std::string& value, const char* help) {
-    app.add_option(names, value, help)->group(group);
-  };
-  text("--context", o.context, "which controller, as whom; see `orchctl context`");
-  text("--server", o.server, "the controller, HOST:PORT");
-  text("--ca", o.ca, "the CA's certificates");
-  text("--cert", o.cert, "my certificate");
-  text("--key", o.key, "my private key");
-  text("--server-name", o.server_name, "the name in the controller's certificate");
-  app.add_flag("--insecure-loopback", o.insecure_loopback, "no TLS, on this machine only")
-      ->group(group);
-  text("--timeout", o.timeout, "how long nodes may take, for example 90s");
-  app.add_option("-o,--output", o.output, "table, wide, json, jsonl, yaml or name")
-      ->group(group)
-      ->check(CLI::IsMember({"table", "wide", "json", "jsonl", "yaml", "name"}));
-  app.add_flag("--no-headers", o.no_headers, "tables without their first line")->group(group);
-  app.add_flag("-q,--quiet", o.quiet, "only what is worth attention")->group(group);
-  app.add_flag("-v,--verbose", o.verbose, "errors with all their details")->group(group);
-  app.add_option("--color", o.color, "auto, always or never")
-      ->group(group)
-      ->check(CLI::IsMember({"auto", "always", "never"}));
-  app.add_flag("--no-progress", o.no_progress, "no live lines")->group(group);
-  app.add_flag("--no-input", o.no_input, "never ask")->group(group);
-  app.add_flag("-y,--yes", o.yes, "don't ask; needs --expect-nodes or --at-most for many nodes")
-      ->group(group);
-  app.add_option("--expect-nodes", o.expect_nodes, "refuse unless exactly so many nodes are meant")
-      ->group(group)
-      ->check(CLI::Range(1, 1000000));
-  app.add_option("--at-most", o.at_most, "refuse if more nodes are meant")
-      ->group(group)
-      ->check(CLI::Range(1, 1000000));
-  app.add_flag("--dry-run", o.dry_run, "say which nodes are meant and send nothing")->group(group);
-  text("--idempotency-key", o.idempotency_key, "the same key and request are the same job");
-  text("--tolerate", o.tolerate, "forgive outcomes: disabled,running,no-response:N|P%");
-  text("--reason", o.reason, "why, for the audit");
+// Asked of the environment, as setlocale fails where the locale was never generated.
+bool IsUtf8Locale() {
+  for (const char* name : {"LC_ALL", "LC_CTYPE", "LANG"}) {
+    const char* value = std::getenv(name);
+    if (value == nullptr || *value == '\0') continue;
+    const std::string locale = absl::AsciiStrToLower(value);
+    return absl::StrContains(locale, "utf-8") || absl::StrContains(locale, "utf8");
+  }
+  return false;
 }
 
 Terminal TheTerminal() {
@@ -68,7 +42,8 @@ Terminal TheTerminal() {
   const char* term = std::getenv("TERM");
   terminal.err_is_tty =
       isatty(STDERR_FILENO) != 0 && term != nullptr && std::string(term) != "dumb";
-  terminal.in_is_tty = isatty(STDIN_FILENO) != 0;
+  terminal.can_ask = isatty(STDIN_FILENO) != 0 && isatty(STDERR_FILENO) != 0;
+  terminal.unicode = IsUtf8Locale() && (term == nullptr || std::string(term) != "dumb");
   winsize size = {};
   if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) terminal.width = size.ws_col;
   return terminal;
@@ -105,6 +80,24 @@ std::string UnknownCommand(const CLI::App& app, const std::vector<std::string>& 
   return "";
 }
 
+// Whether --sort-by is of use to the command that was named, and names columns that it has.
+absl::Status CheckSortBy(const CLI::App& app, const Session& session) {
+  if (session.options.sort_by.empty()) return absl::OkStatus();
+  const CLI::App* command = &app;
+  std::string path = "orchctl";
+  for (auto subs = command->get_subcommands(); !subs.empty(); subs = command->get_subcommands()) {
+    command = subs[0];
+    absl::StrAppend(&path, " ", command->get_name());
+  }
+  const auto known = session.sort_keys.find(command);
+  if (known == session.sort_keys.end()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--sort-by: `", path, "` has no rows that could be sorted"));
+  }
+  if (known->second.empty()) return absl::OkStatus();
+  return ParseSortBy(session.options.sort_by, known->second).status();
+}
+
 int CheckConfig() {
   const absl::StatusOr<Config> config = LoadConfig();
   if (!config.ok()) {
@@ -123,21 +116,11 @@ int Main(int argc, char** argv) {
   app.set_version_flag("--version", absl::StrCat("orchctl ", base::kVersion));
   bool check_config = false;
   app.add_flag("--check-config", check_config, "check the configuration file and exit");
-  app.fallthrough();
-  app.require_subcommand(0, 1);
-  AddGlobalOptions(app, session.options);
-  AddFindCommands(app, session);
-  AddFactsCommand(app, session);
-  AddInventoryCommand(app, session);
-  AddNodeCommands(app, session);
-  AddPuppetCommands(app, session);
-  AddJobCommands(app, session);
-  AddPolicyCommands(app, session);
-  AddAuditCommands(app, session);
-  AddSetupCommands(app, session);
+  AddCommands(app, session);
 
   if (argc >= 2 && std::string(argv[1]) == "__complete") {
-    for (const std::string& word : Complete(app, std::vector<std::string>(argv + 2, argv + argc))) {
+    for (const std::string& word :
+         Complete(app, session.sort_keys, std::vector<std::string>(argv + 2, argv + argc))) {
       std::cout << word << "\n";
     }
     return kExitOk;
@@ -176,6 +159,8 @@ int Main(int argc, char** argv) {
       return kExitUsage;
     }
   }
+  if (const absl::Status sortable = CheckSortBy(app, session); !sortable.ok())
+    return Fail(session, sortable);
   const int code = session.run();
   std::cout.flush();
   if (!std::cout) {

@@ -1,36 +1,88 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <map>
+#include <algorithm>
 #include <memory>
 #include <ostream>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
-#include "absl/strings/strip.h"
-#include "api/json.h"
 #include "cli/commands.h"
 #include "cli/failure.h"
 #include "cli/follow.h"
+#include "cli/node_text.h"
 #include "cli/render.h"
 
 namespace orch::cli {
 namespace {
 
 using orch::v1::Node;
+using Nodes = google::protobuf::RepeatedPtrField<Node>;
 
-absl::Time ToTime(const google::protobuf::Timestamp& t) {
-  return absl::FromUnixSeconds(t.seconds()) + absl::Nanoseconds(t.nanos());
+struct NodeListFlags {
+  TargetFlags target;
+  bool stale = false, gone = false, watch = false;
+};
+
+// Leaves the nodes that --stale and --gone ask for.
+void KeepAsked(const NodeListFlags& flags, Nodes* nodes) {
+  if (!flags.stale && !flags.gone) return;
+  nodes->erase(std::remove_if(nodes->begin(), nodes->end(),
+                              [&flags](const Node& node) {
+                                const bool stale = node.state() == orch::v1::ROSTER_STATE_STALE;
+                                const bool gone = node.state() == orch::v1::ROSTER_STATE_GONE;
+                                return !(stale && flags.stale) && !(gone && flags.gone);
+                              }),
+               nodes->end());
 }
 
-std::string RosterWord(const Node& node) {
-  return std::string(absl::StripPrefix(orch::v1::RosterState_Name(node.state()), "ROSTER_STATE_"));
+// The nodes' part of a list's output; the JSON of the whole is the caller's.
+void PrintNodes(Session& session, const Grid& grid, const Nodes& nodes, bool headers) {
+  Terminal& terminal = session.terminal;
+  const Output output = OutputOf(session.options);
+  if (output == Output::kName) {
+    for (const Node& node : nodes) terminal.out << node.identity() << "\n";
+  } else if (output == Output::kJsonl) {
+    for (const Node& node : nodes) terminal.out << Serialized(node, output);
+  } else if (nodes.size() > 0) {
+    const size_t columns = output == Output::kWide ? grid.headers().size() : kNodeColumns;
+    terminal.out << grid.Print(headers, columns);
+  }
+  terminal.out.flush();
 }
 
-int ListNodes(Session& session, const TargetFlags& flags) {
-  const absl::StatusOr<orch::v1::Target> target = flags.Build();
+// The nodes and then each change, until ^C or the controller ends it.
+int WatchNodes(Session& session, Connection& connection, const NodeListFlags& flags,
+               const orch::v1::Target& target) {
+  const Output output = OutputOf(session.options);
+  if (output == Output::kJson || output == Output::kYaml || !session.options.sort_by.empty()) {
+    return Fail(session, absl::InvalidArgumentError(
+                             "--watch: changes come one after the other, so -o json, -o yaml and "
+                             "--sort-by are not for it; -o jsonl is"));
+  }
+  orch::v1::WatchNodesRequest request;
+  *request.mutable_target() = target;
+  const std::unique_ptr<NodeChanges> stream = connection.WatchNodes(request);
+  bool headers = !session.options.no_headers;
+  for (;;) {
+    orch::v1::WatchNodesResponse batch;
+    const NodeChanges::Got got = stream->Next(absl::Seconds(1), &batch);
+    if (got == NodeChanges::Got::kEnd) break;
+    KeepAsked(flags, batch.mutable_nodes());
+    if (got == NodeChanges::Got::kNothingYet || batch.nodes_size() == 0) continue;
+    const Grid grid = NodeGrid(batch.nodes(), session.terminal, absl::Now());
+    PrintNodes(session, grid, batch.nodes(), headers);
+    headers = false;
+  }
+  return Fail(session, stream->status().ok()
+                           ? absl::UnavailableError("the controller ended the watch")
+                           : stream->status());
+}
+
+int ListNodes(Session& session, const NodeListFlags& flags) {
+  const absl::StatusOr<orch::v1::Target> target = flags.target.Build();
   if (!target.ok()) return Fail(session, target.status());
   const auto connection = Connect(session);
   if (!connection.ok()) return Fail(session, connection.status());
+  if (flags.watch) return WatchNodes(session, **connection, flags, *target);
   orch::v1::ListNodesRequest request;
   *request.mutable_target() = *target;
   request.set_page_size(1000);
@@ -41,32 +93,18 @@ int ListNodes(Session& session, const TargetFlags& flags) {
     all.mutable_nodes()->MergeFrom(response->nodes());
     request.set_page_token(response->next_page_token());
   } while (!request.page_token().empty());
-  Terminal& terminal = session.terminal;
+  KeepAsked(flags, all.mutable_nodes());
+  Grid grid = NodeGrid(all.nodes(), session.terminal, absl::Now());
+  const absl::Status sorted = grid.SortBy(session.options.sort_by);
+  if (!sorted.ok()) return Fail(session, sorted);
+  grid.Arrange(all.mutable_nodes());
   const Output output = OutputOf(session.options);
-  if (output == Output::kName) {
-    for (const Node& node : all.nodes()) terminal.out << node.identity() << "\n";
-  } else if (output == Output::kJsonl) {
-    for (const Node& node : all.nodes()) terminal.out << Serialized(node, output);
-  } else if (output == Output::kJson || output == Output::kYaml) {
-    terminal.out << Serialized(all, output);
+  if (output == Output::kJson || output == Output::kYaml) {
+    session.terminal.out << Serialized(all, output) << std::flush;
   } else {
-    std::vector<std::vector<std::string>> rows = {
-        {"NODE", "STATE", "LAST SEEN", "VERSION", "PUPPET"}};
-    if (output == Output::kWide)
-      rows[0].insert(rows[0].end(), {"SKEW", "CERTIFICATE ENDS", "COLLECTIVES"});
-    for (const Node& node : all.nodes()) {
-      rows.push_back({node.identity(), RosterWord(node),
-                      Age(absl::Now() - ToTime(node.last_seen())) + " ago", node.version(),
-                      node.puppet().status().empty() ? "-" : node.puppet().status()});
-      if (output == Output::kWide) {
-        rows.back().insert(rows.back().end(), {absl::StrCat(node.clock_skew().seconds(), " s"),
-                                               When(node.certificate_end_time()),
-                                               absl::StrJoin(node.collectives(), ",")});
-      }
-    }
-    terminal.out << Table(rows, !session.options.no_headers);
+    PrintNodes(session, grid, all.nodes(), !session.options.no_headers);
   }
-  terminal.out.flush();
+  if (!session.options.quiet) session.terminal.err << NodeCounts(all.nodes()) << std::endl;
   return all.nodes_size() == 0 ? kExitNothing : kExitOk;
 }
 
@@ -78,30 +116,16 @@ int ShowNode(Session& session, const std::string& identity) {
                                                         : absl::StrCat("nodes/", identity));
   const auto response = (*connection)->Call(request);
   if (!response.ok()) return Fail(session, response.status());
+  const Node& node = response->node();
   const Output output = OutputOf(session.options);
   if (output == Output::kTable || output == Output::kWide) {
-    const Node& node = response->node();
-    session.terminal.out << Paint(session.terminal, Color::kBold, node.identity()) << "  "
-                         << RosterWord(node) << "\n  last seen         " << When(node.last_seen())
-                         << "\n  version           " << node.version() << "\n  collectives       "
-                         << absl::StrJoin(node.collectives(), ", ") << "\n  clock skew        "
-                         << node.clock_skew().seconds() << " s\n  certificate ends  "
-                         << When(node.certificate_end_time()) << "\n  puppet            "
-                         << Safe(node.puppet().message()) << "\n  classes           "
-                         << absl::StrJoin(node.classes(), ", ") << "\n";
-    for (const auto& error : node.fact_errors()) {
-      session.terminal.out << "  source " << Safe(error.source()) << " fails since "
-                           << When(error.since()) << ": " << Safe(error.message()) << "\n";
-    }
-    std::map<std::string, std::string> facts;
-    for (const auto& [path, value] : node.facts().fields())
-      facts[path] = api::FromValue(value).dump();
-    for (const auto& [path, value] : facts)
-      session.terminal.out << "    " << path << " = " << Safe(value) << "\n";
-    session.terminal.out.flush();
+    session.terminal.out << NodeText(node, session.terminal, absl::Now(), output == Output::kWide);
+  } else if (output == Output::kName) {
+    session.terminal.out << node.identity() << "\n";
   } else {
-    session.terminal.out << Serialized(response->node(), output) << std::flush;
+    session.terminal.out << Serialized(node, output);
   }
+  session.terminal.out.flush();
   return kExitOk;
 }
 
@@ -110,9 +134,15 @@ int ShowNode(Session& session, const std::string& identity) {
 void AddNodeCommands(CLI::App& app, Session& session) {
   CLI::App* node = app.add_subcommand("node", "what the controller knows of the nodes");
   node->require_subcommand(1);
-  auto list_flags = std::make_shared<TargetFlags>();
+  auto list_flags = std::make_shared<NodeListFlags>();
   CLI::App* list = node->add_subcommand("list", "the roster");
-  list_flags->AddTo(list);
+  list->add_flag("--stale", list_flags->stale, "only nodes not heard of for too long");
+  list->add_flag("--gone", list_flags->gone, "only nodes that said goodbye; with --stale both");
+  list->add_flag("--watch", list_flags->watch, "then each change, until ^C");
+  list_flags->target.AddTo(list);
+  const Grid columns = NodeGrid({}, session.terminal, absl::Now());
+  for (const std::string& header : columns.headers())
+    session.sort_keys[list].push_back(SortKey(header));
   list->callback([&session, list_flags] {
     session.run = [&session, list_flags] { return ListNodes(session, *list_flags); };
   });

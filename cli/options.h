@@ -3,12 +3,18 @@
 
 #include <functional>
 #include <iosfwd>
+#include <map>
 #include <string>
+#include <vector>
 
 #include "cli/config.pb.h"
 
 // What every command is given: the global flags, the terminal, and the exit codes
 // (docs/orchctl.md).
+
+namespace CLI {
+class App;
+}
 
 namespace orch::cli {
 
@@ -56,8 +62,11 @@ struct Terminal {
   std::ostream& err;
   bool out_is_tty = false;
   bool err_is_tty = false;
-  bool in_is_tty = false;
+  // Somebody sits there who can be asked, and answer.
+  bool can_ask = false;
   bool color = false;
+  // The locale is UTF-8 and the terminal not a dumb one.
+  bool unicode = false;
   int width = 100;
 };
 
@@ -66,6 +75,9 @@ struct Session {
   GlobalOptions options;
   Terminal terminal;
   std::function<int()> run;
+  // What --sort-by may name, by command; an empty list: the command knows only while it runs.
+  // Commands that are not here have nothing to sort.
+  std::map<const CLI::App*, std::vector<std::string>> sort_keys = {};
 };
 
 Output OutputOf(const GlobalOptions& options);

@@ -7,6 +7,7 @@
 #include "cli/commands.h"
 #include "cli/failure.h"
 #include "cli/follow.h"
+#include "cli/render.h"
 
 namespace orch::cli {
 namespace {
@@ -112,6 +113,7 @@ void AddPuppetCommands(CLI::App& app, Session& session) {
   auto run_flags = std::make_shared<RunFlags>();
   CLI::App* run = puppet->add_subcommand("run", "run Puppet once on the matching nodes");
   run_flags->AddTo(run);
+  session.sort_keys[run] = NodeSortKeys();
   run->callback([&session, run_flags] {
     session.run = [&session, run_flags] {
       return RunAction(session, run_flags->job, "puppet.run",
@@ -129,6 +131,7 @@ void AddPuppetCommands(CLI::App& app, Session& session) {
     auto flags = std::make_shared<JobRequestFlags>();
     CLI::App* command = puppet->add_subcommand(simple.verb, simple.summary);
     flags->AddTo(command, simple.mutating);
+    session.sort_keys[command] = NodeSortKeys();
     const std::string name = absl::StrCat("puppet.", simple.verb);
     command->callback([&session, flags, name] {
       session.run = [&session, flags, name] { return RunAction(session, *flags, name, {}); };
@@ -145,6 +148,7 @@ void AddPuppetCommands(CLI::App& app, Session& session) {
   disable->add_option("message,-m,--message", disable_flags->message, "why");
   disable->add_flag("--force", disable_flags->force, "replace the message of a disabled node");
   disable_flags->job.AddTo(disable, true);
+  session.sort_keys[disable] = NodeSortKeys();
   disable->callback([&session, disable_flags] {
     session.run = [&session, disable_flags] {
       std::vector<std::string> words;

@@ -5,7 +5,6 @@
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -13,36 +12,16 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "api/json.h"
+#include "cli/grid.h"
+#include "cli/text.h"
 
 namespace orch::cli {
 namespace {
 
 using orch::v1::JobNode;
 
-absl::Time ToTime(const google::protobuf::Timestamp& t) {
-  return absl::FromUnixSeconds(t.seconds()) + absl::Nanoseconds(t.nanos());
-}
-
 std::string EnumWord(const std::string& name, absl::string_view prefix) {
   return std::string(absl::StripPrefix(name, prefix));
-}
-
-// Columns that a terminal gives UTF-8 text: code points, since nothing wider is printed here.
-size_t Columns(absl::string_view text) {
-  size_t n = 0;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '\x1b') {  // our own colours take no room
-      while (i < text.size() && text[i] != 'm') ++i;
-    } else if ((text[i] & 0xC0) != 0x80) {
-      ++n;
-    }
-  }
-  return n;
-}
-
-std::string Padded(const std::string& text, size_t width) {
-  const size_t columns = Columns(text);
-  return columns >= width ? text : text + std::string(width - columns, ' ');
 }
 
 std::string PuppetDetail(const orch::v1::PuppetRunResult& run) {
@@ -184,18 +163,8 @@ std::string Paint(const Terminal& terminal, Color color, const std::string& text
   return absl::StrCat("\x1b[", code, "m", text, "\x1b[0m");
 }
 
-std::string Safe(absl::string_view text) {
-  std::string out;
-  for (char c : text) {
-    if (c == '\n' || c == '\t') {
-      out += ' ';
-    } else if (absl::ascii_iscntrl(static_cast<unsigned char>(c))) {
-      absl::StrAppend(&out, absl::CHexEscape(absl::string_view(&c, 1)));
-    } else {
-      out += c;
-    }
-  }
-  return out;
+absl::Time ToTime(const google::protobuf::Timestamp& t) {
+  return absl::FromUnixSeconds(t.seconds()) + absl::Nanoseconds(t.nanos());
 }
 
 std::string Age(absl::Duration d) {
@@ -272,6 +241,22 @@ std::vector<std::string> NodeDetails(const JobNode& node, bool wide) {
   return lines;
 }
 
+const std::vector<std::string>& NodeSortKeys() {
+  static const auto* const keys = new std::vector<std::string>{"node", "state", "time"};
+  return *keys;
+}
+
+void SortNodes(const std::string& sort_by, google::protobuf::RepeatedPtrField<JobNode>* nodes) {
+  Grid grid({"NODE", "STATE", "TIME"});
+  for (const JobNode& node : *nodes) {
+    const absl::Duration took = node.has_send_time() && node.has_update_time()
+                                    ? ToTime(node.update_time()) - ToTime(node.send_time())
+                                    : absl::ZeroDuration();
+    grid.Add({node.node(), OutcomeWord(node), Cell("", absl::ToDoubleSeconds(took))});
+  }
+  if (grid.SortBy(sort_by).ok()) grid.Arrange(nodes);
+}
+
 std::string ProgressLine(const Tally& tally, absl::Duration elapsed, int width) {
   const uint32_t all = tally.nodes().size();
   const uint32_t ended = tally.ended();
@@ -292,8 +277,7 @@ std::string ProgressLine(const Tally& tally, absl::Duration elapsed, int width) 
   }
   if (tally.job().state() == orch::v1::JOB_STATE_STOPPING) absl::StrAppend(&line, " · stopping");
   if (tally.job().state() == orch::v1::JOB_STATE_PAUSED) absl::StrAppend(&line, " · paused");
-  while (Columns(line) >= static_cast<size_t>(width) && !line.empty()) line.pop_back();
-  return line;
+  return Cut(line, width - 1, "");
 }
 
 std::vector<std::string> Summary(const Terminal& terminal, const Tally& tally,

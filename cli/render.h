@@ -9,6 +9,7 @@
 #include "absl/time/time.h"
 #include "cli/options.h"
 #include "cli/tally.h"
+#include "cli/text.h"
 #include "orch/v1/node.pb.h"
 
 // How things look. Pure: text in, text out; nothing here writes.
@@ -18,9 +19,8 @@ namespace orch::cli {
 enum class Color { kNone, kGreen, kYellow, kRed, kDim, kBold };
 // `text` in colour where `terminal` has it.
 std::string Paint(const Terminal& terminal, Color color, const std::string& text);
-// Control characters and broken UTF-8 from nodes never reach the terminal raw.
-std::string Safe(absl::string_view text);
 
+absl::Time ToTime(const google::protobuf::Timestamp& time);
 // `4.2 s`, `2m10s`, `3 h`, `5 d`: for people.
 std::string Age(absl::Duration duration);
 std::string When(const google::protobuf::Timestamp& time);
@@ -32,6 +32,11 @@ Color OutcomeColor(const orch::v1::JobNode& node);
 // One line, and with `wide` or for failures what is worth more: changed resources, errors.
 std::string NodeLine(const Terminal& terminal, const orch::v1::JobNode& node);
 std::vector<std::string> NodeDetails(const orch::v1::JobNode& node, bool wide);
+// What --sort-by may name where a job's nodes are shown.
+const std::vector<std::string>& NodeSortKeys();
+// As --sort-by says; keys that are unknown change nothing.
+void SortNodes(const std::string& sort_by,
+               google::protobuf::RepeatedPtrField<orch::v1::JobNode>* nodes);
 // `[#####-----] 412/1284 ok 398 changed 12 failed 2 · p50 21 s · ETA 2m10s`
 std::string ProgressLine(const Tally& tally, absl::Duration elapsed, int width);
 // The last lines on stderr: counts, identical failures grouped.

@@ -2,6 +2,7 @@
 #include <memory>
 #include <ostream>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -12,34 +13,57 @@
 #include "cli/contexts.h"
 #include "cli/failure.h"
 #include "cli/follow.h"
+#include "cli/grid.h"
+#include "cli/man.h"
+#include "cli/node_text.h"
+#include "cli/output.pb.h"
 #include "cli/render.h"
 #include "trust/identity.h"
 
 namespace orch::cli {
 namespace {
 
-// A certificate that ends within this is worth a warning.
-constexpr absl::Duration kEndsSoon = absl::Hours(24 * 60);
+bool IsJson(Output output) {
+  return output == Output::kJson || output == Output::kJsonl || output == Output::kYaml;
+}
 
 // Prints one check after the other and remembers the worst.
 class Checks {
  public:
-  explicit Checks(Terminal& terminal) : terminal_(terminal) {}
-  void Good(const std::string& what) { Line(Color::kGreen, "ok  ", what); }
-  void Warn(const std::string& what) { Line(Color::kYellow, "warn", what); }
+  explicit Checks(Session& session)
+      : terminal_(session.terminal), output_(OutputOf(session.options)) {}
+  void Good(const std::string& what) { Line(Color::kGreen, "ok", what, ""); }
+  void Warn(const std::string& what) { Line(Color::kYellow, "warn", what, ""); }
   void Bad(const std::string& what, const std::string& hint) {
-    Line(Color::kRed, "FAIL", what);
-    if (!hint.empty()) terminal_.out << "      " << hint << "\n";
+    Line(Color::kRed, "FAIL", what, hint);
     failed_ = true;
   }
-  int Exit() const { return failed_ ? kExitNothing : kExitOk; }
+  // Call it once, at the end: the whole as JSON is printed here.
+  int Exit() const {
+    if (output_ == Output::kJsonl) {
+      for (const DoctorCheck& check : report_.checks()) terminal_.out << Serialized(check, output_);
+    } else if (IsJson(output_)) {
+      terminal_.out << Serialized(report_, output_);
+    }
+    terminal_.out.flush();
+    return failed_ ? kExitNothing : kExitOk;
+  }
 
  private:
-  void Line(Color color, const std::string& word, const std::string& what) {
-    terminal_.out << Paint(terminal_, color, word) << "  " << Safe(what) << "\n";
+  void Line(Color color, const std::string& word, const std::string& what,
+            const std::string& hint) {
+    DoctorCheck& check = *report_.add_checks();
+    check.set_verdict(absl::AsciiStrToLower(word));
+    check.set_message(Safe(what));
+    check.set_hint(hint);
+    if (IsJson(output_)) return;
+    terminal_.out << Paint(terminal_, color, Padded(word, 4)) << "  " << Safe(what) << "\n";
+    if (!hint.empty()) terminal_.out << "      " << hint << "\n";
     terminal_.out.flush();
   }
   Terminal& terminal_;
+  const Output output_;
+  DoctorReport report_;
   bool failed_ = false;
 };
 
@@ -59,7 +83,7 @@ bool CheckCertificate(const Context& context, Checks& checks) {
   const std::string what =
       absl::StrCat("certificate ", context.cert(), ": CN ", self.common_name, ", role ",
                    trust::RoleName(self.role), ", ends in ", Age(left));
-  left < kEndsSoon ? checks.Warn(what) : checks.Good(what);
+  left < kCertificateEndsSoon ? checks.Warn(what) : checks.Good(what);
   if (self.role != trust::Role::kUser) {
     checks.Warn(
         "the certificate does not say orch-user: the controller accepts it only if its own "
@@ -92,7 +116,7 @@ void CheckFleet(Connection& connection, Checks& checks) {
 }
 
 int Doctor(Session& session) {
-  Checks checks(session.terminal);
+  Checks checks(session);
   const absl::StatusOr<Config> config = LoadConfig();
   if (!config.ok()) {
     checks.Bad(std::string(config.status().message()), "");
@@ -138,16 +162,27 @@ int Doctor(Session& session) {
 int ListContexts(Session& session) {
   const absl::StatusOr<Config> config = LoadConfig();
   if (!config.ok()) return Fail(session, config.status());
-  std::vector<std::vector<std::string>> rows = {{"", "CONTEXT", "SERVER", "CERT"}};
   std::vector<std::string> names;
   for (const auto& [name, context] : config->contexts()) names.push_back(name);
   std::sort(names.begin(), names.end());
+  Grid grid({"", "CONTEXT", "SERVER", "CERT"});
   for (const std::string& name : names) {
     const Context& context = config->contexts().at(name);
-    rows.push_back(
+    grid.Add(
         {name == config->current_context() ? "*" : "", name, context.server(), context.cert()});
   }
-  session.terminal.out << Table(rows, !session.options.no_headers) << std::flush;
+  const absl::Status sorted = grid.SortBy(session.options.sort_by);
+  if (!sorted.ok()) return Fail(session, sorted);
+  std::ostream& out = session.terminal.out;
+  const Output output = OutputOf(session.options);
+  if (IsJson(output)) {
+    out << Serialized(*config, output);
+  } else if (output == Output::kName) {
+    for (size_t i = 0; i < names.size(); ++i) out << grid.Row(i)[1] << "\n";
+  } else {
+    out << grid.Print(!session.options.no_headers, grid.headers().size());
+  }
+  out.flush();
   return names.empty() ? kExitNothing : kExitOk;
 }
 
@@ -206,9 +241,9 @@ void AddSetupCommands(CLI::App& app, Session& session) {
 
   CLI::App* context = app.add_subcommand("context", "which controller, as whom");
   context->require_subcommand(1);
-  context->add_subcommand("list", "all contexts")->callback([&session] {
-    session.run = [&session] { return ListContexts(session); };
-  });
+  CLI::App* list = context->add_subcommand("list", "all contexts");
+  session.sort_keys[list] = {"context", "server", "cert"};
+  list->callback([&session] { session.run = [&session] { return ListContexts(session); }; });
   auto name = std::make_shared<std::string>();
   CLI::App* set =
       context->add_subcommand("set", "make or change a context from --server --ca --cert --key");
@@ -238,9 +273,21 @@ void AddSetupCommands(CLI::App& app, Session& session) {
     };
   });
 
+  app.add_subcommand("man", "the manual page, made for `man -l -`")->callback([&app, &session] {
+    session.run = [&app, &session] {
+      session.terminal.out << ManPage(app, base::kVersion) << std::flush;
+      return kExitOk;
+    };
+  });
+
   app.add_subcommand("version", "the version of orchctl")->callback([&session] {
     session.run = [&session] {
-      session.terminal.out << "orchctl " << base::kVersion << std::endl;
+      const Output output = OutputOf(session.options);
+      VersionReport version;
+      version.set_version(base::kVersion);
+      session.terminal.out << (IsJson(output) ? Serialized(version, output)
+                                              : absl::StrCat("orchctl ", base::kVersion, "\n"))
+                           << std::flush;
       return kExitOk;
     };
   });

@@ -5,16 +5,13 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "cli/render.h"
 
 namespace orch::cli {
 namespace {
 
 using orch::v1::JobNode;
 using orch::v1::NodeState;
-
-absl::Time ToTime(const google::protobuf::Timestamp& t) {
-  return absl::FromUnixSeconds(t.seconds()) + absl::Nanoseconds(t.nanos());
-}
 
 }  // namespace
 
@@ -100,6 +97,13 @@ uint32_t Tally::ended() const {
   return sum;
 }
 
+bool Tolerance::Forgives(size_t silent, size_t targets) const {
+  const uint64_t forgiven = no_response < 0          ? 0
+                            : no_response_is_percent ? uint64_t{targets} * no_response / 100
+                                                     : no_response;
+  return silent <= forgiven;
+}
+
 ExitCode Tally::Exit(const Tolerance& tolerance) const {
   if (job_.state() == orch::v1::JOB_STATE_CANCELLED ||
       job_.state() == orch::v1::JOB_STATE_STOPPED) {
@@ -126,11 +130,7 @@ ExitCode Tally::Exit(const Tolerance& tolerance) const {
     }
   }
   if (bad > 0) return kExitFailed;
-  const uint64_t forgiven = tolerance.no_response < 0 ? 0
-                            : tolerance.no_response_is_percent
-                                ? nodes_.size() * tolerance.no_response / 100
-                                : tolerance.no_response;
-  return silent > forgiven ? kExitNoAnswer : kExitOk;
+  return tolerance.Forgives(silent, nodes_.size()) ? kExitOk : kExitNoAnswer;
 }
 
 orch::v1::JobReport Tally::Report() const {

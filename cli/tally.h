@@ -22,6 +22,8 @@ struct Tolerance {
   bool no_response_is_percent = false;
 
   static absl::StatusOr<Tolerance> Parse(const std::string& text);
+  // Whether so many silent nodes are within the budget.
+  bool Forgives(size_t silent, size_t targets) const;
 };
 
 // What a watcher knows of a job: folded from its log. Pure, single-threaded.

@@ -3,12 +3,11 @@
 
 #include <utility>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "api/json.h"
 #include "base/version.h"
 #include "nodeagent/actions/outcome.h"
+#include "target/compare.h"
 
 namespace orch::nodeagent {
 namespace {
@@ -19,26 +18,6 @@ void SetTime(absl::Time time, google::protobuf::Timestamp* out) {
   const timespec parts = absl::ToTimespec(time);
   out->set_seconds(parts.tv_sec);
   out->set_nanos(static_cast<int32_t>(parts.tv_nsec));
-}
-
-// As the target language finds it: a flat key that contains dots wins over the path; array elements
-// by index.
-const json* FindFact(const json& facts, const std::string& path) {
-  if (const auto flat = facts.find(path); flat != facts.end()) return &*flat;
-  const json* at = &facts;
-  for (const absl::string_view part : absl::StrSplit(path, '.')) {
-    size_t index = 0;
-    if (at->is_object()) {
-      const auto next = at->find(std::string(part));
-      if (next == at->end()) return nullptr;
-      at = &*next;
-    } else if (at->is_array() && absl::SimpleAtoi(part, &index) && index < at->size()) {
-      at = &(*at)[index];
-    } else {
-      return nullptr;
-    }
-  }
-  return at;
 }
 
 orch::bus::v1::Outcome IfItFits(orch::v1::ActionResult result) {
@@ -66,9 +45,9 @@ orch::bus::v1::Outcome RunNodeFacts(const orch::v1::NodeFacts& action, const Fac
   orch::v1::ActionResult result;
   auto& values = *result.mutable_node_facts()->mutable_facts();
   for (const std::string& path : action.facts()) {
-    const json* const value = FindFact(*facts.facts(), path);
-    // JSON null counts as missing.
-    if (value != nullptr && !value->is_null()) values[path] = api::ToValue(*value);
+    // As a target finds it, so that what is shown is what -F compares; null counts as missing.
+    const json* const value = target::FindFact(*facts.facts(), path);
+    if (value != nullptr) values[path] = api::ToValue(*value);
   }
   return IfItFits(std::move(result));
 }

@@ -5,10 +5,12 @@
 #include <utility>
 
 #include "api/catalog.h"
+#include "api/json.h"
 #include "base/sha256.h"
 #include "base/status.h"
 #include "base/version.h"
 #include "policy/policy.h"
+#include "target/compare.h"
 #include "target/target.h"
 
 namespace orch::testing {
@@ -127,6 +129,20 @@ Outcome SimNode::OutcomeOf(const orch::v1::Action& action) const {
   outcome.set_state(orch::v1::NODE_STATE_SUCCEEDED);
   if (action.has_node_ping()) {
     outcome.mutable_result()->mutable_node_ping()->set_version(base::kVersion);
+  } else if (action.has_node_facts()) {
+    const nlohmann::json facts = nlohmann::json::parse(options_.facts);
+    auto& values = *outcome.mutable_result()->mutable_node_facts()->mutable_facts();
+    for (const std::string& path : action.node_facts().facts()) {
+      const nlohmann::json* value = target::FindFact(facts, path);
+      if (value != nullptr) values[path] = api::ToValue(*value);
+    }
+  } else if (action.has_node_inventory()) {
+    auto& inventory = *outcome.mutable_result()->mutable_node_inventory();
+    inventory.set_version(base::kVersion);
+    *inventory.mutable_facts() = api::ToStruct(nlohmann::json::parse(options_.facts));
+    for (const std::string& name : options_.classes) inventory.add_classes(name);
+    for (const std::string& name : options_.actions) inventory.add_actions(name);
+    for (const std::string& name : options_.collectives) inventory.add_collectives(name);
   } else if (action.has_puppet_run()) {
     outcome.mutable_result()->mutable_puppet_run()->set_verdict(
         orch::v1::PUPPET_RUN_VERDICT_CHANGED);

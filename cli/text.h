@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include "absl/strings/string_view.h"
+
+// Text as a terminal takes it. Pure.
+
+namespace orch::cli {
+
+// What a node says, made harmless: control characters (C1 as well), line separators, characters
+// without width and those that turn the direction of writing come out as `\x1b` or `\u202e`, broken
+// UTF-8 as `\xff`; a line break or a tab becomes a space. So what is printed is one line, and it
+// says what it seems to say.
+std::string Safe(absl::string_view text);
+
+// Columns that a terminal gives UTF-8 text: two for wide characters, none for combining ones and
+// for our own colours.
+size_t Columns(absl::string_view text);
+// With spaces behind it, up to `width` columns.
+std::string Padded(const std::string& text, size_t width);
+// At most `width` columns; where something was cut off, it ends with `mark`. For text without
+// colours.
+std::string Cut(absl::string_view text, size_t width, absl::string_view mark);
+
+// Whether `a` comes before `b` as people count: digits by their value, so `web2` before `web10` and
+// `1.9` before `1.10`.
+bool NaturalLess(absl::string_view a, absl::string_view b);
+
+}  // namespace orch::cli

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/tree.h"
+
+#include "cli/commands.h"
+
+namespace orch::cli {
+namespace {
+
+void AddGlobalOptions(CLI::App& app, GlobalOptions& o) {
+  const std::string group = "Everywhere";
+  const auto text = [&](const char* names, std::string& value, const char* help) {
+    app.add_option(names, value, help)->group(group);
+  };
+  text("--context", o.context, "which controller, as whom; see `orchctl context`");
+  text("--server", o.server, "the controller, HOST:PORT");
+  text("--ca", o.ca, "the CA's certificates");
+  text("--cert", o.cert, "my certificate");
+  text("--key", o.key, "my private key");
+  text("--server-name", o.server_name, "the name in the controller's certificate");
+  app.add_flag("--insecure-loopback", o.insecure_loopback, "no TLS, on this machine only")
+      ->group(group);
+  text("--timeout", o.timeout, "how long nodes may take, for example 90s");
+  app.add_option("-o,--output", o.output, "table, wide, json, jsonl, yaml or name")
+      ->group(group)
+      ->check(CLI::IsMember({"table", "wide", "json", "jsonl", "yaml", "name"}));
+  app.add_flag("--no-headers", o.no_headers, "tables without their first line")->group(group);
+  text("--sort-by", o.sort_by, "sort rows by a column, -column downwards; several with commas");
+  app.add_flag("-q,--quiet", o.quiet, "only what is worth attention")->group(group);
+  app.add_flag("-v,--verbose", o.verbose, "errors with all their details")->group(group);
+  app.add_option("--color", o.color, "auto, always or never")
+      ->group(group)
+      ->check(CLI::IsMember({"auto", "always", "never"}));
+  app.add_flag("--no-progress", o.no_progress, "no live lines")->group(group);
+  app.add_flag("--no-input", o.no_input, "never ask")->group(group);
+  app.add_flag("-y,--yes", o.yes, "don't ask; needs --expect-nodes or --at-most for many nodes")
+      ->group(group);
+  app.add_option("--expect-nodes", o.expect_nodes, "refuse unless exactly so many nodes are meant")
+      ->group(group)
+      ->check(CLI::Range(1, 1000000));
+  app.add_option("--at-most", o.at_most, "refuse if more nodes are meant")
+      ->group(group)
+      ->check(CLI::Range(1, 1000000));
+  app.add_flag("--dry-run", o.dry_run, "say which nodes are meant and send nothing")->group(group);
+  text("--idempotency-key", o.idempotency_key, "the same key and request are the same job");
+  text("--tolerate", o.tolerate, "forgive outcomes: disabled,running,no-response:N|P%");
+  text("--reason", o.reason, "why, for the audit");
+}
+
+}  // namespace
+
+void AddCommands(CLI::App& app, Session& session) {
+  app.fallthrough();
+  app.require_subcommand(0, 1);
+  AddGlobalOptions(app, session.options);
+  AddFindCommands(app, session);
+  AddFactsCommand(app, session);
+  AddInventoryCommand(app, session);
+  AddNodeCommands(app, session);
+  AddPuppetCommands(app, session);
+  AddJobCommands(app, session);
+  AddPolicyCommands(app, session);
+  AddAuditCommands(app, session);
+  AddSetupCommands(app, session);
+}
+
+}  // namespace orch::cli
