@@ -15,6 +15,10 @@ using nlohmann::json;
 constexpr int kNestedArraysMax = 32;
 // An index has at most so many digits.
 constexpr size_t kIndexDigitsMax = 9;
+// What a step costs beside the bytes it looks at: a comparison, looking for a key.
+constexpr size_t kCompareWork = 4, kLookUpWork = 16, kNumberWork = 32;
+// So many bytes can be compared, and so many read as a number, for a unit of work.
+constexpr size_t kBytesInUnit = 32, kDigitsInUnit = 4;
 
 const json* Element(const json& array, absl::string_view segment) {
   uint32_t index = 0;
@@ -45,16 +49,18 @@ bool Holds(Operator op, int order) {
   return false;
 }
 
-Truth CompareText(absl::string_view text, const Comparison& comparison, size_t* work_left) {
+Truth CompareText(absl::string_view text, const Comparison& comparison, Work* work) {
   if (comparison.regex != nullptr) {
-    const size_t work = (text.size() + 1) * comparison.regex->size();
-    if (work > *work_left) return Truth::kUnknown;
-    *work_left -= work;
+    if (!work->Spend(comparison.regex->WorkFor(text.size()))) return Truth::kUnknown;
     const bool matches = comparison.regex->Matches(text);
     return matches == (comparison.op == Operator::kMatches) ? Truth::kTrue : Truth::kFalse;
   }
+  if (!work->Spend(kCompareWork + std::min(text.size(), comparison.text.size()) / kBytesInUnit)) {
+    return Truth::kUnknown;
+  }
   const bool ordering = comparison.op != Operator::kEqual && comparison.op != Operator::kNotEqual;
   if (ordering && comparison.number.kind() != Number::Kind::kNone) {
+    if (!work->Spend(text.size() / kDigitsInUnit)) return Truth::kUnknown;
     const Number number = Number::Parse(text);
     if (number.kind() == comparison.number.kind()) {
       return Holds(comparison.op, Number::Compare(number, comparison.number)) ? Truth::kTrue
@@ -64,7 +70,8 @@ Truth CompareText(absl::string_view text, const Comparison& comparison, size_t* 
   return Holds(comparison.op, text.compare(comparison.text)) ? Truth::kTrue : Truth::kFalse;
 }
 
-Truth CompareNumber(const json& value, const Comparison& comparison, size_t* work_left) {
+Truth CompareNumber(const json& value, const Comparison& comparison, Work* work) {
+  if (!work->Spend(kNumberWork)) return Truth::kUnknown;
   if (comparison.regex == nullptr && comparison.number.kind() == Number::Kind::kDecimal) {
     const Number number = Number::Of(value);
     if (number.kind() == Number::Kind::kDecimal) {
@@ -72,35 +79,35 @@ Truth CompareNumber(const json& value, const Comparison& comparison, size_t* wor
                                                                               : Truth::kFalse;
     }
   }
-  return CompareText(value.dump(), comparison, work_left);
+  return CompareText(value.dump(), comparison, work);
 }
 
-Truth CompareAt(const json& value, const Comparison& comparison, size_t* work_left, int depth) {
+Truth CompareAt(const json& value, const Comparison& comparison, Work* work, int depth) {
   Truth any = Truth::kFalse;
   switch (value.type()) {
     case json::value_t::array:
       if (depth == kNestedArraysMax) return Truth::kFalse;
       for (const json& element : value) {
-        const Truth truth = CompareAt(element, comparison, work_left, depth + 1);
+        const Truth truth = CompareAt(element, comparison, work, depth + 1);
         if (truth == Truth::kTrue) return truth;
         if (truth == Truth::kUnknown) any = truth;
       }
       return any;
     case json::value_t::object:
       for (auto entry = value.begin(); entry != value.end(); ++entry) {
-        const Truth truth = CompareText(entry.key(), comparison, work_left);
+        const Truth truth = CompareText(entry.key(), comparison, work);
         if (truth == Truth::kTrue) return truth;
         if (truth == Truth::kUnknown) any = truth;
       }
       return any;
     case json::value_t::string:
-      return CompareText(value.get_ref<const std::string&>(), comparison, work_left);
+      return CompareText(value.get_ref<const std::string&>(), comparison, work);
     case json::value_t::boolean:
-      return CompareText(value.get<bool>() ? "true" : "false", comparison, work_left);
+      return CompareText(value.get<bool>() ? "true" : "false", comparison, work);
     case json::value_t::number_integer:
     case json::value_t::number_unsigned:
     case json::value_t::number_float:
-      return CompareNumber(value, comparison, work_left);
+      return CompareNumber(value, comparison, work);
     case json::value_t::null:
     case json::value_t::binary:
     case json::value_t::discarded:
@@ -111,27 +118,31 @@ Truth CompareAt(const json& value, const Comparison& comparison, size_t* work_le
 
 }  // namespace
 
-const json* FindFact(const json& facts, absl::string_view path) {
+const json* FindFact(const json& facts, absl::string_view path, Work* work) {
   if (facts.is_array()) {
     const size_t dot = path.find('.');
     const json* element = Element(facts, path.substr(0, dot));
     if (element == nullptr || element->is_null()) return nullptr;
-    return dot == absl::string_view::npos ? element : FindFact(*element, path.substr(dot + 1));
+    return dot == absl::string_view::npos ? element
+                                          : FindFact(*element, path.substr(dot + 1), work);
   }
   if (!facts.is_object()) return nullptr;
   // From the longest key to the shortest.
   for (size_t end = path.size(); end != absl::string_view::npos && end > 0;
        end = path.rfind('.', end - 1)) {
+    if (!work->Spend(kLookUpWork + end / kBytesInUnit)) return nullptr;
     const auto found = facts.find(std::string(path.substr(0, end)));
     if (found == facts.end() || found->is_null()) continue;
     if (end == path.size()) return &*found;
-    if (const json* inner = FindFact(*found, path.substr(end + 1)); inner != nullptr) return inner;
+    if (const json* inner = FindFact(*found, path.substr(end + 1), work); inner != nullptr) {
+      return inner;
+    }
   }
   return nullptr;
 }
 
-Truth Compare(const json& value, const Comparison& comparison, size_t* work_left) {
-  return CompareAt(value, comparison, work_left, 0);
+Truth Compare(const json& value, const Comparison& comparison, Work* work) {
+  return CompareAt(value, comparison, work, 0);
 }
 
 }  // namespace orch::target

@@ -12,10 +12,11 @@ namespace {
 using nlohmann::json;
 
 // Compares fact `f` of this value as -F does: the operator and value follow the name.
-Truth Compared(const json& value, const std::string& rest, size_t work = kMatchWorkMax) {
+Truth Compared(const json& value, const std::string& rest, size_t units = Work::kMax) {
   Budget budget;
   const absl::StatusOr<ExpressionPtr> fact = ParseFact(absl::StrCat("f", rest), &budget);
   EXPECT_TRUE(fact.ok()) << fact.status();
+  Work work(units);
   return Compare(value, (*fact)->comparison, &work);
 }
 
@@ -102,12 +103,15 @@ TEST(CompareTest, DeepListsEnd) {
   EXPECT_FALSE(Is(deep, "=x"));
 }
 
-TEST(CompareTest, MatchingHasABudget) {
+TEST(CompareTest, ComparingHasABudget) {
   const std::string text(1000, 'a');
   EXPECT_EQ(Compared(text, "=~b", 10), Truth::kUnknown);
   EXPECT_EQ(Compared(text, "=a", 10), Truth::kFalse);
-  EXPECT_EQ(Compared(json::array({text, "b"}), "=~b", 100), Truth::kTrue);
-  EXPECT_EQ(Compared(json::array({text, "c"}), "=~b", 100), Truth::kUnknown);
+  EXPECT_EQ(Compared(json::array({"b", text}), "=~b", 100), Truth::kTrue);
+  EXPECT_EQ(Compared(json::array({"c", text}), "=~b", 100), Truth::kUnknown);
+  EXPECT_EQ(Compared(json(std::vector<int>(1000, 1)), "=2", 1000), Truth::kUnknown);
+  EXPECT_EQ(Compared(json(std::vector<std::string>(1000, "1")), "=2", 1000), Truth::kUnknown);
+  EXPECT_EQ(Compared(std::string(1000, '1'), "<2", 100), Truth::kUnknown);
 }
 
 TEST(FindFactTest, FollowsPaths) {
@@ -118,7 +122,9 @@ TEST(FindFactTest, FollowsPaths) {
     "mountpoints": {"/srv/v1.2": {"size": 6}}, "": 7, "null": null
   })");
   const auto at = [&facts](absl::string_view path) {
-    const json* found = FindFact(facts, path);
+    Work work;
+    const json* found = FindFact(facts, path, &work);
+    EXPECT_FALSE(work.exhausted());
     return found == nullptr ? std::string("none") : found->dump();
   };
   EXPECT_EQ(at("os.family"), "\"Debian\"");
@@ -134,6 +140,13 @@ TEST(FindFactTest, FollowsPaths) {
         "os.", ".os", "os..family", "", "disks.99999999999"}) {
     EXPECT_EQ(at(path), "none") << path;
   }
+}
+
+TEST(FindFactTest, HasABudget) {
+  const json facts = {{"a", {{"b", 1}}}};
+  Work work(20);
+  EXPECT_EQ(FindFact(facts, "a.b", &work), nullptr);
+  EXPECT_TRUE(work.exhausted());
 }
 
 }  // namespace

@@ -15,6 +15,12 @@ namespace {
 using nlohmann::json;
 using Kind = Expression::Kind;
 
+constexpr char kTooLong[] = "deciding this target on these facts takes too long";
+// What a reason quotes of a name or a pattern.
+constexpr size_t kNameShown = 128;
+// What looking at a name costs.
+constexpr size_t kNameWork = 4;
+
 Truth Of(bool value) { return value ? Truth::kTrue : Truth::kFalse; }
 
 absl::string_view Group(absl::string_view action) { return action.substr(0, action.find('.')); }
@@ -46,7 +52,7 @@ Truth Evaluation::Evaluate(const Expression& expression) {
     case Kind::kClassLike:
       return HasClassLike(expression);
     case Kind::kFact:
-      return CompareFact(expression);
+      return CompareFact(expression.name, expression.comparison);
     case Kind::kCall:
       return CompareCall(expression);
   }
@@ -70,6 +76,7 @@ Truth Evaluation::Chain(const Expression& expression, Truth decides) {
 Truth Evaluation::HasClass(const std::string& name) {
   const std::vector<std::string>* classes = node_.classes();
   if (classes == nullptr) return Unavailable("classes are not known");
+  if (!work_.Spend(kNameWork * classes->size())) return Failed(kTooLong);
   return Of(std::find(classes->begin(), classes->end(), name) != classes->end());
 }
 
@@ -83,10 +90,20 @@ Truth Evaluation::HasClassLike(const Expression& expression) {
   return Truth::kFalse;
 }
 
+std::string Evaluation::FindClassLike(const Expression& expression) {
+  const std::vector<std::string>* classes = node_.classes();
+  if (classes == nullptr) return "";
+  for (const std::string& name : *classes) {
+    if (Matches(*expression.comparison.regex, name) == Truth::kTrue) return name;
+  }
+  return "";
+}
+
 Truth Evaluation::HasAction(const Pattern& pattern) {
   const std::vector<std::string>* actions = node_.actions();
   if (actions == nullptr) return Unavailable("actions are not known");
   for (const std::string& name : *actions) {
+    if (!work_.Spend(kNameWork)) return Failed(kTooLong);
     const absl::string_view group = Group(name);
     Truth truth = Of(pattern.like == nullptr && (name == pattern.exact || group == pattern.exact));
     if (pattern.like != nullptr) {
@@ -103,25 +120,35 @@ Truth Evaluation::HasIdentity(const Pattern& pattern) {
   return Matches(*pattern.like, node_.identity());
 }
 
-Truth Evaluation::CompareFact(const Expression& expression) {
+Truth Evaluation::CompareFact(const std::string& path, const Comparison& comparison) {
   const json* facts = node_.facts();
   if (facts == nullptr) return Unavailable("facts are not known");
-  const json* value = FindFact(*facts, expression.name);
+  const json* value = Find(*facts, path);
+  if (work_.exhausted()) return Truth::kUnknown;
   if (value == nullptr) return missing_is_unknown_ ? Truth::kUnknown : Truth::kFalse;
-  return CompareValue(*value, expression.comparison, expression.name);
+  return CompareValue(*value, comparison, path);
+}
+
+const json* Evaluation::Find(const json& facts, absl::string_view path) {
+  const json* value = FindFact(facts, path, &work_);
+  if (work_.exhausted()) Failed(kTooLong);
+  return value;
 }
 
 Truth Evaluation::CompareValue(const json& value, const Comparison& comparison,
                                absl::string_view what) {
-  const Truth truth = Compare(value, comparison, &work_left_);
+  const Truth truth = Compare(value, comparison, &work_);
   if (truth != Truth::kUnknown) return truth;
-  return Failed(absl::StrCat("matching ", what, " with /", comparison.text, "/ takes too long"));
+  return Failed(comparison.regex == nullptr
+                    ? std::string(kTooLong)
+                    : absl::StrCat("matching ", what.substr(0, kNameShown), " with /",
+                                   comparison.text.substr(0, kNameShown), "/ takes too long"));
 }
 
 Truth Evaluation::Matches(const Regex& regex, absl::string_view text) {
-  const size_t work = (text.size() + 1) * regex.size();
-  if (work > work_left_) return Failed("matching names with a regular expression takes too long");
-  work_left_ -= work;
+  if (!work_.Spend(regex.WorkFor(text.size()))) {
+    return Failed("matching names with a regular expression takes too long");
+  }
   return Of(regex.Matches(text));
 }
 
@@ -134,7 +161,8 @@ absl::StatusOr<json> Evaluation::AnswerHere(const Call& call) {
     }
     const json* facts = node_.facts();
     if (facts == nullptr) return absl::UnavailableError("facts are not known");
-    const json* value = FindFact(*facts, call.argument);
+    const json* value = Find(*facts, call.argument);
+    if (work_.exhausted()) return absl::ResourceExhaustedError(failure_);
     if (exists) return json(value != nullptr);
     return value == nullptr ? json() : *value;
   }
@@ -147,10 +175,24 @@ absl::StatusOr<json> Evaluation::AnswerHere(const Call& call) {
   return absl::NotFoundError("");
 }
 
+absl::StatusOr<json> Evaluation::Answer(const Call& call) {
+  absl::StatusOr<json> here = AnswerHere(call);
+  if (!absl::IsNotFound(here.status())) return here;
+  // Each is asked once, so that what it says is the same in every clause.
+  const std::array<std::string, 3> key = {call.name, call.argument, call.field};
+  if (const auto known = answers_.find(key); known != answers_.end()) return known->second;
+  if (answers_.size() == kNodeCallsMax) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("more than ", kNodeCallsMax, " different calls in a target"));
+  }
+  return answers_.emplace(key, node_.Answer(call)).first->second;
+}
+
 Truth Evaluation::CompareCall(const Expression& expression) {
   const Call& call = expression.call;
-  absl::StatusOr<json> answer = AnswerHere(call);
-  if (absl::IsNotFound(answer.status())) answer = node_.Answer(call);
+  // A fact may be large: it is looked at where it is.
+  if (IsFactValue(call)) return CompareFact(call.argument, expression.comparison);
+  const absl::StatusOr<json> answer = Answer(call);
   if (absl::IsUnavailable(answer.status())) return Unavailable(answer.status().message());
   const std::string name = absl::StrCat(call.name, "()");
   if (!answer.ok()) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -13,6 +15,14 @@
 // Three-valued evaluation of a tree against a node. Short-lived, on one thread.
 
 namespace orch::target {
+
+// To answer a call a node reads files: it is asked so many different ones for a target.
+inline constexpr size_t kNodeCallsMax = 32;
+
+// `fact('path')` and `fact('path').value`, which are another way to write a fact.
+inline bool IsFactValue(const Call& call) {
+  return call.name == "fact" && (call.field.empty() || call.field == "value");
+}
 
 class Evaluation {
  public:
@@ -28,6 +38,16 @@ class Evaluation {
   Truth HasAction(const Pattern& pattern);
   // `pattern` fits the node's identity.
   Truth HasIdentity(const Pattern& pattern);
+  // The value of a call; null if it has none. Unavailable: only the node itself knows. Other
+  // errors: this node can't answer, and why.
+  absl::StatusOr<nlohmann::json> Answer(const Call& call);
+  // Null where there is no such fact, and where looking takes too long: then failure() says so.
+  const nlohmann::json* Find(const nlohmann::json& facts, absl::string_view path);
+
+  // The first class that a kClassLike fits; empty if there is none.
+  std::string FindClassLike(const Expression& expression);
+
+  const NodeView& node() const { return node_; }
 
   // Why the node could not answer, if there was something that it could not (a call, a regular
   // expression too costly): `foo(): unknown call`. The value of such an atom is kUnknown; a target
@@ -40,7 +60,7 @@ class Evaluation {
  private:
   Truth Chain(const Expression& expression, Truth decides);
   Truth HasClassLike(const Expression& expression);
-  Truth CompareFact(const Expression& expression);
+  Truth CompareFact(const std::string& path, const Comparison& comparison);
   Truth CompareCall(const Expression& expression);
   Truth CompareValue(const nlohmann::json& value, const Comparison& comparison,
                      absl::string_view what);
@@ -52,7 +72,8 @@ class Evaluation {
 
   const NodeView& node_;
   const bool missing_is_unknown_;
-  size_t work_left_ = kMatchWorkMax;
+  Work work_;
+  std::map<std::array<std::string, 3>, absl::StatusOr<nlohmann::json>> answers_;  // of the node
   std::string failure_;
   std::string unavailable_;
 };

@@ -39,12 +39,16 @@ absl::Status TakeTerm(absl::string_view text, size_t byte, Budget* budget) {
 absl::StatusOr<std::shared_ptr<const Regex>> BuildRegex(absl::string_view pattern,
                                                         absl::string_view text, size_t byte,
                                                         Budget* budget) {
+  const auto too_large = [&] {
+    return ColumnError(text, byte, "the regular expressions of this target are too large together");
+  };
+  const size_t weight = Regex::Weight(pattern);
+  if (weight > budget->regex_weight_left) return too_large();
+  budget->regex_weight_left -= weight;
   size_t offset = 0;
   absl::StatusOr<std::shared_ptr<const Regex>> regex = Regex::Compile(pattern, &offset);
   if (!regex.ok()) return ColumnError(text, byte + offset, regex.status().message());
-  if ((*regex)->size() > budget->regex_left) {
-    return ColumnError(text, byte, "the regular expressions of this target are too large together");
-  }
+  if ((*regex)->size() > budget->regex_left) return too_large();
   budget->regex_left -= (*regex)->size();
   return regex;
 }

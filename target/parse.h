@@ -17,9 +17,12 @@ namespace orch::target {
 struct Budget {
   int terms_left = kExpressionTermsMax;
   size_t regex_left = kRegexTotalMax;
+  size_t regex_weight_left = kRegexWeightMax;
 
-  // Instructions of all regular expressions of a target together.
+  // All regular expressions of a target together: their instructions, and what compiling them may
+  // cost (Regex::Weight).
   static constexpr size_t kRegexTotalMax = 32 << 10;
+  static constexpr size_t kRegexWeightMax = 32 << 10;
 };
 
 // `role=web and not (country=de or nginx)`: -S.

@@ -138,6 +138,11 @@ TEST(ParseTest, ColumnsCountCharactersNotBytes) {
 TEST(ParseTest, ABadRegexHasItsColumn) {
   EXPECT_EQ(Canonical("a and role=/x(/"), "column 13: bad regular expression: missing ): x(");
   EXPECT_EQ(Canonical("role=~\"ab[z\""), "column 10: bad regular expression: missing ]: [z");
+  EXPECT_EQ(Canonical("role=/[a]x[a/"), "column 11: bad regular expression: missing ]: [a");
+  EXPECT_EQ(Canonical("role=~'a*b|*c'"),
+            "column 12: bad regular expression: no argument for repetition operator: *");
+  EXPECT_EQ(Canonical("/\\\\y\\y/"),
+            "column 5: bad regular expression: invalid escape sequence: \\y");
   EXPECT_EQ(Canonical("/(?=x)/"), "column 2: bad regular expression: invalid perl operator: (?=");
   EXPECT_EQ(CanonicalFact("role=/*/"),
             "column 7: bad regular expression: no argument for repetition operator: *");

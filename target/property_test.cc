@@ -33,8 +33,8 @@ struct Random {
   }
 };
 
-const std::vector<std::string> kFacts = {"role", "os.family", "cpus",    "load",
-                                         "note", "disks",     "virtual", "gone"};
+const std::vector<std::string> kFacts = {"role",  "os.family", "cpus",   "load", "note",
+                                         "disks", "virtual",   "mounts", "gone"};
 const std::vector<std::string> kClasses = {"apache", "role::web", "android", "orange", "notes"};
 const std::vector<std::string> kTexts = {
     "web",  "1.10",       "1.1",     "010", "10",   "9",
@@ -57,6 +57,11 @@ json RandomNode(Random* random) {
     if (path == "disks") {
       value = json::array();
       for (int i = random->Below(3); i > 0; --i) value.push_back(random->Of(kTexts));
+      if (random->Below(3) == 0) value.push_back({random->Below(9), random->Of(kTexts), nullptr});
+    }
+    if (path == "mounts") {
+      value = json::object();
+      for (int i = random->Below(3); i > 0; --i) value[random->Of(kTexts)] = random->Below(9);
     }
     if (path == "os.family") {
       facts["os"]["family"] = value;
@@ -111,6 +116,31 @@ bool CompareOne(const json& fact, const std::string& op, const std::string& valu
   return Ordered(text, op, value);
 }
 
+// Of a list any element, of a map any key.
+template <typename Holds>
+bool Any(const json& fact, const Holds& holds) {
+  if (!fact.is_structured()) return !fact.is_null() && holds(fact);
+  for (auto it = fact.begin(); it != fact.end(); ++it) {
+    if (fact.is_object() ? holds(json(it.key())) : Any(*it, holds)) return true;
+  }
+  return false;
+}
+
+bool FactHolds(const json& fact, bool regex, const std::string& op, const std::string& value) {
+  return Any(fact, [&](const json& one) {
+    return regex ? Matches(Plain(one), value) == (op == "=~") : CompareOne(one, op, value);
+  });
+}
+
+// A node that answers puppet() with its facts, and leaves fstat() open.
+struct CallingNode : NodeData {
+  absl::StatusOr<json> Answer(const Call& call) const override {
+    if (call.name == "fstat") return absl::UnavailableError("fstat() is answered by the node only");
+    if (call.name != "puppet") return absl::NotFoundError("there is no such call");
+    return facts_value.contains(call.field) ? facts_value.at(call.field) : json();
+  }
+};
+
 // Both the text of a random expression and what it should come to.
 class Generator {
  public:
@@ -153,7 +183,15 @@ class Generator {
         return {absl::StrCat("(", Space(), inner.first, Space(), ")"), inner.second};
       }
       default:
-        return random_.Below(3) == 0 ? Class() : Fact();
+        switch (random_.Below(6)) {
+          case 0:
+          case 1:
+            return Class();
+          case 2:
+            return Call();
+          default:
+            return Fact();
+        }
     }
   }
 
@@ -182,12 +220,37 @@ class Generator {
     const std::string text = absl::StrCat(path, Space(), op, Space(), Quoted(value));
     const json* fact = Find(path);
     if (fact == nullptr) return {text, unknown_ ? Reference::kPerhaps : Reference::kNo};
-    bool any = false;
-    const json all = fact->is_array() ? *fact : json::array({*fact});
-    for (const json& one : all) {
-      any = any || (regex ? Matches(Plain(one), value) != negated : CompareOne(one, op, value));
+    return {text, FactHolds(*fact, regex, op, value) ? Reference::kYes : Reference::kNo};
+  }
+
+  Result Call() {
+    const std::string name = random_.Of(kClasses);
+    const bool has = std::find(classes_.begin(), classes_.end(), name) != classes_.end();
+    const std::string path = random_.Of(kFacts);
+    const std::string value = random_.Of(kTexts);
+    const json* fact = Find(path);
+    const Reference missing = unknown_ ? Reference::kPerhaps : Reference::kNo;
+    const auto compared = [&](const std::string& call) -> Result {
+      const std::string op = random_.Of(kOperators);
+      const std::string text = absl::StrCat(call, Space(), op, Space(), Quoted(value));
+      if (fact == nullptr) return {text, missing};
+      return {text, FactHolds(*fact, false, op, value) ? Reference::kYes : Reference::kNo};
+    };
+    switch (random_.Below(5)) {
+      case 0:
+        return {absl::StrCat("class(", Quoted(name), ")=true"),
+                has ? Reference::kYes : Reference::kNo};
+      case 1:
+        return {absl::StrCat("fact('", path, "').exists=true"),
+                fact != nullptr ? Reference::kYes : Reference::kNo};
+      case 2:
+        return compared(absl::StrCat("fact('", path, "').value"));
+      case 3:
+        if (path != "os.family") return compared(absl::StrCat("puppet().", path));
+        [[fallthrough]];
+      default:
+        return {absl::StrCat("fstat('/", name, "').size>0"), Reference::kPerhaps};
     }
-    return {text, any ? Reference::kYes : Reference::kNo};
   }
 
   const json* Find(const std::string& path) {
@@ -229,7 +292,7 @@ TEST(PropertyTest, EvaluationIsWhatTheReferenceSays) {
   Random random(20240607);
   int seen[3] = {0, 0, 0};
   for (int round = 0; round < kRounds; ++round) {
-    NodeData node;
+    CallingNode node;
     node.facts_value = RandomNode(&random);
     for (const std::string& name : kClasses) {
       if (random.Below(2) == 0) node.classes_value.push_back(name);
@@ -253,6 +316,55 @@ TEST(PropertyTest, EvaluationIsWhatTheReferenceSays) {
     ASSERT_EQ(again->Evaluate(node, missing).truth, truth) << condition->Print();
   }
   for (const int count : seen) EXPECT_GT(count, kRounds / 50);
+}
+
+// Wherever a call stands that the node can't answer, the target is not for it.
+TEST(PropertyTest, AnUnknownCallMatchesNowhere) {
+  Random random(3);
+  const std::vector<std::string> classes;
+  for (int round = 0; round < kRounds; ++round) {
+    CallingNode node;
+    node.facts_value = RandomNode(&random);
+    Generator generator(&random, node.facts_value, classes, false);
+    const std::string left = generator.Or(2).first;
+    const std::string right = generator.Or(2).first;
+    const std::vector<std::string> joins = {" and ", " or ", " and not ", " or !"};
+    orch::v1::Target proto;
+    proto.add_select(absl::StrCat(random.Below(2) == 0 ? "!" : "", "(", left, random.Of(joins),
+                                  "foo().x=1", random.Of(joins), "(", right, "))"));
+    if (proto.select(0).size() > kExpressionBytesMax) continue;
+    const absl::StatusOr<Target> target = Target::Compile(proto);
+    ASSERT_TRUE(target.ok()) << proto.select(0) << target.status();
+    ASSERT_EQ(target->Evaluate(node).truth, Truth::kFalse) << proto.select(0);
+  }
+}
+
+// -F and -S are two ways to write the same comparison.
+TEST(PropertyTest, AFactFlagIsTheSameAsAnExpression) {
+  Random random(5);
+  for (int round = 0; round < kRounds; ++round) {
+    NodeData node;
+    node.facts_value = RandomNode(&random);
+    const std::string path = random.Of(kFacts);
+    const bool regex = random.Below(4) == 0;
+    const std::string op = regex ? random.Below(2) == 0 ? "=" : "!=" : random.Of(kOperators);
+    const std::string text = regex ? random.Of(kPatterns) : random.Of(kTexts);
+    if (text == "/srv/" || (regex && text.find('/') != std::string::npos)) continue;
+    const std::string escaped = absl::StrReplaceAll(text, {{"\\", "\\\\"}, {"\"", "\\\""}});
+    const std::string flag_value = regex ? absl::StrCat("/", text, "/") : text;
+    const std::string value = regex ? flag_value : absl::StrCat("\"", escaped, "\"");
+    orch::v1::Target flag, select;
+    flag.add_facts(absl::StrCat(path, random.Below(2) == 0 ? "" : " ", op, " ", flag_value));
+    select.add_select(absl::StrCat(path, op, value));
+    const absl::StatusOr<Target> one = Target::Compile(flag);
+    const absl::StatusOr<Target> two = Target::Compile(select);
+    ASSERT_TRUE(one.ok()) << flag.facts(0) << one.status();
+    ASSERT_TRUE(two.ok()) << select.select(0) << two.status();
+    ASSERT_EQ(one->Evaluate(node).truth, two->Evaluate(node).truth) << flag.facts(0) << "\n"
+                                                                    << select.select(0) << "\n"
+                                                                    << node.facts_value.dump();
+    ASSERT_EQ(one->ClauseWords(0), two->ClauseWords(0));
+  }
 }
 
 TEST(PropertyTest, PrintingThenParsingGivesTheSameTree) {

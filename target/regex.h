@@ -21,11 +21,24 @@ class Regex {
                                                               size_t* offset = nullptr);
 
   bool Matches(absl::string_view text) const;
-  // How long matching a byte can take at worst, in arbitrary units.
+  // How long matching so many bytes can take at worst, in units of Work: RE2 remembers the states
+  // it has been in, but a pattern such as (a|b)*a(a|b){20} has so many of them that it works each
+  // out anew, for each byte. The smallest have few.
+  size_t WorkFor(size_t bytes) const {
+    return kMatchWork + (bytes + 1) * (size_ < kFewStates ? 1 : size_);
+  }
+  // How large it is compiled.
   size_t size() const { return size_; }
+  // How long compiling a pattern can take at worst, in bytes of an ordinary pattern: a Unicode
+  // class is hundreds of ranges, and a repeated part is copied.
+  static size_t Weight(absl::string_view pattern);
 
   explicit Regex(absl::string_view pattern);  // use Compile
+
  private:
+  static constexpr size_t kMatchWork = 16;  // for beginning
+  static constexpr size_t kFewStates = 12;
+
   const re2::RE2 re_;
   const size_t size_;
 };

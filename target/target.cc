@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "target/evaluate.h"
 #include "target/explain.h"
+#include "target/observe.h"
 #include "target/parse.h"
 #include "target/print.h"
 
@@ -205,6 +206,16 @@ Match Target::EvaluateClause(size_t index, const NodeView& node) const {
   Evaluation evaluation(node, /*missing_is_unknown=*/false);
   const Truth truth = clause.Evaluate(&evaluation, node);
   return MatchOf(truth, evaluation, clause);
+}
+
+std::string Target::ObserveClause(size_t index, const NodeView& node) const {
+  const Clause& clause = clauses_->all[index];
+  if (clause.kind == Clause::Kind::kAction) return ObserveActions(node);
+  if (clause.kind == Clause::Kind::kIdentities) {
+    return absl::StrCat("identity is ", node.identity());
+  }
+  Evaluation evaluation(node, /*missing_is_unknown=*/false);
+  return Observe(*clause.expression, &evaluation);
 }
 
 Match Target::Evaluate(const NodeView& node) const {

@@ -51,6 +51,8 @@ class Target {
   size_t clause_count() const;
   std::string ClauseWords(size_t index) const;
   Match EvaluateClause(size_t index, const NodeView& node) const;
+  // What the node has where a clause looks: `role is "db"; class nginx is not there`.
+  std::string ObserveClause(size_t index, const NodeView& node) const;
   // The canonical form as flags: `-F os.family=Debian -S "role=web and nginx"`; empty for
   // everybody.
   std::string Print() const;

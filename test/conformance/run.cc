@@ -18,6 +18,8 @@ namespace {
 
 constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 64;
+// Objects and lists of a case within each other: copying them recurses.
+constexpr int kDepthMax = 128;
 
 struct Options {
   std::string kind;
@@ -45,10 +47,14 @@ class Run {
   void Take(const std::string& line) {
     ++line_;
     if (line.find_first_not_of(" \t\r") == std::string::npos) return;
-    const nlohmann::json test_case =
-        nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (!test_case.is_object()) {
-      Fail("line " + std::to_string(line_), "not a JSON object");
+    bool deep = false;
+    const auto watch = [&deep](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
+      deep |= depth > kDepthMax;
+      return !deep;
+    };
+    const nlohmann::json test_case = nlohmann::json::parse(line, watch, /*allow_exceptions=*/false);
+    if (deep || !test_case.is_object()) {
+      Fail("line " + std::to_string(line_), deep ? "nested too deeply" : "not a JSON object");
       return;
     }
     Judge(test_case);

@@ -46,6 +46,19 @@ write '{"id":"p","policy":7,"caller":"c","action":"a","node":{}}' '{"id":"q","po
 expect 1 'p.*q.*0 passed, 2 failed' policies "$file"
 write '{"id":"bad","policy":"permit\\tall\\n","caller":"c","action":"a","node":{},"expect":"deny"}'
 expect 1 'expected deny, is invalid' policies "$file"
+{ printf '{"id":"deep","node":{"facts":{"a":'; head -c 1000000 /dev/zero | tr '\0' '['; echo; } >"$file"
+expect 1 "0 passed, 1 failed" targets "$file"
+deep=$(printf '{"a":%.0s' $(seq 20000))1$(printf '}%.0s' $(seq 20000))
+write "{\"id\":\"deep\",\"node\":{\"facts\":$deep},\"target\":{},\"expect\":true}"
+expect 1 "nested too deeply.*0 passed, 1 failed" targets "$file"
+write "$good" "${good%\}}"
+printf '%s' "$good" >>"$file"
+expect 1 "line 2.*2 passed, 1 failed" targets "$file"
+printf '%s\r\n' "$good" >"$file"
+expect 0 "1 passed, 0 failed" targets "$file"
+expect 64 usage --verdicts targets
+expect 64 usage targets --verdict "$file"
+expect 0 $'g\ttrue' targets --verdicts "$file"
 head -c 100000 /dev/zero | tr '\0' '[' >"$file"
 expect 1 "0 passed, 1 failed" targets "$file"
 exit $((failures > 0))
