@@ -329,7 +329,7 @@ absl::StatusOr<Json> Facts::Answer(const target::Call& call) const {
   const absl::Time now = state_->parts.clock->Read().wall;
   if (call.name == "fstat") {
     const auto& allowed = state_->parts.config.fstat_paths();
-    return AnswerFstat({allowed.begin(), allowed.end()}, call.argument, call.field, now);
+    return state_->fstat.Answer({allowed.begin(), allowed.end()}, call.argument, call.field, now);
   }
   const std::shared_ptr<const PuppetPaths> paths = state_->parts.paths->Known();
   if (call.name == "puppet") return AnswerPuppet(paths.get(), call.field, now);

@@ -13,6 +13,7 @@
 #include "nodeagent/fact_board.h"
 #include "nodeagent/fact_watch.h"
 #include "nodeagent/facts.h"
+#include "nodeagent/node_calls.h"
 
 namespace orch::nodeagent {
 
@@ -78,6 +79,7 @@ struct Facts::State : std::enable_shared_from_this<Facts::State> {
   bool complete = false;
   Merged now;
   std::vector<std::string> actions;
+  FstatAside fstat;
 };
 
 }  // namespace orch::nodeagent
