@@ -54,6 +54,8 @@ class Dispatcher::Core : public std::enable_shared_from_this<Dispatcher::Core> {
   enum class Change { kCancel, kPause, kResume };
   void ChangeJob(Change change, std::string id, std::string caller, std::string reason,
                  Callback<orch::v1::Job> done);
+  void ExplainTarget(const orch::v1::Target& target, const std::string& node,
+                     Callback<ExplainedTarget> done);
   void ListNodes(orch::v1::Target target, bool with_facts,
                  Callback<std::vector<orch::v1::Node>> done);
   void GetNode(std::string identity, Callback<orch::v1::Node> done);

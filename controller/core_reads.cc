@@ -96,6 +96,13 @@ void Dispatcher::Core::ListNodes(orch::v1::Target target, bool with_facts,
   done(roster_->List(*compiled, with_facts, surroundings_.clock->Read()));
 }
 
+void Dispatcher::Core::ExplainTarget(const orch::v1::Target& target, const std::string& node,
+                                     Callback<ExplainedTarget> done) {
+  auto compiled = target::Target::Compile(target);
+  if (!compiled.ok()) return done(api::BadField("target", compiled.status().message()));
+  done(roster_->Explain(*compiled, node, surroundings_.clock->Read()));
+}
+
 void Dispatcher::Core::GetNode(std::string identity, Callback<orch::v1::Node> done) {
   const RosterEntry* entry = roster_->Find(identity);
   if (entry != nullptr) return done(entry->ToNode(/*with_facts=*/true));

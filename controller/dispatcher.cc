@@ -106,6 +106,14 @@ void Dispatcher::PostListNodes(orch::v1::Target target, bool with_facts,
   });
 }
 
+void Dispatcher::PostExplainTarget(orch::v1::Target target, std::string node,
+                                   Callback<ExplainedTarget> done) {
+  boost::asio::post(core_->strand(),
+                    [core = core_, target = std::move(target), node = std::move(node), done] {
+                      core->ExplainTarget(target, node, done);
+                    });
+}
+
 void Dispatcher::PostGetNode(std::string identity, Callback<orch::v1::Node> done) {
   boost::asio::post(core_->strand(),
                     [core = core_, identity, done] { core->GetNode(identity, done); });

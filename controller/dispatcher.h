@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "controller/explained_target.h"
 #include "orch/v1/job.pb.h"
 #include "orch/v1/node.pb.h"
 #include "orch/v1/target.pb.h"
@@ -105,6 +106,9 @@ class DispatcherApi {
   // The roster. `target` has been validated. Facts only where `with_facts`.
   virtual void PostListNodes(orch::v1::Target target, bool with_facts,
                              Callback<std::vector<orch::v1::Node>> done) = 0;
+  // What the clauses leave of the roster, and, if `node` is not empty, what they come to there.
+  virtual void PostExplainTarget(orch::v1::Target target, std::string node,
+                                 Callback<ExplainedTarget> done) = 0;
   virtual void PostGetNode(std::string identity, Callback<orch::v1::Node> done) = 0;
   // Calls `changed` with nodes that changed since the last call until PostForgetRead(reader_id).
   virtual void PostWatchNodes(uint64_t reader_id, orch::v1::Target target,

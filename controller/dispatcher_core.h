@@ -88,6 +88,8 @@ class Dispatcher : public DispatcherApi {
   void PostResumeJob(std::string job_id, std::string caller, Callback<orch::v1::Job> done) override;
   void PostListNodes(orch::v1::Target target, bool with_facts,
                      Callback<std::vector<orch::v1::Node>> done) override;
+  void PostExplainTarget(orch::v1::Target target, std::string node,
+                         Callback<ExplainedTarget> done) override;
   void PostGetNode(std::string identity, Callback<orch::v1::Node> done) override;
   void PostWatchNodes(uint64_t reader_id, orch::v1::Target target,
                       std::function<void(std::vector<orch::v1::Node>)> changed) override;

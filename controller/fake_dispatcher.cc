@@ -238,6 +238,23 @@ void FakeDispatcher::PostListNodes(orch::v1::Target target, bool with_facts,
   });
 }
 
+void FakeDispatcher::PostExplainTarget(orch::v1::Target target, std::string node,
+                                       Callback<ExplainedTarget> done) {
+  asio::post(strand_, [this, target, node, done] {
+    const absl::StatusOr<target::Target> compiled = target::Target::Compile(target);
+    if (!compiled.ok()) return done(compiled.status());
+    ExplainedTarget out;
+    for (const auto& [identity, known] : nodes_) {
+      const target::NodeData view = ViewOf(known);
+      if (identity == node) out.asked = ExplainOnNode(*compiled, view, known.state());
+      const std::vector<std::string>& in = view.collectives_value;
+      if (std::find(in.begin(), in.end(), compiled->collective()) == in.end()) continue;
+      out.nodes.push_back(CountClauses(*compiled, view));
+    }
+    done(std::move(out));
+  });
+}
+
 void FakeDispatcher::PostGetNode(std::string identity, Callback<Node> done) {
   asio::post(strand_, [this, identity, done] {
     const auto found = nodes_.find(identity);

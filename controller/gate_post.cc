@@ -146,6 +146,8 @@ void Gate::PostGetNode(CallerEvidence who, std::string identity, Callback<orch::
     if (!listing.ok()) return done(listing);
     self->parts_.dispatcher->PostGetNode(
         identity, [self, caller = *caller, identity, done](absl::StatusOr<orch::v1::Node> node) {
+          // Told apart from a node that may not be seen, its absence would tell of that one.
+          if (absl::IsNotFound(node.status())) return done(NoSuchNode(identity));
           if (!node.ok()) return done(std::move(node));
           asio::post(self->parts_.strand, [self, caller, identity, done, node = *std::move(node)] {
             if (self->Sees(caller, node)) return done(node);

@@ -169,6 +169,20 @@ std::vector<orch::v1::Node> Roster::List(const target::Target& target, bool with
   return nodes;
 }
 
+ExplainedTarget Roster::Explain(const target::Target& target, const std::string& node,
+                                base::Now now) const {
+  ExplainedTarget out;
+  for (const auto& [name, entry] : entries_) {
+    if (entry->state != orch::v1::ROSTER_STATE_PRESENT) continue;
+    if (!entry->InCollective(target.collective())) continue;
+    out.nodes.push_back(CountClauses(target, RosterView(*entry, now)));
+  }
+  if (const RosterEntry* asked = Find(node); asked != nullptr) {
+    out.asked = ExplainOnNode(target, RosterView(*asked, now), asked->state);
+  }
+  return out;
+}
+
 size_t Roster::present(absl::string_view collective) const {
   return std::count_if(entries_.begin(), entries_.end(), [collective](const auto& item) {
     return item.second->state == orch::v1::ROSTER_STATE_PRESENT &&

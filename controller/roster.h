@@ -12,6 +12,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
+#include "controller/explained_target.h"
 #include "controller/roster_entry.h"
 #include "controller/stored.pb.h"
 #include "orch/bus/v1/presence.pb.h"
@@ -80,6 +81,10 @@ class Roster {
   // Nodes that match as far as is known, by name.
   std::vector<orch::v1::Node> List(const target::Target& target, bool with_facts,
                                    base::Now now) const;
+  // What the clauses leave of the present nodes, by name, and what they come to on `node`, if it is
+  // known.
+  ExplainedTarget Explain(const target::Target& target, const std::string& node,
+                          base::Now now) const;
   // The number of present nodes of a collective.
   size_t present(absl::string_view collective) const;
 

@@ -73,7 +73,7 @@ rules:
   }
 
   void Start(std::shared_ptr<trust::Credentials> credentials = nullptr) {
-    const auto policy = policy::Policy::ParseNative(kPolicy, "policy.yaml");
+    const auto policy = policy::Policy::ParseNative(policy_, "policy.yaml");
     ASSERT_TRUE(policy.ok()) << policy.status();
     const auto audit = AuditStore::Open([]() -> absl::StatusOr<std::unique_ptr<trust::AuditLog>> {
       return std::make_unique<MemoryLog>();
@@ -129,6 +129,7 @@ rules:
     return "";
   }
 
+  std::string policy_ = kPolicy;  // until Start
   boost::asio::io_context io_;
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_ =
       boost::asio::make_work_guard(io_);

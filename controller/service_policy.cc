@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <optional>
+#include <set>
+
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/ids.h"
@@ -109,52 +113,82 @@ class PolicyServer : public PolicyService::CallbackService {
                  std::move(walk));
   }
 
+  struct TargetQuestion {
+    CallerEvidence who;
+    std::string node;                            // empty: none
+    std::optional<std::set<std::string>> named;  // only these
+  };
+
   static void Explain(const std::shared_ptr<ServiceCore>& core, CallerEvidence who,
                       const ExplainTargetRequest& request, Reply<ExplainTargetResponse> reply) {
-    std::string node = request.node();
-    if (!node.empty() && !base::IsIdentity(node)) {
-      const absl::StatusOr<std::string> identity = ParseNodeName("node", node);
+    TargetQuestion question{std::move(who), request.node(), std::nullopt};
+    if (!question.node.empty() && !base::IsIdentity(question.node)) {
+      const absl::StatusOr<std::string> identity = ParseNodeName("node", question.node);
       if (!identity.ok()) return reply(identity.status());
-      node = *identity;
+      question.node = *identity;
+    }
+    if (!request.pql().empty()) {
+      return reply(api::BadField("pql", "is answered by discovery; name the nodes it found"));
+    }
+    for (const std::string& name : request.nodes()) {
+      if (!base::IsIdentity(name)) {
+        return reply(api::BadField("nodes", "one of them is not a node's identity"));
+      }
+      if (!question.named.has_value()) question.named.emplace();
+      question.named->insert(name);
     }
     core->parts.gate->PostListing(
-        std::move(who), request.target(), [core, node, reply](absl::StatusOr<Listing> listing) {
+        question.who, request.target(), [core, question, reply](absl::StatusOr<Listing> listing) {
           if (!listing.ok()) return reply(listing.status());
-          absl::StatusOr<target::Target> target = target::Target::Compile(listing->target);
-          if (!target.ok()) return reply(target.status());
-          Walk(*core, *std::move(listing),
-               std::make_shared<const target::Target>(*std::move(target)), node, reply);
+          if (question.node.empty()) return AskRoster(core, question, *std::move(listing), reply);
+          // As GetNode: what may not be seen is not there.
+          core->parts.gate->PostGetNode(
+              question.who, question.node,
+              [core, question, listing = *std::move(listing), reply](absl::StatusOr<Node> node) {
+                if (!node.ok()) return reply(node.status());
+                AskRoster(core, question, listing, reply);
+              });
         });
   }
 
-  static void Walk(ServiceCore& core, Listing listing, std::shared_ptr<const target::Target> target,
-                   const std::string& node_asked, Reply<ExplainTargetResponse> reply) {
-    auto out = std::make_shared<ExplainTargetResponse>();
-    for (size_t i = 0; i < target->clause_count(); ++i) {
-      out->add_clauses()->set_words(target->ClauseWords(i));
+  static void AskRoster(const std::shared_ptr<ServiceCore>& core, const TargetQuestion& question,
+                        const Listing& listing, Reply<ExplainTargetResponse> reply) {
+    core->parts.dispatcher->PostExplainTarget(
+        listing.target, question.node,
+        [core, question, listing, reply](absl::StatusOr<ExplainedTarget> explained) {
+          if (!explained.ok()) return reply(explained.status());
+          CountVisible(*core, question, listing, *std::move(explained), reply);
+        });
+  }
+
+  // Which nodes may be seen is asked node by node, with their facts, only if it depends on them.
+  static void CountVisible(ServiceCore& core, const TargetQuestion& question,
+                           const Listing& listing, ExplainedTarget explained,
+                           Reply<ExplainTargetResponse> reply) {
+    auto target =
+        std::make_shared<absl::StatusOr<target::Target>>(target::Target::Compile(listing.target));
+    if (!target->ok()) return reply(target->status());
+    if (question.named.has_value()) {
+      std::vector<ClausesOnNode>& nodes = explained.nodes;
+      nodes.erase(std::remove_if(nodes.begin(), nodes.end(),
+                                 [&question](const ClausesOnNode& node) {
+                                   return question.named->count(node.identity) == 0;
+                                 }),
+                  nodes.end());
     }
+    if (listing.decision.conditions.empty()) return reply(ToResponse(**target, explained, nullptr));
+    auto visible = std::make_shared<std::set<std::string>>();
     NodeWalk walk;
     walk.target.set_collective(listing.target.collective());
-    walk.sees = std::move(listing.decision);
-    walk.with_facts = true;
-    walk.visit = [out, target, node_asked](const Node& node, const target::NodeData* view) {
-      out->set_nodes(out->nodes() + 1);
-      bool left = true;
-      for (size_t i = 0; i < target->clause_count(); ++i) {
-        TargetClause& clause = *out->mutable_clauses(static_cast<int>(i));
-        const target::Match match = target->EvaluateClause(i, *view);
-        const bool holds = match.truth == target::Truth::kTrue;
-        left = left && holds;
-        if (left) clause.set_nodes_left(clause.nodes_left() + 1);
-        if (node.identity() != node_asked) continue;
-        clause.set_node_matches(holds);
-        clause.set_why(match.why);
-      }
+    walk.sees = listing.decision;
+    walk.visit = [visible](const Node& node, const target::NodeData*) {
+      visible->insert(node.identity());
       return true;
     };
-    walk.done = [out, reply](const absl::Status& status) {
+    walk.done = [visible, target, explained = std::move(explained),
+                 reply](const absl::Status& status) {
       if (!status.ok()) return reply(status);
-      reply(std::move(*out));
+      reply(ToResponse(**target, explained, visible.get()));
     };
     PostNodeWalk(core.parts.dispatcher, base::Strand(core.parts.io->get_executor()),
                  std::move(walk));

@@ -192,9 +192,59 @@ TEST_F(ServiceTest, ExplainsPolicyAndTarget) {
   EXPECT_EQ(explained.nodes(), 10u);
   ASSERT_EQ(explained.clauses_size(), 2);
   EXPECT_EQ(explained.clauses(1).nodes_left(), 2u);
-  int matching = 0;
-  for (const TargetClause& clause : explained.clauses()) matching += clause.node_matches();
-  EXPECT_EQ(matching, 1) << "the name, not the role";
+  EXPECT_TRUE(explained.clauses(0).node_matches()) << "the name";
+  EXPECT_FALSE(explained.clauses(1).node_matches()) << "the role";
+  EXPECT_EQ(explained.clauses(1).why(), "role is \"db\"");
+  EXPECT_EQ(
+      explained.verdict(),
+      "node1001 does not match: clause 2 (fact role is \"web\") does not hold: role is \"db\"");
+  target.add_nodes("node1000");
+  target.add_nodes("node1001");
+  target.add_nodes("elsewhere");
+  ASSERT_TRUE(Call(Policies(), &PolicyService::Stub::ExplainTarget, target, &explained).ok());
+  EXPECT_EQ(explained.nodes(), 2u);
+  EXPECT_EQ(explained.clauses(1).nodes_left(), 1u);
+  target.set_pql("nodes[certname]{}");
+  EXPECT_EQ(Call(Policies(), &PolicyService::Stub::ExplainTarget, target, &explained).error_code(),
+            grpc::StatusCode::INVALID_ARGUMENT);
+  target.clear_pql();
+  target.set_node("nobody");
+  const grpc::Status status =
+      Call(Policies(), &PolicyService::Stub::ExplainTarget, target, &explained);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::NOT_FOUND);
+}
+
+TEST_F(ServiceTest, ExplainingATargetTellsNothingOfNodesThatMayNotBeSeen) {
+  policy_ = R"(
+rules:
+  - {effect: allow, callers: [local=insecure], actions: [node.list], where: role=web}
+)";
+  Start();
+  AddNodes(10);
+  ExplainTargetRequest request;
+  request.mutable_target()->add_select("role=db or puppet().enabled=true");
+  request.mutable_target()->add_select("role=web");
+  ExplainTargetResponse explained;
+  ASSERT_TRUE(Call(Policies(), &PolicyService::Stub::ExplainTarget, request, &explained).ok());
+  EXPECT_EQ(explained.nodes(), 5u);
+  EXPECT_EQ(explained.clauses(0).nodes_left(), 5u) << "not those with role=db";
+  EXPECT_EQ(explained.clauses(0).nodes_unknown(), 5u);
+  EXPECT_EQ(explained.clauses(1).nodes_left(), 5u);
+  EXPECT_EQ(explained.clauses(1).nodes_unknown(), 5u);
+  request.set_node("node1000");
+  ASSERT_TRUE(Call(Policies(), &PolicyService::Stub::ExplainTarget, request, &explained).ok());
+  EXPECT_EQ(explained.verdict().substr(0, 20), "node1000 may match: ");
+  // A node that may not be seen, and one that is not there: the same.
+  request.set_node("node1001");
+  const grpc::Status hidden =
+      Call(Policies(), &PolicyService::Stub::ExplainTarget, request, &explained);
+  request.set_node("node9999");
+  const grpc::Status missing =
+      Call(Policies(), &PolicyService::Stub::ExplainTarget, request, &explained);
+  EXPECT_EQ(hidden.error_code(), grpc::StatusCode::NOT_FOUND);
+  EXPECT_EQ(missing.error_code(), grpc::StatusCode::NOT_FOUND);
+  EXPECT_EQ(absl::StrReplaceAll(hidden.error_message(), {{"node1001", "node9999"}}),
+            missing.error_message());
 }
 
 TEST_F(ServiceTest, TellsWhoCallsAndListsTheAudit) {
