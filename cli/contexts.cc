@@ -128,7 +128,7 @@ absl::StatusOr<Context> ResolveContext(const GlobalOptions& options) {
     *path = Expanded(*path);
   }
   if (context.server().empty()) {
-    return absl::InvalidArgumentError(
+    return absl::FailedPreconditionError(
         "no controller given: use --server HOST:PORT, ORCHCTL_SERVER or `orchctl context set`");
   }
   ORCH_RETURN_IF_ERROR(CheckServer(context.server()));

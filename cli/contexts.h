@@ -21,7 +21,7 @@ absl::Status SaveConfig(const Config& config);
 // otherwise.
 absl::Status CheckServer(const std::string& server);
 // The context that flags, environment and file come to. InvalidArgument says what is missing and
-// how to give it.
+// how to give it; FailedPrecondition: no controller is configured at all.
 absl::StatusOr<Context> ResolveContext(const GlobalOptions& options);
 
 }  // namespace orch::cli

@@ -59,6 +59,7 @@ void AddCommands(CLI::App& app, Session& session) {
   AddPuppetCommands(app, session);
   AddJobCommands(app, session);
   AddPolicyCommands(app, session);
+  AddTargetCommands(app, session);
   AddAuditCommands(app, session);
   AddSetupCommands(app, session);
 }
