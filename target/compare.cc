@@ -141,6 +141,11 @@ const json* FindFact(const json& facts, absl::string_view path, Work* work) {
   return nullptr;
 }
 
+const json* FindFact(const json& facts, absl::string_view path) {
+  Work work;
+  return FindFact(facts, path, &work);
+}
+
 Truth Compare(const json& value, const Comparison& comparison, Work* work) {
   return CompareAt(value, comparison, work, 0);
 }

@@ -37,6 +37,8 @@ class Work {
 // preferred, and a number indexes an array. Null if there is none, or if `work` is exhausted; JSON
 // null counts as none.
 const nlohmann::json* FindFact(const nlohmann::json& facts, absl::string_view path, Work* work);
+// The same for one look, with a budget of its own.
+const nlohmann::json* FindFact(const nlohmann::json& facts, absl::string_view path);
 
 // kUnknown if `work` did not suffice. An array is true if any element is, a map if any key is; null
 // never is.
