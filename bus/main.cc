@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// orch-broker: the embedded STOMP broker as a process of its own.
+// orch-broker: the embedded STOMP broker as a process of its own; `check` tries any broker's
+// rights.
 #include <CLI/CLI.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
@@ -15,6 +16,7 @@
 #include "base/version.h"
 #include "bus/broker.h"
 #include "bus/broker_main_config.pb.h"
+#include "bus/check_command.h"
 #include "trust/identity.h"
 
 namespace orch::bus {
@@ -184,6 +186,8 @@ int Main(int argc, char** argv) {
   CLI::App app("STOMP broker of orch: topics, queues, rights by certificate.", "orch-broker");
   Flags flags;
   Declare(&app, &flags);
+  CheckFlags check_flags;
+  const CLI::App* check = AddCheckCommand(&app, &check_flags);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {
@@ -191,6 +195,7 @@ int Main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return Complain(std::string(error.what()) + " (see --help)", kExitUsage);
   }
+  if (check->parsed()) return RunCheckCommand(check_flags);
   absl::StatusOr<BrokerMainConfig> config = ReadConfig(flags);
   if (!config.ok()) return Complain(std::string(config.status().message()), kExitUsage);
   base::SetUpLog("orch-broker", config->verbose() ? base::LogLevel::kDebug : base::LogLevel::kInfo,
