@@ -12,8 +12,8 @@ PACKAGES_BUILD="bazel-bootstrap bazel-rules-java g++ git libabsl-dev libboost1.8
   libgmock-dev libgrpc++-dev libgtest-dev libprotobuf-dev libre2-dev libspdlog-dev libsqlite3-dev libssl-dev libyaml-cpp-dev
   nlohmann-json3-dev protobuf-compiler protobuf-compiler-grpc grpc-proto"
 PACKAGES_DEMO="openssl procps puppet-agent python3"
-PACKAGES_TEST="activemq clang-format iproute2 ohai procps python3 python3-grpcio python3-protobuf python3-grpc-tools python3-stomp
-  rabbitmq-server"
+PACKAGES_BROKERS="activemq iproute2 rabbitmq-server"
+PACKAGES_TEST="$PACKAGES_BROKERS clang-format ohai procps python3 python3-grpcio python3-protobuf python3-grpc-tools python3-stomp"
 
 STAGE_NAME=""
 STAGE_START=$SECONDS

@@ -28,12 +28,26 @@ NODES = ("a.example.net", "b.example.net")
 
 
 class FaultsTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.fleet = fleets.Fleet(tempfile.mkdtemp(prefix="orch-faults-"), nodes=NODES, manifest=MANIFEST, broker=fleets.UNDER_TEST)
+        cls.addClassCleanup(cls.fleet.remove)
+        cls.addClassCleanup(cls.fleet.stop)
+        cls.fleet.start()
+
     def setUp(self):
-        self.directory = tempfile.mkdtemp(prefix="orch-faults-")
-        self.fleet = fleets.Fleet(self.directory, nodes=NODES, manifest=MANIFEST)
-        self.addCleanup(self.fleet.remove)
-        self.addCleanup(self.fleet.stop)
-        self.fleet.start()
+        """The fleet as it was at first: nothing runs, everybody is there, no start is counted."""
+        self.hold(False)
+        if not self.fleet.controller.alive():
+            self.fleet.start_controller()
+        for name in NODES:
+            fleets.wait_for("the end of what runs", lambda name=name: not runs_below(self.fleet.path(name)), 60)
+            if self.starts(name):
+                os.unlink(self.fleet.root(name, "starts"))
+            if not self.fleet.nodes[name].alive():
+                self.fleet.nodes[name].start()
+        self.fleet.wait_present(len(NODES))
+        fleets.wait_for("an answer of every node", lambda: self.fleet.report("ping")["exit"] == 0)
 
     def hold(self, on):
         for name in NODES:

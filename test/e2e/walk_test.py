@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The whole way on the embedded broker, with real Puppets: what an operator does on a first day, right and wrong."""
+"""The whole way on each broker, with real Puppets: what an operator does on a first day, right and wrong."""
 
 import json
 import os
@@ -18,7 +18,7 @@ class WalkTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.directory = tempfile.mkdtemp(prefix="orch-walk-")
-        cls.fleet = fleets.Fleet(cls.directory)
+        cls.fleet = fleets.Fleet(cls.directory, broker=fleets.UNDER_TEST)
         cls.addClassCleanup(cls.fleet.remove)
         cls.addClassCleanup(cls.fleet.stop)
         cls.fleet.start()

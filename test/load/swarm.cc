@@ -32,11 +32,12 @@ struct Options {
 
 std::string NameOf(int number) { return absl::StrFormat("sim%05d.example.net", number); }
 
-// Writes a CA, a controller, two users and `nodes` nodes, in the layout of tools/make-ca.
+// Writes a CA, a controller, a broker, two users and `nodes` nodes, in the layout of tools/make-ca.
 int MakeFleet(const Options& options) {
   std::filesystem::create_directories(options.directory);
   testing::TestCa ca("Simulated CA");
   testing::WriteTrust(&ca, options.controller, trust::Role::kController, options.directory);
+  testing::WriteTrust(&ca, "broker", trust::Role::kNode, options.directory);
   testing::WriteTrust(&ca, "operator", trust::Role::kUser, options.directory);
   testing::WriteTrust(&ca, "guest", trust::Role::kUser, options.directory);
   for (int i = 0; i < options.nodes; ++i) {
@@ -68,8 +69,6 @@ bus::BusConfig ConfigOf(const Options& options) {
   if (options.plain) {
     config.set_tls(false);
     options.login.empty() ? config.set_insecure_loopback(true) : config.set_allow_plaintext(true);
-  } else {
-    config.set_tls_server_name(options.controller);
   }
   return config;
 }
@@ -117,6 +116,12 @@ class Swarm {
     signals_.async_wait([this](boost::system::error_code, int) { Stop(); });
     boost::asio::post(strand_, [this] { Tick(); });
     io_.run();
+    PrintFigures();
+  }
+
+ private:
+  // A line of JSON, if anything has changed since the last.
+  void PrintFigures() {
     uint64_t starts = 0, twice = 0;
     for (const auto& node : nodes_) {
       for (const auto& [id, count] : node->node().starts()) {
@@ -124,13 +129,15 @@ class Swarm {
         twice += count > 1 ? 1 : 0;
       }
     }
-    std::cout << absl::StrFormat(
-                     "{\"deliveries\":%d,\"refused\":%d,\"starts\":%d,\"started_twice\":%d}",
-                     shared_->deliveries, shared_->refused, starts, twice)
-              << std::endl;
+    std::string figures = absl::StrFormat(
+        "{\"connected\":%d,\"deliveries\":%d,\"refused\":%d,\"starts\":%d,\"started_twice\":%d,"
+        "\"running\":%d}",
+        shared_->connected, shared_->deliveries, shared_->refused, starts, twice, shared_->running);
+    if (figures == figures_) return;
+    std::cout << figures << std::endl;
+    figures_ = std::move(figures);
   }
 
- private:
   void Tick() {
     for (int i = 0; i < options_.per_second / 20 && started_ < nodes_.size(); ++i)
       nodes_[started_++]->Start();
@@ -139,6 +146,7 @@ class Swarm {
       std::cerr << "ready: " << nodes_.size() << " nodes" << std::endl;
     }
     if (stopping_) return;
+    if (++ticks_ % kTicksPerFigures == 0) PrintFigures();
     ticker_.expires_after(std::chrono::milliseconds(50));
     ticker_.async_wait([this](boost::system::error_code error) {
       if (!error) Tick();
@@ -161,6 +169,9 @@ class Swarm {
   boost::asio::signal_set signals_;
   std::unique_ptr<SwarmShared> shared_;
   std::vector<std::unique_ptr<SwarmNode>> nodes_;
+  static constexpr int kTicksPerFigures = 20;  // of 50 ms
+  int ticks_ = 0;
+  std::string figures_;  // as printed last
   size_t started_ = 0;
   bool ready_ = false, stopping_ = false;
 };
@@ -170,10 +181,10 @@ int Main(int argc, char** argv) {
   CLI::App app("swarm: simulated nodes for load and fault tests, on loopback", "swarm");
   app.set_version_flag("--version", absl::StrCat("swarm ", base::kVersion));
   app.require_subcommand(1);
-  CLI::App* make = app.add_subcommand("make-fleet",
-                                      "write a CA, a controller, users and nodes into a directory");
+  CLI::App* make = app.add_subcommand(
+      "make-fleet", "write a CA, a controller, a broker, users and nodes into a directory");
   CLI::App* run = app.add_subcommand(
-      "run", "connect the nodes and answer until SIGTERM; figures as JSON at the end");
+      "run", "connect the nodes and answer until SIGTERM; figures as JSON when they change");
   for (CLI::App* sub : {make, run}) {
     sub->add_option("--dir", options.directory, "the directory of make-fleet")->required();
     sub->add_option("--nodes", options.nodes, "how many")->check(CLI::Range(1, 100000));

@@ -85,11 +85,16 @@ void SwarmNode::OnDelivery(const bus::Delivery& delivery) {
   const int before = node_.started();
   node_.OnRequest(*opened.request, opened.digest);
   if (node_.started() == before) return;
+  if (!running_) ++shared_->running;
+  running_ = true;
   // Between half and one and a half times the average, by the node's number.
   run_.expires_after(absl::ToChronoNanoseconds(
       shared_->run_time * (0.5 + static_cast<double>(number_ * 37 % 101) / 100)));
   run_.async_wait([this](boost::system::error_code error) {
-    if (!error) node_.Release();
+    if (error) return;
+    node_.Release();
+    running_ = false;
+    --shared_->running;
   });
 }
 

@@ -32,6 +32,7 @@ struct SwarmShared {
   static constexpr size_t kOpenedMax = 256;
 
   uint64_t connected = 0, deliveries = 0, refused = 0;
+  uint64_t running = 0;  // nodes with a simulated Puppet at work
 };
 
 // A simulated node with a connection of its own, facts out of its number, and a Puppet that is a
@@ -61,6 +62,7 @@ class SwarmNode {
   testing::SimNode node_;
   boost::asio::steady_timer run_;
   bool connected_ = false;
+  bool running_ = false;
 };
 
 }  // namespace orch::load

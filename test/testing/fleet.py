@@ -121,20 +121,33 @@ rules:
 """
 
 
+# What a fleet may run on: the broker in the controller's process; the three as deploy/brokers/ has them; ActiveMQ as the
+# classic MCollective guide sets it up (login, no TLS); and ActiveMQ and RabbitMQ that let everybody do everything.
+BROKERS = ("embedded", "orch-broker", "activemq", "rabbitmq", "activemq-classic", "activemq-open", "rabbitmq-open")
+UNDER_TEST = os.environ.get("ORCH_TEST_BROKER", "embedded")  # the suites that run once for each broker ask for this one
+PEERS = {"activemq-classic": "activemq", "activemq-open": "activemq-open", "rabbitmq-open": "rabbitmq"}
+
+
 class Fleet:
-    """The parts by name: controller, nodes[name], broker (if it is a process of its own)."""
+    """The parts by name: controller, nodes[name]; the broker by its pid, if it is a process of its own.
+
+    With `login` the broker knows clients by login and passcode, where it can, in place of certificates."""
 
     def __init__(self, directory, nodes=("web1.example.net", "web2.example.net", "db1.example.net"), broker="embedded",
-                 policy=POLICY, users=("operator", "guest"), manifest=MANIFEST):
+                 policy=POLICY, users=("operator", "guest"), manifest=MANIFEST, login=False):
+        if broker not in BROKERS:
+            raise ValueError(f"broker {broker}: expected one of {', '.join(BROKERS)}")
         self.dir = os.path.realpath(directory)
         self.names = list(nodes)
         self.broker_kind = broker
+        self.login = login
         self.policy = policy
         self.users = list(users)
         self.manifest = manifest
         self.nodes = {}
         self.controller = None
-        self.broker = None
+        self.swarm_names = []
+        self.broker = None  # its pid
         self.broker_address = None
         self.address = None
         self.http = None
@@ -156,6 +169,7 @@ class Fleet:
         command = [os.path.join(ROOT, "tools", "make-ca"), self.path("ca"), "--controller", "controller"]
         for user in self.users:
             command += ["--user", user]
+        command += ["--broker", "broker"]
         for node in self.names:
             command += ["--node", node]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=120)
@@ -164,39 +178,101 @@ class Fleet:
         """A CA with `count` simulated nodes in place of make_ca."""
         subprocess.run([binary("swarm"), "make-fleet", "--dir", self.path("ca"), "--nodes", str(count)], check=True,
                        stdout=subprocess.DEVNULL, timeout=300)
+        self.swarm_names = [f"sim{number:05d}.example.net" for number in range(count)]
 
     def start_swarm(self, count, *arguments):
-        swarm = Process("swarm", [binary("swarm"), "run", "--dir", self.path("ca"), "--broker", self.broker_address,
-                                  "--nodes", str(count), *arguments], self.path("swarm.log")).start()
-        swarm.wait_log("ready: ", 120)
-        return swarm
+        """Starts it without waiting for its nodes to be connected: wait_log("ready: ") does."""
+        bus = ["--broker", self.broker_address, "--flavour", self.flavour(), "--prefix", self.prefix()]
+        if not self.tls():
+            bus.append("--plain")
+        if self.login_of("node"):
+            login, passcode = self.login_of("node")
+            bus += ["--login", login, "--passcode-file", passcode]
+        return Process("swarm", [binary("swarm"), "run", "--dir", self.path("ca"), "--nodes", str(count), *bus, *arguments],
+                       self.path("swarm.log")).start()
 
     def trust(self, name):
         return (f"trust:\n  certificate: {self.path('ca', name + '.pem')}\n  private_key: {self.path('ca', name + '.key')}\n"
                 f"  ca: {self.path('ca', 'ca.pem')}\n  crl: {self.path('ca', 'crl.pem')}\n")
 
     # -- brokers ------------------------------------------------------------------------------------------------------
+    def flavour(self):
+        return "embedded" if self.broker_kind == "orch-broker" else self.broker_kind.split("-")[0]
+
+    def prefix(self):
+        return "mcollective" if self.broker_kind == "activemq-classic" else "orch"
+
+    def tls(self):
+        return self.broker_kind not in PEERS
+
+    def login_of(self, role):
+        """(login, file of the passcode) of a controller or node; None where certificates say who it is."""
+        if self.broker_kind in PEERS:
+            return "mcollective", self.path("passcode")
+        return (role, self.path("broker", role + ".passcode")) if self.login else None
+
     def start_broker(self):
+        """Starts it, or starts it again on the port that it had."""
         if self.broker_kind == "embedded":
             return
-        if self.broker_kind == "activemq":
-            self.start_activemq()
-            return
-        raise ValueError(f"broker {self.broker_kind}")
-
-    def start_activemq(self, port=None):
-        port = port or free_port()
-        done = subprocess.run([os.path.join(ROOT, "test", "testing", "peers", "start"), "activemq", self.path("activemq"), str(port)],
-                              stdout=subprocess.PIPE, text=True, check=True, timeout=120)
-        self.broker = int(done.stdout.split()[-1])
+        port = self.broker_address.split(":")[1] if self.broker_address else str(free_port())
+        if self.broker_kind in PEERS:
+            self.write("passcode", "secret\n", 0o600)
+            command = [os.path.join(ROOT, "test", "testing", "peers", "start"), PEERS[self.broker_kind], self.path("broker"), port]
+        else:
+            names = self.write("names", "".join(name + "\n" for name in self.names + self.swarm_names))
+            command = [os.path.join(ROOT, "deploy", "brokers", self.broker_kind, "try"), "--dir", self.path("broker"), "--port", port,
+                       "--controller", "controller", "--nodes", names]
+            for flag, file in (("--ca", "ca.pem"), ("--crl", "crl.pem"), ("--cert", "broker.pem"), ("--key", "broker.key")):
+                command += [flag, self.path("ca", file)]
+            if self.login:
+                command.append("--login")
+        env = {**os.environ, "ORCH_BROKER": binary("orch-broker")}
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=180, env=env)
+        match = re.search(r"^PID (\d+)$", done.stdout, re.M)
+        if done.returncode != 0 or not match:
+            raise AssertionError(f"{' '.join(command)}: exit {done.returncode}\n{done.stdout}")
+        self.broker = int(match.group(1))
         self.broker_address = f"127.0.0.1:{port}"
-        self.write("passcode", "secret\n", 0o600)
 
-    def bus(self):
-        if self.broker_kind == "activemq":
-            return (f"bus:\n  brokers: ['{self.broker_address}']\n  flavour: activemq\n  destination_prefix: mcollective\n"
-                    f"  login: mcollective\n  passcode_file: {self.path('passcode')}\n  tls: false\n  allow_plaintext: true\n")
-        return f"bus:\n  brokers: ['{self.broker_address}']\n  tls_server_name: controller\n"
+    def stop_broker(self, kill=False):
+        """Ends the broker's process and waits until it is gone."""
+        if self.broker is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.broker, signal.SIGKILL if kill else signal.SIGTERM)
+        try:
+            wait_for(f"the end of the broker, pid {self.broker}", lambda: ended(self.broker))
+        except AssertionError:
+            os.kill(self.broker, signal.SIGKILL)
+            raise
+        self.broker = None
+
+    def bus(self, role):
+        text = f"bus:\n  brokers: ['{self.broker_address}']\n  flavour: {self.flavour()}\n  destination_prefix: {self.prefix()}\n"
+        if self.login_of(role):
+            text += "  login: {}\n  passcode_file: {}\n".format(*self.login_of(role))
+        return text if self.tls() else text + "  tls: false\n  allow_plaintext: true\n"
+
+    def broker_check(self, *arguments, controller="controller"):
+        """Runs `orch-broker check` with everybody's credentials, the controller's by name; the exit code and the
+        BrokerCheck, or what it said."""
+        command = ["check", "-o", "json", "--broker", self.broker_address, "--flavour", self.flavour(), "--prefix",
+                   self.prefix(), *arguments]
+        if not self.tls():
+            command.append("--plaintext")
+        for role, name in (("controller", controller), ("node", (self.names + self.swarm_names)[0]), ("stranger", "guest")):
+            if self.tls():
+                command += [f"--{role}-cert", self.path("ca", name + ".pem"), f"--{role}-key", self.path("ca", name + ".key")]
+            elif role != "stranger":
+                command += [f"--{role}", name]
+            if role != "stranger" and self.login_of(role):
+                login, passcode = self.login_of(role)
+                command += [f"--{role}-login", login, f"--{role}-passcode-file", passcode]
+        if self.tls():
+            command += ["--ca", self.path("ca", "ca.pem")]
+        done = subprocess.run([binary("orch-broker"), *command], capture_output=True, text=True, timeout=120, check=False)
+        return done.returncode, json.loads(done.stdout) if done.stdout else done.stderr
 
     # -- controller ---------------------------------------------------------------------------------------------------
     def write_controller(self, extra=""):
@@ -204,7 +280,7 @@ class Fleet:
         embedded = self.broker_kind == "embedded"
         listen = self.broker_address or "127.0.0.1:0"
         self.write("controller.yaml", self.trust("controller")
-                   + (f"broker:\n  listen: '{listen}'\n" if embedded else self.bus())
+                   + (f"broker:\n  listen: '{listen}'\n" if embedded else self.bus("controller"))
                    + f"grpc:\n  listen: '{self.address or '127.0.0.1:0'}'\nhttp:\n  listen: '{self.http or '127.0.0.1:0'}'\n"
                    + f"state_dir: {self.path('controller')}\npolicy:\n  file: {self.path('policy.yaml')}\n" + extra)
 
@@ -228,7 +304,7 @@ class Fleet:
         self.write(f"{name}/site.pp", self.manifest % {"root": os.path.join(root, "etc"), "name": name})
         role = re.match(r"[a-z]*", name).group()
         self.write(f"{name}/facts.json", json.dumps({"role": role, "os": {"family": "Debian"}, "datacentre": "lab"}) + "\n")
-        self.write(f"{name}/nodeagent.yaml", self.trust(name) + self.bus() + f"""\
+        self.write(f"{name}/nodeagent.yaml", self.trust(name) + self.bus("node") + f"""\
 controllers: [controller]
 state_dir: {root}/state
 run_dir: {root}/agent-run
@@ -307,9 +383,10 @@ facts:
                     process.stop()
                 except AssertionError as error:
                     errors.append(str(error))
-        if isinstance(self.broker, int):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.broker, signal.SIGKILL)
+        try:
+            self.stop_broker(kill=True)
+        except AssertionError as error:
+            errors.append(str(error))
         for name in self.names:
             end_leftovers(self.path(name))
         if errors:
@@ -327,6 +404,15 @@ def end_leftovers(directory):
                 with open(f"/proc/{entry}/cmdline", "rb") as file:
                     if directory.encode() + b"/" in file.read():
                         os.kill(int(entry), signal.SIGKILL)
+
+
+def ended(pid):
+    """Whether a process that need not be our child is gone, or waits for its parent to notice."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
+            return stat.read().rsplit(")", 1)[1].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
 
 
 def free_port():
