@@ -22,8 +22,9 @@ namespace orch::load {
 namespace {
 
 struct Options {
-  std::string directory, broker, controller = "controller", prefix = "orch", flavour = "embedded",
-                                 login, passcode_file;
+  std::string directory, controller = "controller", prefix = "orch", flavour = "embedded", login,
+                         passcode_file;
+  std::vector<std::string> brokers;
   int nodes = 100;
   bool plain = false;
   int run_time_ms = 1000, failed_percent = 0, silent_percent = 0;
@@ -59,7 +60,7 @@ int MakeFleet(const Options& options) {
 
 bus::BusConfig ConfigOf(const Options& options) {
   bus::BusConfig config;
-  config.add_brokers(options.broker);
+  for (const std::string& broker : options.brokers) config.add_brokers(broker);
   config.set_flavour(options.flavour == "activemq"   ? bus::FLAVOUR_ACTIVEMQ
                      : options.flavour == "rabbitmq" ? bus::FLAVOUR_RABBITMQ
                                                      : bus::FLAVOUR_EMBEDDED);
@@ -191,7 +192,7 @@ int Main(int argc, char** argv) {
     sub->add_option("--controller", options.controller, "the controller's name")
         ->capture_default_str();
   }
-  run->add_option("--broker", options.broker, "HOST:PORT")->required();
+  run->add_option("--broker", options.brokers, "HOST:PORT; again for each further one")->required();
   run->add_option("--prefix", options.prefix, "destination prefix")->capture_default_str();
   run->add_option("--flavour", options.flavour)
       ->check(CLI::IsMember({"embedded", "activemq", "rabbitmq"}));
