@@ -7,7 +7,9 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 
 namespace orch::base {
 namespace {
@@ -16,6 +18,7 @@ struct Sink {
   std::shared_ptr<spdlog::logger> logger;
   LogFormat format = LogFormat::kText;
   std::string program;
+  std::string origin;  // `,"node":"web1"`
 };
 
 Sink& TheSink() {
@@ -57,12 +60,51 @@ const char* Name(LogLevel level) {
   return "error";
 }
 
+// A JSON string in ASCII: nothing in it means anything to a terminal or a splitter of lines.
+std::string JsonString(absl::string_view text) {
+  return nlohmann::json(std::string(text))
+      .dump(-1, ' ', /*ensure_ascii=*/true, nlohmann::json::error_handler_t::replace);
+}
+
+// The character that begins `text` if it is valid UTF-8 and harmless on a terminal, else nothing.
+// Left out, besides control characters: line and paragraph separators, and marks of direction,
+// which make a line look like another.
+absl::string_view HarmlessCharacter(absl::string_view text) {
+  const auto byte = [&text](size_t i) { return static_cast<uint8_t>(text[i]); };
+  if (byte(0) < 0x80) return absl::ascii_isprint(byte(0)) ? text.substr(0, 1) : "";
+  const size_t size = byte(0) >= 0xf0 ? 4 : byte(0) >= 0xe0 ? 3 : 2;
+  if (byte(0) < 0xc2 || byte(0) > 0xf4 || text.size() < size) return "";
+  uint32_t code = byte(0) & (0xff >> (size + 1));
+  for (size_t i = 1; i < size; ++i) {
+    if ((byte(i) & 0xc0) != 0x80) return "";
+    code = code << 6 | (byte(i) & 0x3f);
+  }
+  const bool overlong = (size == 3 && code < 0x800) || (size == 4 && code < 0x10000);
+  const bool surrogate = code >= 0xd800 && code <= 0xdfff;
+  const bool control = code < 0xa0;
+  const bool mark = (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069) ||
+                    code == 0x200e || code == 0x200f || code == 0x061c || code == 0xfeff;
+  if (overlong || surrogate || control || mark || code > 0x10ffff) return "";
+  return text.substr(0, size);
+}
+
+std::string Escaped(absl::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  while (!text.empty()) {
+    const absl::string_view harmless = HarmlessCharacter(text);
+    const size_t size = harmless.empty() ? 1 : harmless.size();
+    const bool special = harmless.empty() || text[0] == '"' || text[0] == '\\';
+    absl::StrAppend(&out, special ? absl::CHexEscape(text.substr(0, 1)) : std::string(harmless));
+    text.remove_prefix(size);
+  }
+  return out;
+}
+
 std::string Quoted(absl::string_view value) {
-  bool plain = !value.empty();
-  for (char c : value)
-    plain = plain && (absl::ascii_isgraph(c) || (c & 0x80)) && c != '"' && c != '=';
-  if (plain) return std::string(value);
-  return absl::StrCat("\"", absl::Utf8SafeCEscape(value), "\"");
+  std::string escaped = Escaped(value);
+  const bool plain = escaped == value && escaped.find_first_of(" =") == std::string::npos;
+  return plain ? escaped : absl::StrCat("\"", escaped, "\"");
 }
 
 }  // namespace
@@ -74,6 +116,10 @@ void SetUpLog(absl::string_view program, LogLevel least, LogFormat format) {
   sink.logger->set_level(Level(least));
 }
 
+void SetLogOrigin(absl::string_view key, absl::string_view identity) {
+  TheSink().origin = absl::StrCat(",", JsonString(key), ":", JsonString(identity));
+}
+
 void Log(LogLevel level, absl::string_view message, std::initializer_list<LogField> fields) {
   Sink& sink = TheSink();
   if (!sink.logger->should_log(Level(level))) return;
@@ -81,18 +127,22 @@ void Log(LogLevel level, absl::string_view message, std::initializer_list<LogFie
       absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::Now(), absl::UTCTimeZone());
   std::string line;
   if (sink.format == LogFormat::kJson) {
-    nlohmann::ordered_json json = {{"time", time},
-                                   {"level", Name(level)},
-                                   {"program", sink.program},
-                                   {"message", std::string(message)}};
-    for (const LogField& field : fields) json[std::string(field.key)] = field.value;
-    line = json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    line = absl::StrCat("{\"time\":\"", time, "\",\"level\":\"", Name(level),
+                        "\",\"program\":", JsonString(sink.program), sink.origin,
+                        ",\"message\":", JsonString(message));
+    for (const LogField& field : fields) {
+      if (field.value.empty()) continue;
+      absl::StrAppend(&line, ",\"", field.key,
+                      "\":", field.bare ? field.value : JsonString(field.value));
+    }
+    line += "}";
   } else {
-    line = absl::StrCat(time, " ", Name(level), " ", absl::Utf8SafeCEscape(message));
-    for (const LogField& field : fields)
-      absl::StrAppend(&line, " ", field.key, "=", Quoted(field.value));
+    line = absl::StrCat(time, " ", Name(level), " ", Escaped(message));
+    for (const LogField& field : fields) {
+      if (!field.value.empty()) absl::StrAppend(&line, " ", field.key, "=", Quoted(field.value));
+    }
   }
-  sink.logger->log(Level(level), line);
+  sink.logger->log(Level(level), spdlog::string_view_t(line));
 }
 
 bool LogLimiter::Admit(absl::string_view key, Now now, uint64_t* suppressed) {

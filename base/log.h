@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <initializer_list>
 #include <string>
+#include <type_traits>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
@@ -11,23 +13,34 @@
 #include "base/clock.h"
 
 // One line per event on stderr: time, level, message, then `key=value` fields; or the same as one
-// JSON object. Control characters are escaped: one event, one line. Thread-safe after SetUpLog.
-// spdlog does the work.
+// JSON object. Whatever could end or turn a line (control characters, Unicode's line separators and
+// direction marks, bytes that are no UTF-8) is escaped: one event, one line. Thread-safe after
+// SetUpLog. spdlog does the work. docs/monitoring.md says which fields there are.
 
 namespace orch::base {
 
 enum class LogLevel { kDebug, kInfo, kWarning, kError };
 enum class LogFormat { kText, kJson };
 
+// Numbers and bools stay what they are in JSON. A field without a value is left out.
 struct LogField {
   LogField(absl::string_view k, const absl::AlphaNum& v) : key(k), value(v.Piece()) {}
+  template <typename T, std::enable_if_t<std::is_arithmetic_v<T>, int> = 0>
+  LogField(absl::string_view k, T v) : key(k), value(absl::StrCat(v)) {
+    if constexpr (std::is_same_v<T, bool>) value = v ? "true" : "false";
+    // JSON has no word for what is no number.
+    bare = !std::is_floating_point_v<T> || std::isfinite(static_cast<double>(v));
+  }
   absl::string_view key;
   std::string value;
+  bool bare = false;
 };
 
 // Once, early in main; `program` stands in each line of JSON. Before it everything from kInfo on is
 // logged as text.
 void SetUpLog(absl::string_view program, LogLevel least, LogFormat format);
+// Once, before other threads: whose log this is, `node` or `controller`, in each line of JSON.
+void SetLogOrigin(absl::string_view key, absl::string_view identity);
 
 void Log(LogLevel level, absl::string_view message, std::initializer_list<LogField> fields = {});
 

@@ -117,6 +117,23 @@ class Broker::Core {
     out.bytes_out = counters.bytes_out;
     out.expired = counters.expired;
     out.bytes_held = counters.bytes_held;
+    out.discarded = counters.discarded;
+    out.handshakes_refused = (*hub_)->handshakes_refused();
+    out.connections_max = bounds_->connections;
+    out.bytes_held_max = bounds_->total_bytes;
+    for (size_t i = 0; i < counters.refused_by.size(); ++i) {
+      out.refused_by.push_back(
+          {BrokerRefusalName(static_cast<BrokerRefusal>(i)), counters.refused_by[i]});
+    }
+    const auto peers = (*hub_)->core().PeerCensus();
+    for (size_t i = 0; i < peers.size(); ++i) {
+      out.connections_by.push_back({PeerKindName(static_cast<BrokerPeer::Kind>(i)), peers[i]});
+    }
+    const auto census = (*hub_)->core().Census();
+    for (size_t i = 0; i < census.size(); ++i) {
+      out.destinations_by.push_back({BusKindName(static_cast<BusKind>(i)), census[i].destinations,
+                                     census[i].subscriptions, census[i].messages, census[i].bytes});
+    }
     return out;
   }
 

@@ -4,8 +4,10 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "base/asio.h"
 #include "bus/config.pb.h"
 #include "bus/stream.h"
@@ -17,6 +19,20 @@ namespace orch::bus {
 struct BrokerStatus {
   uint64_t connections = 0, connections_total = 0, refused = 0, slow_consumers_dropped = 0;
   uint64_t frames_in = 0, frames_out = 0, bytes_in = 0, bytes_out = 0, expired = 0, bytes_held = 0;
+  uint64_t discarded = 0, handshakes_refused = 0;
+  uint64_t connections_max = 0, bytes_held_max = 0;  // the limits
+  // `refused` by reason; what there is now, by who and by what for: `node`, `reply`. The names are
+  // constants.
+  struct Named {
+    absl::string_view name;
+    uint64_t count = 0;
+  };
+  struct Destinations {
+    absl::string_view kind;
+    uint64_t destinations = 0, subscriptions = 0, messages = 0, bytes = 0;
+  };
+  std::vector<Named> refused_by, connections_by;
+  std::vector<Destinations> destinations_by;
 };
 
 // InvalidArgument, beginning with the field, for a configuration that can't work: limits that
@@ -46,6 +62,7 @@ class Broker {
   std::shared_ptr<StreamFactory> MemoryStreams(trust::Peer as);
   // Writes what is ready, at most 2 s, and closes everything; `done` comes once.
   void Stop(std::function<void()> done);
+  // Walks connections and destinations: a millisecond with ten thousand of them.
   BrokerStatus status() const;
 
  private:

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "base/status.h"
 
 namespace orch::bus {
 namespace {
@@ -19,7 +20,44 @@ size_t HeldBy(const BrokerSession& session) {
   return session.outbox.bytes() + session.counted_input;
 }
 
+absl::Status TooLate(absl::string_view what, absl::Duration limit) {
+  return absl::DeadlineExceededError(absl::StrCat(what, absl::FormatDuration(limit)));
+}
+
+BrokerRefusal RefusalOf(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kPermissionDenied:
+      return BrokerRefusal::kDenied;
+    case absl::StatusCode::kResourceExhausted:
+      return BrokerRefusal::kFull;
+    case absl::StatusCode::kAborted:
+      return BrokerRefusal::kSlow;
+    case absl::StatusCode::kDeadlineExceeded:
+      return BrokerRefusal::kTimeout;
+    default:
+      return BrokerRefusal::kMalformed;
+  }
+}
+
 }  // namespace
+
+absl::string_view BrokerRefusalName(BrokerRefusal refusal) {
+  switch (refusal) {
+    case BrokerRefusal::kMalformed:
+      return "malformed";
+    case BrokerRefusal::kDenied:
+      return "denied";
+    case BrokerRefusal::kFull:
+      return "full";
+    case BrokerRefusal::kSlow:
+      return "slow";
+    case BrokerRefusal::kTimeout:
+      return "timeout";
+    case BrokerRefusal::kConnections:
+      return "connections";
+  }
+  return "";
+}
 
 BrokerCore::BrokerCore(BrokerBounds bounds, std::string prefix)
     : bounds_(bounds), prefix_(std::move(prefix)), router_(bounds_, &meter_, &ready_) {}
@@ -29,7 +67,7 @@ BrokerCore::~BrokerCore() = default;
 BrokerSession* BrokerCore::Open(BrokerPeer peer, std::string where, BrokerLink* link,
                                 base::Now now) {
   if (sessions_.size() >= bounds_.connections) {
-    ++counters_.refused;
+    CountRefusal(BrokerRefusal::kConnections);
     return nullptr;
   }
   auto session = std::make_unique<BrokerSession>(std::move(peer), std::move(where), link,
@@ -56,8 +94,7 @@ void BrokerCore::OnBytes(BrokerSession* session, absl::string_view bytes, base::
     const absl::Status status = session->decoder.Feed(bytes.substr(0, size), &frames_);
     bytes.remove_prefix(size);
     for (Frame& frame : frames_) OnFrame(session, std::move(frame), now);
-    if (!status.ok())
-      Fail(session, nullptr, absl::StrCat("malformed frame: ", status.message()), now);
+    if (!status.ok()) Fail(session, nullptr, base::Annotate(status, "malformed frame"), now);
   }
   if (!bytes.empty() && session->state == BrokerSession::State::kOpen) {
     frames_.clear();
@@ -66,8 +103,7 @@ void BrokerCore::OnBytes(BrokerSession* session, absl::string_view bytes, base::
       if (session->state != BrokerSession::State::kOpen) break;
       OnFrame(session, std::move(frame), now);
     }
-    if (!status.ok())
-      Fail(session, nullptr, absl::StrCat("malformed frame: ", status.message()), now);
+    if (!status.ok()) Fail(session, nullptr, base::Annotate(status, "malformed frame"), now);
   }
   frames_.clear();
   CountInput(session);
@@ -111,11 +147,17 @@ void BrokerCore::Reply(BrokerSession* session, const Frame& frame) {
   router_.CheckSlow(session);
 }
 
-void BrokerCore::Fail(BrokerSession* session, const std::string* receipt, absl::string_view why,
-                      base::Now now) {
-  if (session->state == BrokerSession::State::kEnded) return;
-  Note(*session, true, absl::StrCat("refused: ", why));
+void BrokerCore::CountRefusal(BrokerRefusal refusal) {
   ++counters_.refused;
+  ++counters_.refused_by[static_cast<size_t>(refusal)];
+}
+
+void BrokerCore::Fail(BrokerSession* session, const std::string* receipt,
+                      const absl::Status& status, base::Now now) {
+  if (session->state == BrokerSession::State::kEnded) return;
+  const absl::string_view why = status.message();
+  Note(*session, true, absl::StrCat("refused: ", why));
+  CountRefusal(RefusalOf(status));
   Frame error{"ERROR", {}, absl::StrCat(why, "\n")};
   // STOMP 1.2, "Protocol Negotiation": says what would have been understood.
   if (session->state == BrokerSession::State::kNew) error.Add("version", "1.0,1.1,1.2");
@@ -153,8 +195,8 @@ void BrokerCore::DropSlow(base::Now now) {
       ++counters_.slow_consumers_dropped;
       session->outbox.DropNotBegun();
       Fail(session, nullptr,
-           absl::StrCat("slow consumer: more than ", bounds_.consumer_bytes,
-                        " bytes waited to be read (consumer_bytes)"),
+           absl::AbortedError(absl::StrCat("slow consumer: more than ", bounds_.consumer_bytes,
+                                           " bytes waited to be read (consumer_bytes)")),
            now);
     }
   }
@@ -171,8 +213,9 @@ void BrokerCore::KeepWithinTotal(base::Now now) {
     if (!largest->outbox.empty()) ++counters_.slow_consumers_dropped;
     largest->outbox.DropNotBegun();
     Fail(largest, nullptr,
-         absl::StrCat("the broker holds more than ", bounds_.total_bytes,
-                      " bytes (total_bytes), most of them for this connection"),
+         absl::ResourceExhaustedError(
+             absl::StrCat("the broker holds more than ", bounds_.total_bytes,
+                          " bytes (total_bytes), most of them for this connection")),
          now);
     // Assigning a new one would keep the strings' memory.
     Decoder empty;
@@ -202,6 +245,12 @@ BrokerCounters BrokerCore::counters() const {
   out.expired = router_.expired();
   out.discarded = router_.discarded();
   out.bytes_held = meter_.bytes;
+  return out;
+}
+
+std::array<uint64_t, 4> BrokerCore::PeerCensus() const {
+  std::array<uint64_t, 4> out{};
+  for (const auto& [session, owned] : sessions_) ++out[static_cast<size_t>(session->peer.kind)];
   return out;
 }
 
@@ -264,23 +313,20 @@ void BrokerCore::CheckTimes(BrokerSession* session, base::Now now) {
     return;
   }
   if (session->state == BrokerSession::State::kNew && over(session->opened, kConnectTimeMax)) {
-    Fail(session, nullptr,
-         absl::StrCat("no CONNECT frame within ", absl::FormatDuration(kConnectTimeMax)), now);
+    Fail(session, nullptr, TooLate("no CONNECT frame within ", kConnectTimeMax), now);
   } else if (over(session->frame_begun, kFrameTimeMax)) {
-    Fail(session, nullptr,
-         absl::StrCat("frame not complete within ", absl::FormatDuration(kFrameTimeMax)), now);
+    Fail(session, nullptr, TooLate("frame not complete within ", kFrameTimeMax), now);
   } else if (over(session->stalled, kStallTimeMax)) {
     ++counters_.slow_consumers_dropped;
     session->outbox.DropNotBegun();
     Fail(session, nullptr,
-         absl::StrCat("slow consumer: nothing read for ", absl::FormatDuration(kStallTimeMax)),
+         absl::AbortedError(
+             absl::StrCat("slow consumer: nothing read for ", absl::FormatDuration(kStallTimeMax))),
          now);
   } else if (session->beat_in > absl::ZeroDuration() &&
              over(session->last_in, 2 * session->beat_in)) {
     Fail(session, nullptr,
-         absl::StrCat("no heart-beat within ", absl::FormatDuration(2 * session->beat_in),
-                      ", twice what was agreed"),
-         now);
+         TooLate("no heart-beat within twice what was agreed, ", 2 * session->beat_in), now);
   } else if (session->beat_out > absl::ZeroDuration() &&
              over(session->last_out, session->beat_out / 2)) {
     session->last_out = now.steady;

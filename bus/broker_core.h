@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <memory>
 #include <set>
 #include <string>
@@ -26,11 +27,24 @@ struct BrokerNote {
   std::string text;  // `refused: SEND before CONNECT`
 };
 
+// Why the broker ended a connection.
+enum class BrokerRefusal : uint8_t {
+  kMalformed,    // no STOMP, or against its rules
+  kDenied,       // no right to do so
+  kFull,         // a limit of queues, destinations, subscriptions, transactions, memory
+  kSlow,         // it reads too slowly
+  kTimeout,      // no CONNECT, no end of a frame, no heart-beat in time
+  kConnections,  // over the limit of connections
+};
+inline constexpr size_t kBrokerRefusals = 6;
+absl::string_view BrokerRefusalName(BrokerRefusal refusal);
+
 // Figures since the start, apart from `bytes_held`.
 struct BrokerCounters {
   uint64_t sessions_total = 0;
-  uint64_t refused = 0;                 // connections ended with an ERROR, or over the limit
-  uint64_t slow_consumers_dropped = 0;  // among them
+  uint64_t refused = 0;  // connections ended with an ERROR, or over the limit
+  std::array<uint64_t, kBrokerRefusals> refused_by{};  // the same, by BrokerRefusal
+  uint64_t slow_consumers_dropped = 0;                 // among them
   uint64_t frames_in = 0, frames_out = 0, bytes_in = 0, bytes_out = 0;
   uint64_t expired = 0;     // messages nobody took in time
   uint64_t discarded = 0;   // messages refused kNacksMax times
@@ -73,6 +87,9 @@ class BrokerCore {
 
   std::vector<BrokerNote> TakeNotes() { return std::exchange(notes_, {}); }
   BrokerCounters counters() const;
+  // What there is now, by BrokerPeer::Kind and by BusKind. Walks everything: for metrics.
+  std::array<uint64_t, 4> PeerCensus() const;
+  std::array<DestinationCensus, kBusKinds> Census() const { return router_.Census(prefix_); }
   size_t bytes_held() const { return meter_.bytes; }
   size_t sessions() const { return sessions_.size(); }
 
@@ -92,8 +109,10 @@ class BrokerCore {
 
   void Reply(BrokerSession* session, const Frame& frame);
   // Ends the session: an ERROR frame behind what is partly written, then the transport is closed.
-  void Fail(BrokerSession* session, const std::string* receipt, absl::string_view why,
+  // The status' code says which BrokerRefusal it is.
+  void Fail(BrokerSession* session, const std::string* receipt, const absl::Status& status,
             base::Now now);
+  void CountRefusal(BrokerRefusal refusal);
   void End(BrokerSession* session, base::Now now);
   void DropSlow(base::Now now);
   void KeepWithinTotal(base::Now now);

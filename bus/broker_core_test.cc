@@ -113,6 +113,7 @@ TEST_F(BrokerSessionTest, NothingBeforeConnect) {
   client.Say("SEND|destination:/topic/a|receipt:r1||x^");
   const Frame error = client.Next();
   EXPECT_EQ(*error.Find("message"), "SEND before CONNECT");
+  EXPECT_EQ(core->counters().refused_by[static_cast<size_t>(BrokerRefusal::kMalformed)], 1u);
   EXPECT_EQ(*error.Find("receipt-id"), "r1");
 }
 
@@ -194,6 +195,7 @@ TEST_F(BrokerSessionTest, LimitsConnections) {
   }
   EXPECT_TRUE(Anyone().accepted());
   EXPECT_EQ(core->counters().refused, 1u);
+  EXPECT_EQ(core->counters().refused_by[static_cast<size_t>(BrokerRefusal::kConnections)], 1u);
 }
 
 TEST_F(BrokerSessionTest, LimitsSubscriptions) {

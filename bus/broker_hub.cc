@@ -112,6 +112,11 @@ void BrokerHub::LogRefusal(const std::string& where, const std::string& why) {
   base::LogWarning("connection ended", {{"peer", where}, {"why", why}, {"suppressed", suppressed}});
 }
 
+void BrokerHub::RefuseHandshake(const std::string& where, const std::string& why) {
+  ++handshakes_refused_;
+  LogRefusal(where, absl::StrCat("TLS handshake: ", why));
+}
+
 void BrokerHub::WatchMemory() {
   const size_t held = core_.bytes_held();
   held_max_ = std::max(held_max_, held);

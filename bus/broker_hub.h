@@ -56,6 +56,9 @@ class BrokerHub : public std::enable_shared_from_this<BrokerHub> {
   bool TakeHandshakeStep() { return handshake_steps_-- > 0; }
   // One line per peer address, kind of reason and minute.
   void LogRefusal(const std::string& where, const std::string& why);
+  // The same, counted: a connection that did not come to its session.
+  void RefuseHandshake(const std::string& where, const std::string& why);
+  uint64_t handshakes_refused() const { return handshakes_refused_; }
 
  private:
   BrokerHub(base::Strand strand, BrokerBounds bounds, std::string prefix)
@@ -78,6 +81,7 @@ class BrokerHub : public std::enable_shared_from_this<BrokerHub> {
   size_t held_max_ = 0;  // bytes held, at most, since memory was last given back
   bool giving_back_ = false;
   int handshake_steps_ = kHandshakeStepsMax;
+  uint64_t handshakes_refused_ = 0;
   bool settling_ = false;
   bool stopped_ = false;
   std::function<void()> done_;

@@ -115,7 +115,7 @@ void SocketLink::Handshake() {
     absl::StatusOr<trust::Peer> peer = trust::PeerOf(tls_);
     EndHandshake();
     if (!peer.ok()) {
-      hub_->LogRefusal(where_, absl::StrCat("TLS handshake: ", peer.status().message()));
+      hub_->RefuseHandshake(where_, std::string(peer.status().message()));
       Close();
       return;
     }
@@ -137,13 +137,13 @@ void SocketLink::Handshake() {
     const std::string text = peer.ok() || absl::StrContains(peer.status().message(), "showed no")
                                  ? TlsError()
                                  : std::string(peer.status().message());
-    hub_->LogRefusal(where_, absl::StrCat("TLS handshake: ", text));
+    hub_->RefuseHandshake(where_, text);
     Close();
   }
 }
 
 void SocketLink::OnHandshakeDeadline() {
-  hub_->LogRefusal(where_, "TLS handshake not complete in time");
+  hub_->RefuseHandshake(where_, "not complete in time");
   Close();
 }
 

@@ -12,8 +12,7 @@ namespace {
 
 // A destination of the bus taken apart: `/topic/P.C.node.web01` → kNode, `web01`.
 struct BusDestination {
-  enum class Kind { kOther, kRequest, kNode, kReply, kPresence };
-  Kind kind = Kind::kOther;
+  BusKind kind = BusKind::kOther;
   absl::string_view identity;  // of kNode and kReply
 };
 
@@ -24,19 +23,52 @@ BusDestination Parse(absl::string_view prefix, absl::string_view text) {
   const size_t dot = text.find('.');
   if (dot == absl::string_view::npos || !base::IsCollective(text.substr(0, dot))) return {};
   text.remove_prefix(dot + 1);
-  using Kind = BusDestination::Kind;
-  if (topic && text == "request") return {Kind::kRequest, {}};
-  if (topic && text == "presence") return {Kind::kPresence, {}};
+  if (topic && text == "request") return {BusKind::kRequest, {}};
+  if (topic && text == "presence") return {BusKind::kPresence, {}};
   if (topic && absl::ConsumePrefix(&text, "node.") && base::IsIdentity(text)) {
-    return {Kind::kNode, text};
+    return {BusKind::kNode, text};
   }
   if (!topic && absl::ConsumePrefix(&text, "reply.") && base::IsIdentity(text)) {
-    return {Kind::kReply, text};
+    return {BusKind::kReply, text};
   }
   return {};
 }
 
 }  // namespace
+
+absl::string_view BusKindName(BusKind kind) {
+  switch (kind) {
+    case BusKind::kOther:
+      return "other";
+    case BusKind::kRequest:
+      return "request";
+    case BusKind::kNode:
+      return "node";
+    case BusKind::kReply:
+      return "reply";
+    case BusKind::kPresence:
+      return "presence";
+  }
+  return "";
+}
+
+BusKind BusKindOf(absl::string_view prefix, absl::string_view destination) {
+  return Parse(prefix, destination).kind;
+}
+
+absl::string_view PeerKindName(BrokerPeer::Kind kind) {
+  switch (kind) {
+    case BrokerPeer::Kind::kNobody:
+      return "nobody";
+    case BrokerPeer::Kind::kAnyone:
+      return "insecure";
+    case BrokerPeer::Kind::kNode:
+      return "node";
+    case BrokerPeer::Kind::kController:
+      return "controller";
+  }
+  return "";
+}
 
 std::string DescribePeer(const BrokerPeer& peer) {
   switch (peer.kind) {
@@ -79,14 +111,13 @@ absl::Status CheckDestination(absl::string_view destination, DestinationKind* ki
 }
 
 bool MaySend(const BrokerPeer& peer, absl::string_view prefix, absl::string_view destination) {
-  using Kind = BusDestination::Kind;
   if (peer.kind == BrokerPeer::Kind::kAnyone) return true;
   const BusDestination to = Parse(prefix, destination);
   switch (peer.kind) {
     case BrokerPeer::Kind::kNode:
-      return to.kind == Kind::kReply || to.kind == Kind::kPresence;
+      return to.kind == BusKind::kReply || to.kind == BusKind::kPresence;
     case BrokerPeer::Kind::kController:
-      return to.kind == Kind::kRequest || to.kind == Kind::kNode;
+      return to.kind == BusKind::kRequest || to.kind == BusKind::kNode;
     case BrokerPeer::Kind::kNobody:
     case BrokerPeer::Kind::kAnyone:
       break;
@@ -95,14 +126,15 @@ bool MaySend(const BrokerPeer& peer, absl::string_view prefix, absl::string_view
 }
 
 bool MaySubscribe(const BrokerPeer& peer, absl::string_view prefix, absl::string_view destination) {
-  using Kind = BusDestination::Kind;
   if (peer.kind == BrokerPeer::Kind::kAnyone) return true;
   const BusDestination to = Parse(prefix, destination);
   switch (peer.kind) {
     case BrokerPeer::Kind::kNode:
-      return to.kind == Kind::kRequest || (to.kind == Kind::kNode && to.identity == peer.name);
+      return to.kind == BusKind::kRequest ||
+             (to.kind == BusKind::kNode && to.identity == peer.name);
     case BrokerPeer::Kind::kController:
-      return to.kind == Kind::kPresence || (to.kind == Kind::kReply && to.identity == peer.name);
+      return to.kind == BusKind::kPresence ||
+             (to.kind == BusKind::kReply && to.identity == peer.name);
     case BrokerPeer::Kind::kNobody:
     case BrokerPeer::Kind::kAnyone:
       break;

@@ -23,6 +23,8 @@ struct BrokerPeer {
   std::string name;  // the certificate's common name
 };
 
+// `node`, for metrics.
+absl::string_view PeerKindName(BrokerPeer::Kind kind);
 // `node web01.example.net`, for errors and the log.
 std::string DescribePeer(const BrokerPeer& peer);
 
@@ -31,6 +33,12 @@ enum class DestinationKind : uint8_t { kTopic, kQueue };
 // What a destination is: `/topic/…` or `/queue/…`, printable, at most kDestinationBytesMax bytes.
 // InvalidArgument says what is wrong with it; wildcards and other kinds are not served.
 absl::Status CheckDestination(absl::string_view destination, DestinationKind* kind);
+
+// What the bus uses a destination for.
+enum class BusKind : uint8_t { kOther, kRequest, kNode, kReply, kPresence };
+inline constexpr size_t kBusKinds = 5;
+absl::string_view BusKindName(BusKind kind);
+BusKind BusKindOf(absl::string_view prefix, absl::string_view destination);
 
 // Whether `peer` may SEND to, or SUBSCRIBE, a destination of the bus whose destinations begin with
 // `prefix`.

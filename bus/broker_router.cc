@@ -228,6 +228,18 @@ void Router::Expire(base::Now now) {
   for (Destination* queue : emptied) DropIfUnused(queue);
 }
 
+std::array<DestinationCensus, kBusKinds> Router::Census(absl::string_view prefix) const {
+  std::array<DestinationCensus, kBusKinds> out;
+  for (const auto& [name, destination] : destinations_) {
+    DestinationCensus& of = out[static_cast<size_t>(BusKindOf(prefix, name))];
+    ++of.destinations;
+    of.subscriptions += destination->subscriptions.size();
+    of.messages += destination->waiting.size();
+    of.bytes += destination->bytes;
+  }
+  return out;
+}
+
 std::vector<BrokerSession*> Router::TakeSlow() { return std::exchange(slow_, {}); }
 
 Destination* Router::FindOrAdd(absl::string_view name) {

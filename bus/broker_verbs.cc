@@ -92,7 +92,7 @@ void BrokerCore::OnFrame(BrokerSession* session, Frame frame, base::Now now) {
   const bool connect = session->state == BrokerSession::State::kNew;
   const bool disconnect = frame.command == "DISCONNECT";
   if (const absl::Status status = Perform(session, &frame, now); !status.ok()) {
-    Fail(session, receipt, status.message(), now);
+    Fail(session, receipt, status, now);
     return;
   }
   if (receipt != nullptr && !connect) Reply(session, {"RECEIPT", {{"receipt-id", receipt_id}}, ""});

@@ -14,9 +14,12 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "base/version.h"
+#include "bus/address.h"
 #include "bus/broker.h"
 #include "bus/broker_main_config.pb.h"
+#include "bus/broker_metrics.h"
 #include "bus/check_command.h"
+#include "bus/http.h"
 #include "trust/identity.h"
 
 namespace orch::bus {
@@ -28,6 +31,8 @@ constexpr int kExitInternal = 70;
 
 constexpr absl::Duration kReloadInterval = absl::Minutes(1);
 constexpr absl::Duration kWarnBefore = absl::Hours(24 * 60);
+
+constexpr char kNoHttp[] = "none";
 
 struct Flags {
   std::string config_file;
@@ -87,6 +92,12 @@ absl::StatusOr<BrokerMainConfig> ReadConfig(const Flags& flags) {
             ? "--listen without --insecure-loopback needs certificates: give --config FILE"
             : absl::StrCat(origin, ": trust: missing, and broker.insecure_loopback is not set"));
   }
+  const std::string& http = config.http().listen();
+  if (!http.empty() && http != kNoHttp) {
+    if (const auto address = ParseAddress(http); !address.ok()) {
+      return base::Annotate(address.status(), absl::StrCat(origin, ": http.listen"));
+    }
+  }
   if (!config.log_format().empty() && config.log_format() != "text" &&
       config.log_format() != "json") {
     return absl::InvalidArgumentError(
@@ -101,6 +112,7 @@ class Process {
   Process(base::asio::io_context* io, base::Strand strand, Broker* broker,
           std::shared_ptr<trust::Credentials> credentials)
       : io_(io),
+        strand_(strand),
         broker_(broker),
         credentials_(std::move(credentials)),
         signals_(strand, SIGINT, SIGTERM, SIGHUP),
@@ -109,6 +121,18 @@ class Process {
     if (credentials_ == nullptr) return;
     WarnOfEnds();
     WaitToLook();
+  }
+
+  // What is asked over HTTP; from anywhere.
+  HttpSources Sources() {
+    return {.readiness =
+                [this](std::function<void(Readiness)> done) {
+                  base::asio::post(strand_, [this, done] { done(ReadinessNow()); });
+                },
+            .metrics =
+                [this](std::function<void(std::string)> done) {
+                  base::asio::post(strand_, [this, done] { done(MetricsNow()); });
+                }};
   }
 
  private:
@@ -121,6 +145,7 @@ class Process {
         return;
       }
       base::LogInfo("stopping", {{"signal", strsignal(signal)}});
+      stopping_ = true;
       broker_->Stop([this] { io_->stop(); });
     });
   }
@@ -138,6 +163,7 @@ class Process {
   void Reload(bool asked) {
     if (credentials_ == nullptr) return;
     const absl::StatusOr<bool> changed = credentials_->Reload(base::SystemClock().Read().wall);
+    stale_ = !changed.ok();
     if (!changed.ok()) {
       base::LogError("certificates not reloaded, the old ones stay in force",
                      {{"why", changed.status().message()}});
@@ -159,11 +185,46 @@ class Process {
     }
   }
 
+  // What keeps clients away; a handshake with what has ended fails.
+  Readiness ReadinessNow() const {
+    Readiness out;
+    if (stopping_) out.missing.push_back("stopping");
+    if (credentials_ == nullptr) return out;
+    const absl::Time now = base::SystemClock().Read().wall;
+    const std::pair<const char*, absl::Time> ends[] = {
+        {"certificate", credentials_->certificate_end()}, {"crl", credentials_->crl_end()}};
+    for (const auto& [what, end] : ends) {
+      if (end > now) continue;
+      out.missing.push_back(absl::StrCat(
+          what, ": ended ", absl::FormatTime(absl::RFC3339_sec, end, absl::UTCTimeZone())));
+    }
+    return out;
+  }
+
+  std::string MetricsNow() const {
+    base::MetricsPage page("orch_");
+    page.Process();
+    page.Gauge("ready", "Whether /readyz says so.").Value(ReadinessNow().missing.empty());
+    WriteBroker(broker_->status(), &page);
+    if (credentials_ == nullptr) return page.Take();
+    page.Gauge("reload_refused", "Whether the newest file is refused and an older one is in force.")
+        .Value(stale_, {{"file", "certificates"}});
+    page.Gauge("certificate_end_timestamp_seconds", "When the broker's certificate ends.")
+        .Value(credentials_->certificate_end());
+    page.Gauge("crl_end_timestamp_seconds",
+               "When the first revocation list ends; absent where there are none.")
+        .Value(credentials_->crl_end());
+    return page.Take();
+  }
+
   base::asio::io_context* const io_;
+  const base::Strand strand_;
   Broker* const broker_;
   const std::shared_ptr<trust::Credentials> credentials_;
   base::asio::signal_set signals_;
   base::asio::steady_timer timer_;
+  bool stale_ = false;  // certificates that changed are refused
+  bool stopping_ = false;
 };
 
 int Serve(const BrokerMainConfig& config, std::shared_ptr<trust::Credentials> credentials) {
@@ -174,9 +235,18 @@ int Serve(const BrokerMainConfig& config, std::shared_ptr<trust::Credentials> cr
     return Complain(std::string(status.message()), kExitFailure);
   }
   Process process(&io, strand, &broker, credentials);
+  std::unique_ptr<HttpServer> http;
+  if (const std::string& listen = config.http().listen(); !listen.empty() && listen != kNoHttp) {
+    absl::StatusOr<std::unique_ptr<HttpServer>> started =
+        HttpServer::Start(&io, listen, process.Sources());
+    if (!started.ok())
+      return Complain(absl::StrCat("http: ", started.status().message()), kExitFailure);
+    http = *std::move(started);
+  }
   base::LogInfo(
       absl::StrCat("listening ", broker.address()),
       {{"version", base::kVersion}, {"tls", config.broker().insecure_loopback() ? "no" : "yes"}});
+  if (http != nullptr) base::LogInfo(absl::StrCat("http listening ", http->address()));
   io.run();
   base::LogInfo("stopped");
   return 0;

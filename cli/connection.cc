@@ -4,6 +4,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include <condition_variable>
+#include <cstdlib>
 #include <deque>
 #include <mutex>
 #include <thread>
@@ -12,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "api/errors.h"
 #include "base/status.h"
+#include "base/traceparent.h"
 #include "google/rpc/status.pb.h"
 #include "orch/v1/audit_service.grpc.pb.h"
 #include "orch/v1/job_service.grpc.pb.h"
@@ -105,6 +107,14 @@ WatchJobResponse AsWatch(RunJobResponse&& response) {
 DiscoverNodesResponse&& AsWatch(DiscoverNodesResponse&& response) { return std::move(response); }
 WatchNodesResponse&& AsWatch(WatchNodesResponse&& response) { return std::move(response); }
 
+// The trace that orchctl runs in, by the convention of CI systems. What is malformed is not sent.
+void AddTrace(grpc::ClientContext* context) {
+  const char* traceparent = std::getenv("TRACEPARENT");
+  if (traceparent == nullptr) return;
+  const std::string shown = base::ParseTraceparent(traceparent).ToString();
+  if (!shown.empty()) context->AddMetadata("traceparent", shown);
+}
+
 template <typename Wire, typename Message>
 class ReadStream : public Stream<Message> {
  public:
@@ -113,6 +123,7 @@ class ReadStream : public Stream<Message> {
   template <typename Begin>
   ReadStream(Begin begin, const Diagnosis& diagnosis) : diagnosis_(diagnosis) {
     context_.set_wait_for_ready(false);
+    AddTrace(&context_);
     reader_ = begin(&context_);
     thread_ = std::thread([this] { ReadAll(); });
   }
@@ -248,6 +259,7 @@ class GrpcConnection : public Connection {
                                                               Response*),
                                  const Request& request) {
     grpc::ClientContext context;
+    AddTrace(&context);
     context.set_deadline(absl::ToChronoTime(absl::Now() + kUnaryDeadline));
     Response response;
     const grpc::Status status = (stub.*method)(&context, request, &response);

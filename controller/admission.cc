@@ -9,6 +9,7 @@
 #include "api/catalog.h"
 #include "api/errors.h"
 #include "base/ids.h"
+#include "base/log.h"
 #include "base/status.h"
 #include "controller/roster.h"
 #include "controller/store.h"
@@ -29,6 +30,7 @@ Admission::Admission(Surroundings* surroundings, AdmittedJob admitted, std::stri
       on_over_(std::move(on_over)),
       done_(std::move(done)),
       id_(base::NewUlid(surroundings->clock->Read().wall)),
+      trace_(base::ChildSpan(base::ParseTraceparent(admitted_.traceparent), id_)),
       create_time_(surroundings->clock->Read().wall),
       timer_(surroundings->strand) {}
 
@@ -152,6 +154,7 @@ void Admission::Preview() {
   job.set_targets(static_cast<uint32_t>(list->size()));
   job.set_controller(surroundings_->options.controller);
   job.set_mutating(mutating_);
+  job.set_traceparent(admitted_.traceparent);
   for (JobNodeStart& start : *list) outcome.created.nodes.push_back(std::move(start.node));
   done_(std::move(outcome));
 }
@@ -223,6 +226,13 @@ void Admission::Audit(std::vector<JobNodeStart> list) {
           kRetryDelay));
     });
   };
+  base::LogInfo("job frozen", {{"job_id", id_},
+                               {"caller", admitted_.caller},
+                               {"action", action_name_},
+                               {"nodes", count},
+                               {"declined", job.targets() - count},
+                               {"trace_id", trace_.trace_id},
+                               {"span_id", trace_.span_id}});
   surroundings_->audit->PostFrozen(std::move(job), count, on_written);
 }
 

@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "base/asio.h"
+#include "base/traceparent.h"
 #include "controller/discovery.h"
 #include "controller/dispatcher.h"
 #include "controller/freeze.h"
@@ -76,6 +77,7 @@ class Admission : public std::enable_shared_from_this<Admission> {
   const std::function<void(JobRun*)> on_over_;
   Done done_;
   const std::string id_;
+  const base::Traceparent trace_;  // our span of the caller's trace; what requests carry
   const absl::Time create_time_;
   bool sensitive_ = false;
   bool mutating_ = false;

@@ -51,6 +51,7 @@ JobSetup Admission::Setup() const {
   setup.spec = admitted_.spec;
   setup.mutating = mutating_;
   setup.create_time = create_time_;
+  setup.traceparent = admitted_.traceparent;
   setup.roster_known = roster_known_;
   setup.nobody = nobody_;
   const bool timeout = admitted_.spec.has_timeout();
@@ -79,7 +80,7 @@ orch::bus::v1::Request Admission::Template(const orch::v1::Action& action) const
   request.set_collective(target_.collective());
   request.set_job_id(id_);
   request.set_caller(admitted_.caller);
-  request.set_traceparent(admitted_.traceparent);
+  request.set_traceparent(trace_.ToString());
   *request.mutable_target() = admitted_.spec.target();
   for (const policy::Condition& condition : admitted_.decision.conditions) {
     orch::bus::v1::Condition* out = request.add_conditions();

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "base/asio.h"
 #include "base/log.h"
 #include "base/status.h"
@@ -19,10 +20,11 @@ using orch::v1::AuditRecord;
 class AuditStore::Writer {
  public:
   Writer(OpenLog open_log, absl::Duration retry_interval,
-         std::shared_ptr<std::atomic<bool>> healthy)
+         std::shared_ptr<std::atomic<bool>> healthy, std::shared_ptr<Counts> counts)
       : open_log_(std::move(open_log)),
         retry_interval_(retry_interval),
         healthy_(std::move(healthy)),
+        counts_(std::move(counts)),
         retry_timer_(io_) {}
 
   ~Writer() {
@@ -50,6 +52,7 @@ class AuditStore::Writer {
 
   void Append(AuditRecord record, Done done) {
     if (waiting_.size() >= kWaitingMax) {
+      ++counts_->refused;
       done(absl::ResourceExhaustedError("too many audit records wait to be written"));
       return;
     }
@@ -112,13 +115,16 @@ class AuditStore::Writer {
         base::LogError("the audit log can't be written", {{"why", status.ToString()}});
       *healthy_ = status.ok();
     }
+    (status.ok() ? counts_->written : counts_->refused) += batch.size();
     for (Waiting& one : batch) one.done(status);
   }
 
   void Keep(AuditRecord record) {
     if (stopping_ || retried_.size() >= kRetriedMax) {
       const AuditRecord& lost = stopping_ ? record : retried_.front();
-      base::LogError("the audit record of a job's end is lost", {{"job", lost.job()}});
+      base::LogError("the audit record of a job's end is lost",
+                     {{"job_id", absl::StripPrefix(lost.job(), "jobs/")}});
+      ++counts_->lost;
       if (stopping_) return;
       retried_.pop_front();
     }
@@ -130,7 +136,9 @@ class AuditStore::Writer {
       again.swap(retried_);
       for (AuditRecord& record : again) {
         if (error) {
-          base::LogError("the audit record of a job's end is lost", {{"job", record.job()}});
+          ++counts_->lost;
+          base::LogError("the audit record of a job's end is lost",
+                         {{"job_id", absl::StripPrefix(record.job(), "jobs/")}});
         } else {
           AppendOrRetry(std::move(record));
         }
@@ -141,6 +149,7 @@ class AuditStore::Writer {
   const OpenLog open_log_;
   const absl::Duration retry_interval_;
   const std::shared_ptr<std::atomic<bool>> healthy_;
+  const std::shared_ptr<Counts> counts_;
   asio::io_context io_{1};
   asio::executor_work_guard<asio::io_context::executor_type> work_ = asio::make_work_guard(io_);
   asio::steady_timer retry_timer_;
@@ -153,7 +162,7 @@ class AuditStore::Writer {
 
 AuditStore::AuditStore(OpenLog open_log, absl::Duration retry_interval)
     : healthy_(std::make_shared<std::atomic<bool>>(true)),
-      writer_(std::make_unique<Writer>(std::move(open_log), retry_interval, healthy_)) {}
+      writer_(std::make_unique<Writer>(std::move(open_log), retry_interval, healthy_, counts_)) {}
 
 AuditStore::~AuditStore() = default;
 

@@ -53,6 +53,12 @@ class AuditStore : public AuditSink {
   void PostFrozen(orch::v1::Job job, uint32_t count, Done done) override;
   void PostJobEnd(orch::v1::Job job) override;
 
+  // Records since the start. Thread-safe.
+  struct Counts {
+    // Durable; refused with what they were about; of jobs' ends, given up.
+    std::atomic<uint64_t> written{0}, refused{0}, lost{0};
+  };
+  const Counts& counts() const { return *counts_; }
   // Whether the last write succeeded. Thread-safe.
   bool healthy() const { return *healthy_; }
 
@@ -61,6 +67,7 @@ class AuditStore : public AuditSink {
   AuditStore(OpenLog open_log, absl::Duration retry_interval);
 
   std::shared_ptr<std::atomic<bool>> healthy_;
+  std::shared_ptr<Counts> counts_ = std::make_shared<Counts>();
   std::unique_ptr<Writer> writer_;
 };
 

@@ -96,6 +96,11 @@ class Checker {
     return Listen("grpc.listen", grpc->listen(), grpc->insecure_loopback());
   }
 
+  absl::Status Log(const std::string& format) const {
+    if (format.empty() || format == "text" || format == "json") return absl::OkStatus();
+    return Error("log_format", absl::StrCat("`", format, "` is neither text nor json"));
+  }
+
   absl::Status Bus(ControllerConfig* config) const {
     if (!HasOwnBroker(*config)) {
       if (config->has_broker()) {
@@ -184,6 +189,7 @@ absl::Status CompleteConfig(const std::string& name, ControllerConfig* config) {
   if (config->http().listen() != "none") {
     ORCH_RETURN_IF_ERROR(checker.Listen("http.listen", config->http().listen(), false));
   }
+  ORCH_RETURN_IF_ERROR(checker.Log(config->log_format()));
   ORCH_RETURN_IF_ERROR(checker.Bus(config));
   Default(kDefaultStateDir, config->mutable_state_dir());
   if (config->policy().file().empty() && config->policy().action_policy_dir().empty()) {

@@ -9,6 +9,14 @@
 #include "controller/proto_time.h"
 
 namespace orch::controller {
+namespace {
+
+// `SUCCEEDED`
+std::string StateWord(orch::v1::JobState state) {
+  return orch::v1::JobState_Name(state).substr(sizeof("JOB_STATE_") - 1);
+}
+
+}  // namespace
 
 Dispatcher::Core::Core(DispatcherParts parts, DispatcherOptions options)
     : parts_(std::move(parts)),
@@ -51,7 +59,10 @@ absl::Status Dispatcher::Core::Open() {
   ORCH_ASSIGN_OR_RETURN(std::vector<UnfinishedJob> jobs, store_->LoadUnfinished());
   for (UnfinishedJob& job : jobs) {
     auto run = JobRun::Restore(&surroundings_, std::move(job), OnOver());
-    base::LogInfo("took up a job again", {{"job", run->id()}});
+    base::LogInfo("job taken up again", {{"job_id", run->id()},
+                                         {"caller", run->caller()},
+                                         {"trace_id", run->trace().trace_id},
+                                         {"span_id", run->trace().span_id}});
     ++surroundings_.metrics.jobs_adopted;
     runs_.emplace(run->id(), std::move(run));
   }
@@ -205,10 +216,23 @@ std::function<void(JobRun*)> Dispatcher::Core::OnOver() {
         self->surroundings_.metrics.outcomes[count.state()] += count.count();
       }
     }
+    for (const orch::v1::PuppetVerdictCount& count : job.puppet_verdicts()) {
+      if (orch::v1::PuppetRunVerdict_IsValid(count.verdict())) {
+        self->surroundings_.metrics.verdicts[count.verdict()] += count.count();
+      }
+    }
     ++self->surroundings_.metrics.jobs_ended;
-    base::LogInfo("job ended", {{"job", run->id()},
-                                {"state", orch::v1::JobState_Name(job.state())},
-                                {"nodes", job.targets()}});
+    ++self->surroundings_.metrics.ends[job.state()];
+    base::LogInfo(
+        "job ended",
+        {{"job_id", run->id()},
+         {"caller", job.caller()},
+         {"state", StateWord(job.state())},
+         {"nodes", job.targets()},
+         {"seconds", absl::ToDoubleSeconds(ToTime(job.end_time()) - ToTime(job.create_time()))},
+         {"why", job.message()},
+         {"trace_id", run->trace().trace_id},
+         {"span_id", run->trace().span_id}});
     self->surroundings_.audit->PostJobEnd(job);
     // Not now: the run is in the middle of telling its readers.
     boost::asio::post(self->surroundings_.strand, [weak, id = run->id()] {
@@ -253,6 +277,8 @@ DispatcherMetrics Dispatcher::Core::Metrics() const {
   DispatcherMetrics metrics = surroundings_.metrics;
   metrics.jobs_running = runs_.size();
   if (inbox_ != nullptr) metrics.replies_busy = inbox_->dropped();
+  metrics.messages_waiting = outbox_->waiting();
+  metrics.bytes_unconfirmed = outbox_->unconfirmed_bytes();
   metrics.commits = store_->commits();
   metrics.commits_failed = store_->commits_failed();
   metrics.store_ok = store_->ok();

@@ -146,10 +146,12 @@ void Dispatcher::Core::Admit(AdmittedJob job, std::string body_digest, Callback<
         const std::shared_ptr<JobRun> run = outcome->run;
         if (run == nullptr) return done(std::move(outcome->created));
         ++self->surroundings_.metrics.jobs_created;
-        base::LogInfo("took a job", {{"job", run->id()},
-                                     {"caller", run->caller()},
-                                     {"action", api::NameOf(outcome->created.job.spec().action())},
-                                     {"nodes", outcome->created.job.targets()}});
+        base::LogInfo("job created", {{"job_id", run->id()},
+                                      {"caller", run->caller()},
+                                      {"action", api::NameOf(outcome->created.job.spec().action())},
+                                      {"nodes", outcome->created.job.targets()},
+                                      {"trace_id", run->trace().trace_id},
+                                      {"span_id", run->trace().span_id}});
         self->runs_.emplace(run->id(), run);
         done(std::move(outcome->created));
         run->OnStored();

@@ -19,6 +19,9 @@
 
 namespace orch::controller {
 
+// Requests of one job whose publishing is logged at level info: a rolling job sends thousands.
+inline constexpr int kPublishedLoggedMax = 20;
+
 // What the dispatcher is told by the configuration. Constant after construction.
 struct DispatcherOptions {
   std::string controller;  // this controller's identity; part of its reply queues

@@ -28,7 +28,9 @@ class RecoveryTest : public DispatcherTest {
 
 TEST_F(RecoveryTest, AJobGoesOnWhereItWas) {
   for (const char* name : {"a", "b", "c"}) AddNode(name, kHold());
-  const std::string id = Run(PuppetRun());
+  AdmittedJob traced = PuppetRun();
+  traced.traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+  const std::string id = Run(traced);
   Until([this] { return node("c")->started() == 1; });
   Until([&] { return Nodes(id).at("c").state() == orch::v1::NODE_STATE_ACCEPTED; });
   const uint64_t seen = LastSequence(id);
@@ -40,6 +42,7 @@ TEST_F(RecoveryTest, AJobGoesOnWhereItWas) {
   const auto log = Follow(id, seen);
   EXPECT_TRUE(log.back()->has_finished());
   EXPECT_EQ(Get(id).state(), orch::v1::JOB_STATE_SUCCEEDED);
+  EXPECT_EQ(Get(id).traceparent(), traced.traceparent);
   for (const char* name : {"a", "b", "c"}) EXPECT_EQ(node(name)->started(), 1);
   EXPECT_EQ(Metrics().jobs_adopted, 1u);
 }

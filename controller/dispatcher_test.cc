@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include "absl/strings/str_cat.h"
 #include "api/errors.h"
+#include "base/log.h"
 #include "controller/dispatcher_core.h"
 #include "controller/dispatcher_fixture.h"
 
@@ -214,6 +216,32 @@ TEST_F(DispatcherTest, TheWindowIsKept) {
   }
   EXPECT_EQ(End(id).state(), orch::v1::JOB_STATE_SUCCEEDED);
   EXPECT_EQ(started(), 4);
+}
+
+TEST_F(DispatcherTest, ARollingJobIsNotALineForEachNode) {
+  constexpr int kNodes = 3 * kPublishedLoggedMax;
+  for (int i = 0; i < kNodes; ++i) AddNode(absl::StrCat("n", i));
+  base::SetUpLog("test", base::LogLevel::kInfo, base::LogFormat::kText);
+  testing::internal::CaptureStderr();
+  AdmittedJob run = PuppetRun();
+  run.spec.mutable_rollout()->set_concurrency(1);
+  run.spec.set_expect_nodes(kNodes);
+  const std::string id = Run(run);
+  EXPECT_EQ(End(id).state(), orch::v1::JOB_STATE_SUCCEEDED);
+  const std::string log = testing::internal::GetCapturedStderr();
+  const auto count = [&log](const std::string& text) {
+    int found = 0;
+    for (size_t at = log.find(text); at != std::string::npos; at = log.find(text, at + 1)) ++found;
+    return found;
+  };
+  EXPECT_EQ(count("request published"), kPublishedLoggedMax);
+  EXPECT_EQ(count("job created"), 1);
+  EXPECT_LE(count("\n"), kPublishedLoggedMax + 5);
+  const DispatcherMetrics metrics = Metrics();
+  EXPECT_EQ(metrics.outcomes[orch::v1::NODE_STATE_SUCCEEDED], uint64_t{kNodes});
+  uint64_t measured = 0;
+  for (const uint64_t bucket : metrics.outcome.counts()) measured += bucket;
+  EXPECT_EQ(measured, uint64_t{kNodes});
 }
 
 TEST_F(DispatcherTest, CancelReachesTheNodesAndEndsTheRest) {

@@ -103,6 +103,8 @@ class Gate : public std::enable_shared_from_this<Gate> {
   // Figures for metrics.
   struct Counts {
     std::atomic<uint64_t> allowed{0}, denied{0}, unauthenticated{0}, watchers{0};
+    std::atomic<uint64_t> policies_loaded{0}, policies_refused{0};
+    std::atomic<bool> policy_stale{false};  // the newest file is refused, an older one decides
   };
 
   Gate(GateParts parts, GateOptions options, std::shared_ptr<const policy::Policy> policy);

@@ -20,6 +20,8 @@ void Gate::PostSetPolicy(std::shared_ptr<const policy::Policy> policy, std::stri
   asio::post(parts_.strand, [self = shared_from_this(), policy = std::move(policy),
                              origin = std::move(origin)]() mutable {
     self->policy_ = std::move(policy);
+    ++self->counts_->policies_loaded;
+    self->counts_->policy_stale = false;
     base::LogInfo("policy loaded", {{"from", origin}});
     orch::v1::AuditRecord record = self->NewRecord({}, "policy", {});
     record.set_decision("allow");
@@ -30,6 +32,8 @@ void Gate::PostSetPolicy(std::shared_ptr<const policy::Policy> policy, std::stri
 
 void Gate::PostPolicyRefused(std::string why) {
   asio::post(parts_.strand, [self = shared_from_this(), why = std::move(why)]() mutable {
+    ++self->counts_->policies_refused;
+    self->counts_->policy_stale = true;
     base::LogError("the changed policy is refused; the old one stays in force", {{"why", why}});
     orch::v1::AuditRecord record = self->NewRecord({}, "policy", {});
     record.set_decision("deny");

@@ -21,6 +21,7 @@ std::shared_ptr<JobRun> JobRun::Restore(Surroundings* surroundings, UnfinishedJo
   setup.spec = record.job().spec();
   setup.mutating = record.job().mutating();
   setup.create_time = ToTime(record.job().create_time());
+  setup.traceparent = record.job().traceparent();
   setup.answer_timeout = ToDuration(record.answer_timeout());
   setup.run_timeout = ToDuration(record.run_timeout());
   setup.rollout.canary = record.canary();
@@ -88,9 +89,21 @@ void JobRun::OnReply(const OpenedReply& opened, base::Now now) {
       ++surroundings_->metrics.replies_wrong_node;
       break;
     case Job::Applied::kChanged:
+      Measure(opened.reply, now);
+      break;
     case Job::Applied::kDuplicate:
       break;
   }
+}
+
+// Only news counts, so a repeated answer is measured once.
+void JobRun::Measure(const orch::bus::v1::Reply& reply, base::Now now) {
+  const absl::Duration took = now.steady - requests_[reply.request_id()].published;
+  if (took == absl::InfiniteDuration()) return;
+  DispatcherMetrics& metrics = surroundings_->metrics;
+  if (reply.has_accepted()) metrics.acceptance.Observe(took);
+  if (reply.has_outcome())
+    (job_->setup().mutating ? metrics.outcome : metrics.answer).Observe(took);
 }
 
 void JobRun::Nudge(const absl::flat_hash_set<std::string>* only) {
@@ -144,6 +157,7 @@ void JobRun::QueryResults(const std::string& request_id, const std::vector<std::
                  surroundings_->options.request_ttl);
   request.set_job_id(id());
   request.set_caller(caller());
+  request.set_traceparent(request_.traceparent());
   for (const std::string& node : nodes) request.add_nodes(node);
   request.mutable_result_query()->add_request_ids(request_id);
   surroundings_->outbox->Sign(
@@ -151,7 +165,8 @@ void JobRun::QueryResults(const std::string& request_id, const std::vector<std::
         auto self = weak.lock();
         if (self == nullptr || self->stopped_) return;
         if (!ready.ok()) {
-          base::LogError("sign a result query", {{"error", ready.status().ToString()}});
+          base::LogError("sign a result query",
+                         {{"job_id", self->id()}, {"error", ready.status().ToString()}});
           return;
         }
         self->query_digests_.push_back(ready->digest);

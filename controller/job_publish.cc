@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/ids.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "controller/job_run.h"
@@ -83,9 +84,28 @@ void JobRun::Publish(const std::vector<std::string>& nodes, SignedRequest reques
   if (!sensitive_) sent.envelope = request.envelope;
   sent.nodes = nodes;
   sent.expires = request.expires;
+  sent.published = now.steady;
   expiring_.emplace_back(request.expires, request.request_id);
+  LogPublished(request.request_id, wanted.size());
   for (const std::string& node : wanted) SendToNode(node, request);
   Flush();
+}
+
+void JobRun::LogPublished(const std::string& request_id, size_t nodes) {
+  const auto level =
+      ++published_ <= kPublishedLoggedMax ? base::LogLevel::kInfo : base::LogLevel::kDebug;
+  base::Log(level, "request published",
+            {{"job_id", id()},
+             {"request_id", base::Hex(request_id)},
+             {"nodes", nodes},
+             {"trace_id", trace_.trace_id},
+             {"span_id", trace_.span_id}});
+}
+
+// The wall clock, because a job's creation is a time, not a reading of this process' clock.
+void JobRun::OnFirstSent() {
+  if (std::exchange(first_sent_, true) || restored_) return;
+  surroundings_->metrics.dispatch.Observe(Now().wall - job_->setup().create_time);
 }
 
 void JobRun::SendToNode(const std::string& node, const SignedRequest& request) {
@@ -94,6 +114,7 @@ void JobRun::SendToNode(const std::string& node, const SignedRequest& request) {
                                 auto self = weak.lock();
                                 // Not on the bus: sent again after the next connect.
                                 if (self == nullptr || self->stopped_ || !status.ok()) return;
+                                self->OnFirstSent();
                                 self->job_->OnSent(node, self->Now());
                                 self->FlushSoon();
                               });
@@ -105,6 +126,7 @@ void JobRun::PublishParts() {
   const auto sent = [weak = weak_from_this()](absl::Status status) {
     auto self = weak.lock();
     if (self == nullptr || self->stopped_) return;
+    if (status.ok()) self->OnFirstSent();
     if (--self->parts_under_way_ > 0) return;
     self->job_->OnBroadcast(self->Now());
     self->FlushSoon();
@@ -117,7 +139,9 @@ void JobRun::PublishParts() {
     SentRequest& kept = requests_[part.request.request_id];
     kept.digest = part.request.digest;
     kept.expires = part.request.expires;
+    kept.published = Now().steady;
     kept.nodes = part.nodes;
+    LogPublished(part.request.request_id, part.nodes.size());
     if (part.broadcast) {
       surroundings_->outbox->Send(
           surroundings_->options.destinations.Request(request_.collective()), part.request, sent);
@@ -138,6 +162,7 @@ void JobRun::SendCancel() {
                  surroundings_->options.request_ttl);
   request.set_job_id(id());
   request.set_caller(caller());
+  request.set_traceparent(request_.traceparent());
   request.mutable_cancel()->set_job_id(id());
   const std::string destination =
       surroundings_->options.destinations.Request(request_.collective());
@@ -146,7 +171,8 @@ void JobRun::SendCancel() {
     auto self = weak.lock();
     if (self == nullptr || self->stopped_) return;
     if (!ready.ok()) {
-      base::LogError("sign a cancel", {{"error", ready.status().ToString()}});
+      base::LogError("sign a cancel",
+                     {{"job_id", self->id()}, {"error", ready.status().ToString()}});
       return;
     }
     self->surroundings_->outbox->Send(destination, *ready, [weak](absl::Status status) {

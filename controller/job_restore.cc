@@ -81,6 +81,7 @@ orch::v1::Job Job::Snapshot(bool with_spec) const {
     count->set_count(verdicts_[verdict]);
   }
   job.set_mutating(setup_.mutating);
+  job.set_traceparent(setup_.traceparent);
   return job;
 }
 

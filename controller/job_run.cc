@@ -27,6 +27,7 @@ JobRun::JobRun(Surroundings* surroundings, std::unique_ptr<Job> job, orch::bus::
     : surroundings_(surroundings),
       job_(std::move(job)),
       request_(std::move(request)),
+      trace_(base::ParseTraceparent(request_.traceparent())),
       sensitive_(sensitive),
       on_over_(std::move(on_over)),
       log_(0),

@@ -10,6 +10,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "base/asio.h"
+#include "base/traceparent.h"
 #include "controller/dispatcher.h"
 #include "controller/inbox.h"
 #include "controller/job.h"
@@ -83,6 +84,8 @@ class JobRun : public std::enable_shared_from_this<JobRun> {
 
   const std::string& id() const { return job_->setup().id; }
   const std::string& caller() const { return job_->setup().caller; }
+  // Our span of the caller's trace; none if the caller has none.
+  const base::Traceparent& trace() const { return trace_; }
   // As of the last durable event.
   orch::v1::Job Visible() const;
 
@@ -92,6 +95,8 @@ class JobRun : public std::enable_shared_from_this<JobRun> {
     std::shared_ptr<const std::string> envelope;  // null: can't be published again
     std::vector<std::string> nodes;
     absl::Time expires;
+    // Steady; infinitely long ago: by an earlier process.
+    absl::Duration published = -absl::InfiniteDuration();
   };
   struct Reader {
     uint64_t after;
@@ -105,6 +110,10 @@ class JobRun : public std::enable_shared_from_this<JobRun> {
   void StoreBatch(std::vector<std::string> nodes, SignedRequest request);
   void Publish(const std::vector<std::string>& nodes, SignedRequest request);
   void PublishParts();
+  // Of the first kPublishedLoggedMax at level info, of further ones at debug.
+  void LogPublished(const std::string& request_id, size_t nodes);
+  void OnFirstSent();
+  void Measure(const orch::bus::v1::Reply& reply, base::Now now);
   void SendToNode(const std::string& node, const SignedRequest& request);
   void GiveUp(const std::vector<std::string>& nodes, const std::string& why);
   void SendCancel();
@@ -132,6 +141,7 @@ class JobRun : public std::enable_shared_from_this<JobRun> {
   Surroundings* const surroundings_;
   const std::unique_ptr<Job> job_;
   const orch::bus::v1::Request request_;
+  const base::Traceparent trace_;
   const bool sensitive_;
   const std::function<void(JobRun*)> on_over_;
   bool restored_ = false;
@@ -148,6 +158,8 @@ class JobRun : public std::enable_shared_from_this<JobRun> {
   size_t parts_under_way_ = 0;
   bool preparing_ = false;  // a batch is being signed or stored
   bool cancel_sent_ = false;
+  bool first_sent_ = false;  // and measured
+  int published_ = 0;        // requests that were logged
   absl::flat_hash_map<std::string, SentRequest> requests_;
   std::deque<std::pair<absl::Time, std::string>> expiring_;  // requests not void yet, by expiry
   std::deque<std::string> query_digests_;

@@ -80,7 +80,8 @@ class OutStream : public grpc::ServerWriteReactor<Response>, public Stoppable {
     writing_ = true;
     MarkEnded();
     finished_ = true;
-    this->StartWriteAndFinish(&message_, grpc::WriteOptions(), core_->Count(absl::OkStatus()));
+    this->StartWriteAndFinish(&message_, grpc::WriteOptions(),
+                              core_->template Count<Response>(absl::OkStatus()));
   }
   // Once is enough; later ones do nothing.
   void End(const absl::Status& status) {
@@ -99,7 +100,7 @@ class OutStream : public grpc::ServerWriteReactor<Response>, public Stoppable {
   }
   void FinishNow() {
     if (std::exchange(finished_, true)) return;
-    this->Finish(core_->Count(final_status_));
+    this->Finish(core_->template Count<Response>(final_status_));
   }
   void MarkEnded() {
     ended_ = true;

@@ -50,6 +50,7 @@ struct JobSetup {
                               // that nobody expects may be many, and are waited for
   bool nobody = false;        // read-only: an empty list of names: nobody is asked
   absl::Time create_time;
+  std::string traceparent;        // the caller's; empty: none
   absl::Duration answer_timeout;  // read-only
   bool strict_timeout = false;    // read-only: the caller's own, not to be stretched
   absl::Duration run_timeout;     // mutating: from acceptance to giving up

@@ -18,7 +18,7 @@ constexpr int kExitInternal = 70;
 
 struct Flags {
   std::string config_file = "/etc/orch/controller.yaml";
-  std::string log_format = "text";
+  std::string log_format;  // empty: as the configuration says
   bool check_config = false;
   bool verbose = false;
 };
@@ -26,6 +26,11 @@ struct Flags {
 int Complain(absl::string_view text, int exit_code) {
   std::cerr << "orch-controller: " << std::string(text) << std::endl;
   return exit_code;
+}
+
+void SetUpLog(const Flags& flags, absl::string_view format) {
+  base::SetUpLog("orch-controller", flags.verbose ? base::LogLevel::kDebug : base::LogLevel::kInfo,
+                 format == "json" ? base::LogFormat::kJson : base::LogFormat::kText);
 }
 
 int Main(int argc, char** argv) {
@@ -40,8 +45,7 @@ int Main(int argc, char** argv) {
   app.add_flag("--verbose", flags.verbose, "Log more");
   app.add_option("--log-format", flags.log_format, "text or json")
       ->check(CLI::IsMember({"text", "json"}))
-      ->type_name("FORMAT")
-      ->capture_default_str();
+      ->type_name("FORMAT");
   app.set_version_flag("--version", std::string("orch-controller ") + base::kVersion);
   try {
     app.parse(argc, argv);
@@ -50,13 +54,14 @@ int Main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return Complain(error.what(), kExitUsage);
   }
-  base::SetUpLog("orch-controller", flags.verbose ? base::LogLevel::kDebug : base::LogLevel::kInfo,
-                 flags.log_format == "json" ? base::LogFormat::kJson : base::LogFormat::kText);
+  SetUpLog(flags, flags.log_format);
   // A peer that goes away is an error of its connection, not the end of the process.
   std::signal(SIGPIPE, SIG_IGN);
 
   absl::StatusOr<Inputs> inputs = ReadInputs(flags.config_file);
   if (!inputs.ok()) return Complain(inputs.status().message(), kExitUsage);
+  if (flags.log_format.empty()) SetUpLog(flags, inputs->config.log_format());
+  base::SetLogOrigin("controller", inputs->credentials->self().common_name);
   if (flags.check_config) {
     std::cout << "ok" << std::endl;
     return 0;

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "base/metrics_page.h"
+
 namespace orch::controller {
 
 // The dispatcher's figures since its start, for `/metrics`. Plain values: copied out on the
@@ -10,8 +12,17 @@ namespace orch::controller {
 struct DispatcherMetrics {
   // Jobs.
   uint64_t jobs_created = 0, jobs_ended = 0, jobs_refused = 0, jobs_running = 0, jobs_adopted = 0;
-  // Nodes' outcomes in ended and running jobs, by orch.v1.NodeState.
+  // Ended jobs by orch.v1.JobState.
+  uint64_t ends[10] = {};
+  // Nodes' outcomes in ended jobs, by orch.v1.NodeState, and Puppet's verdicts, by
+  // orch.v1.PuppetRunVerdict.
   uint64_t outcomes[13] = {};
+  uint64_t verdicts[8] = {};
+  // From the gate's yes until the broker has a job's first request.
+  base::LatencyHistogram dispatch;
+  // From handing a request to the bus until a node's acceptance, and until its outcome: of what
+  // only reads, and of what changes something.
+  base::LatencyHistogram acceptance, answer, outcome;
   // Envelopes that arrived, by what became of them; `_busy` were dropped over kPendingRepliesMax.
   uint64_t replies_in = 0, replies_late = 0, replies_unknown = 0, replies_wrong_node = 0,
            replies_wrong_digest = 0, replies_malformed = 0, replies_busy = 0;
@@ -20,6 +31,8 @@ struct DispatcherMetrics {
   uint64_t refused[7] = {};
   // What was signed and sent.
   uint64_t requests_signed = 0, messages_sent = 0, sends_failed = 0;
+  // Messages that wait for the bus, and bytes that it has not confirmed.
+  uint64_t messages_waiting = 0, bytes_unconfirmed = 0;
   // Store.
   uint64_t commits = 0, commits_failed = 0, store_ok = 1;
   // Roster.

@@ -4,145 +4,158 @@
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "base/version.h"
+#include "base/metrics_page.h"
+#include "bus/broker_metrics.h"
+#include "bus/client_metrics.h"
 #include "orch/v1/job.pb.h"
 #include "trust/identity.h"
 
 namespace orch::controller {
 namespace {
 
-// Writes families one after the other.
-class Page {
- public:
-  Page& Family(absl::string_view name, absl::string_view type, absl::string_view about) {
-    name_ = absl::StrCat("orch_", name);
-    absl::StrAppend(&text_, "# HELP ", name_, " ", about, "\n# TYPE ", name_, " ", type, "\n");
-    return *this;
-  }
-  template <typename Number>
-  Page& Value(Number value) {
-    absl::StrAppend(&text_, name_, " ", value, "\n");
-    return *this;
-  }
-  template <typename Number>
-  Page& Value(absl::string_view label, absl::string_view label_value, Number value) {
-    absl::StrAppend(&text_, name_, "{", label, "=\"", label_value, "\"} ", value, "\n");
-    return *this;
-  }
-  std::string Take() { return std::move(text_); }
+using base::MetricsPage;
 
- private:
-  std::string name_;
-  std::string text_;
-};
-
-std::string OutcomeName(int state) {
-  constexpr size_t kPrefix = sizeof("NODE_STATE_") - 1;
-  return absl::AsciiStrToLower(
-      orch::v1::NodeState_Name(static_cast<orch::v1::NodeState>(state)).substr(kPrefix));
+// `NODE_STATE_SUCCEEDED` without its beginning, as a label.
+std::string Word(const std::string& name, absl::string_view prefix) {
+  return absl::AsciiStrToLower(absl::string_view(name).substr(prefix.size()));
 }
 
-void Jobs(const ControllerMetrics& m, Page* page) {
+void Jobs(const ControllerMetrics& m, MetricsPage* page) {
   const DispatcherMetrics& d = m.dispatcher;
-  page->Family("jobs_running", "gauge", "Jobs that have not ended.").Value(m.status.jobs_running);
-  page->Family("jobs_total", "counter", "Jobs by what became of them.")
-      .Value("event", "created", d.jobs_created)
-      .Value("event", "refused", d.jobs_refused)
-      .Value("event", "adopted", d.jobs_adopted)
-      .Value("event", "ended", d.jobs_ended);
-  page->Family("node_outcomes_total", "counter", "How nodes ended in jobs.");
+  page->Gauge("jobs_running", "Jobs that have not ended.").Value(m.status.jobs_running);
+  page->Counter("jobs_total", "Jobs by what became of them.")
+      .Value(d.jobs_created, {{"event", "created"}})
+      .Value(d.jobs_refused, {{"event", "refused"}})
+      .Value(d.jobs_adopted, {{"event", "taken_up_again"}})
+      .Value(d.jobs_ended, {{"event", "ended"}});
+  page->Counter("job_ends_total", "Jobs that ended, by their state.");
+  for (int state = orch::v1::JOB_STATE_SUCCEEDED; state <= orch::v1::JobState_MAX; ++state) {
+    const auto end = static_cast<orch::v1::JobState>(state);
+    page->Value(d.ends[state], {{"state", Word(orch::v1::JobState_Name(end), "JOB_STATE_")}});
+  }
+  page->Counter("node_outcomes_total", "How nodes ended in jobs that ended.");
   for (int state = orch::v1::NODE_STATE_SUCCEEDED; state <= orch::v1::NODE_STATE_CANCELLED;
        ++state) {
-    page->Value("outcome", OutcomeName(state), d.outcomes[state]);
+    const auto outcome = static_cast<orch::v1::NodeState>(state);
+    page->Value(d.outcomes[state],
+                {{"outcome", Word(orch::v1::NodeState_Name(outcome), "NODE_STATE_")}});
   }
-  page->Family("nodes", "gauge", "Nodes of the roster by state.")
-      .Value("state", "present", m.status.nodes_present)
-      .Value("state", "stale", m.status.nodes_stale)
-      .Value("state", "gone", d.nodes_gone);
+  page->Counter("puppet_runs_total", "Puppet runs in jobs that ended, by verdict.");
+  for (int number = 1; number <= orch::v1::PuppetRunVerdict_MAX; ++number) {
+    const auto verdict = static_cast<orch::v1::PuppetRunVerdict>(number);
+    page->Value(
+        d.verdicts[number],
+        {{"verdict", Word(orch::v1::PuppetRunVerdict_Name(verdict), "PUPPET_RUN_VERDICT_")}});
+  }
+  page->Histogram("job_dispatch_seconds",
+                  "From a job's creation until the broker has its first request.")
+      .Value(d.dispatch);
+  page->Histogram("node_acceptance_seconds",
+                  "From publishing a request until a node's acceptance arrived.")
+      .Value(d.acceptance);
+  page->Histogram("node_outcome_seconds",
+                  "From publishing a request until a node's outcome arrived.")
+      .Value(d.answer, {{"mutating", "false"}})
+      .Value(d.outcome, {{"mutating", "true"}});
 }
 
-void Bus(const ControllerMetrics& m, Page* page) {
+void Nodes(const ControllerMetrics& m, MetricsPage* page) {
   const DispatcherMetrics& d = m.dispatcher;
-  page->Family("bus_connected", "gauge", "Whether the bus is connected.")
-      .Value(m.status.bus_connected ? 1 : 0);
-  page->Family("bus_connects_total", "counter", "Connections made to a broker.")
-      .Value(m.bus_connects);
-  page->Family("bus_frames_total", "counter", "STOMP frames.")
-      .Value("direction", "in", m.bus_frames_in)
-      .Value("direction", "out", m.bus_frames_out);
-  page->Family("bus_bytes_total", "counter", "Bytes to and from the broker.")
-      .Value("direction", "in", m.bus_bytes_in)
-      .Value("direction", "out", m.bus_bytes_out);
-  page->Family("replies_total", "counter", "Replies of nodes by what became of them.")
-      .Value("result", "taken", d.replies_in)
-      .Value("result", "late", d.replies_late)
-      .Value("result", "unknown_request", d.replies_unknown)
-      .Value("result", "wrong_node", d.replies_wrong_node)
-      .Value("result", "wrong_digest", d.replies_wrong_digest)
-      .Value("result", "malformed", d.replies_malformed)
-      .Value("result", "busy", d.replies_busy);
-  page->Family("presences_total", "counter", "Presence messages by what became of them.")
-      .Value("result", "taken", d.presences_in)
-      .Value("result", "old", d.presences_old)
-      .Value("result", "malformed", d.presences_malformed);
-  page->Family("envelopes_refused_total", "counter", "Envelopes refused, by the failed check.");
+  page->Gauge("nodes", "Nodes of the roster by state.")
+      .Value(d.nodes_present, {{"state", "present"}})
+      .Value(d.nodes_stale, {{"state", "stale"}})
+      .Value(d.nodes_gone, {{"state", "gone"}});
+  page->Gauge("nodes_facts_known", "Nodes whose facts are known.").Value(d.facts_known);
+  page->Counter("replies_total", "Replies of nodes by what became of them.")
+      .Value(d.replies_in, {{"result", "taken"}})
+      .Value(d.replies_late, {{"result", "late"}})
+      .Value(d.replies_unknown, {{"result", "unknown_request"}})
+      .Value(d.replies_wrong_node, {{"result", "wrong_node"}})
+      .Value(d.replies_wrong_digest, {{"result", "wrong_digest"}})
+      .Value(d.replies_malformed, {{"result", "malformed"}})
+      .Value(d.replies_busy, {{"result", "busy"}});
+  page->Counter("presences_total", "Presence messages by what became of them.")
+      .Value(d.presences_in, {{"result", "taken"}})
+      .Value(d.presences_old, {{"result", "old"}})
+      .Value(d.presences_malformed, {{"result", "malformed"}});
+  page->Counter("envelopes_refused_total",
+                "Envelopes of nodes that were refused, by the check that failed.");
   for (int step = 0; step <= static_cast<int>(trust::Refusal::kSignature); ++step) {
     const auto refusal = static_cast<trust::Refusal>(step);
-    page->Value("check", trust::RefusalName(refusal), d.refused[step]);
+    page->Value(d.refused[step], {{"check", trust::RefusalName(refusal)}});
   }
-  page->Family("requests_signed_total", "counter", "Requests signed.").Value(d.requests_signed);
-  page->Family("messages_sent_total", "counter", "Messages given to the bus.")
-      .Value("result", "sent", d.messages_sent)
-      .Value("result", "failed", d.sends_failed);
-  if (!m.own_broker) return;
-  page->Family("broker_connections", "gauge", "Connections to the broker in this process.")
-      .Value(m.broker_connections);
-  page->Family("broker_refused_total", "counter", "Connections that the broker refused.")
-      .Value(m.broker_refused);
-  page->Family("broker_slow_consumers_total", "counter", "Consumers dropped for being slow.")
-      .Value(m.broker_slow_consumers);
-  page->Family("broker_held_bytes", "gauge", "Bytes of messages that the broker holds.")
-      .Value(m.broker_bytes_held);
 }
 
-void Front(const ControllerMetrics& m, Page* page) {
-  page->Family("grpc_calls_total", "counter", "Calls that ended, by code.");
-  for (size_t code = 0; code < m.calls.size(); ++code) {
-    page->Value("code", absl::StatusCodeToString(static_cast<absl::StatusCode>(code)),
-                m.calls[code]);
+void Bus(const ControllerMetrics& m, MetricsPage* page) {
+  const DispatcherMetrics& d = m.dispatcher;
+  bus::WriteClient(m.bus, page);
+  page->Counter("requests_signed_total", "Requests signed.").Value(d.requests_signed);
+  page->Counter("messages_sent_total", "Messages by whether the broker confirmed them.")
+      .Value(d.messages_sent, {{"result", "sent"}})
+      .Value(d.sends_failed, {{"result", "failed"}});
+  page->Gauge("messages_waiting", "Messages that wait for the bus.").Value(d.messages_waiting);
+  page->Gauge("unconfirmed_bytes", "Bytes given to the broker that it has not confirmed.")
+      .Value(d.bytes_unconfirmed);
+  if (m.broker.has_value()) bus::WriteBroker(*m.broker, page);
+}
+
+void Front(const ControllerMetrics& m, MetricsPage* page) {
+  page->Counter("grpc_calls_total", "Calls that ended, by method and code.");
+  for (const auto& [method, by_code] : m.calls) {
+    for (size_t code = 0; code < by_code.size(); ++code) {
+      // Sixteen zeros a method would say nothing; OK is there from the start, for rates.
+      if (code != 0 && by_code[code] == 0) continue;
+      page->Value(by_code[code],
+                  {{"method", method},
+                   {"code", absl::StatusCodeToString(static_cast<absl::StatusCode>(code))}});
+    }
   }
-  page->Family("grpc_handshakes_refused_total", "counter", "TLS handshakes refused.")
+  page->Counter("grpc_handshakes_refused_total", "TLS handshakes refused.")
       .Value(m.handshakes_refused);
-  page->Family("grpc_watchers", "gauge", "Streams that are watched.").Value(m.watchers);
-  page->Family("unauthenticated_total", "counter", "Calls without an accepted certificate.")
+  page->Gauge("grpc_watchers", "Streams that are watched.").Value(m.watchers);
+  page->Counter("unauthenticated_total", "Calls without an accepted certificate.")
       .Value(m.unauthenticated);
-  page->Family("policy_decisions_total", "counter", "Decisions by effect.")
-      .Value("effect", "allow", m.policy_allowed)
-      .Value("effect", "deny", m.policy_denied);
+  page->Counter("policy_decisions_total", "Decisions by effect.")
+      .Value(m.policy_allowed, {{"effect", "allow"}})
+      .Value(m.policy_denied, {{"effect", "deny"}});
+}
+
+void Files(const ControllerMetrics& m, MetricsPage* page) {
+  page->Counter("reloads_total", "Files that changed and were read again, by what came of it.")
+      .Value(m.policies_loaded, {{"file", "policy"}, {"result", "done"}})
+      .Value(m.policies_refused, {{"file", "policy"}, {"result", "refused"}})
+      .Value(m.certificates_reloaded, {{"file", "certificates"}, {"result", "done"}})
+      .Value(m.certificates_refused, {{"file", "certificates"}, {"result", "refused"}});
+  page->Gauge("reload_refused", "Whether the newest file is refused and an older one is in force.")
+      .Value(m.policy_stale, {{"file", "policy"}})
+      .Value(m.certificates_stale, {{"file", "certificates"}});
+  page->Gauge("store_ok", "Whether the store can be written.").Value(m.status.store_ok);
+  page->Counter("store_commits_total", "Commits of the store.")
+      .Value(m.dispatcher.commits, {{"result", "done"}})
+      .Value(m.dispatcher.commits_failed, {{"result", "failed"}});
+  page->Gauge("audit_ok", "Whether the audit log can be written.").Value(m.audit_ok);
+  page->Counter("audit_records_total", "Audit records: refused ones took their call with them.")
+      .Value(m.audit_written, {{"result", "written"}})
+      .Value(m.audit_refused, {{"result", "refused"}})
+      .Value(m.audit_lost, {{"result", "lost"}});
+  page->Gauge("certificate_end_timestamp_seconds", "When the controller's certificate ends.")
+      .Value(m.certificate_end);
+  page->Gauge("crl_end_timestamp_seconds",
+              "When the first revocation list ends; absent where there are none.")
+      .Value(m.crl_end);
 }
 
 }  // namespace
 
 std::string MetricsText(const ControllerMetrics& metrics) {
-  Page page;
-  page.Family("build_info", "gauge", "The version in a label.").Value("version", base::kVersion, 1);
+  MetricsPage page("orch_");
+  page.Process();
+  page.Gauge("ready", "Whether /readyz says so.").Value(metrics.ready);
   Jobs(metrics, &page);
+  Nodes(metrics, &page);
   Bus(metrics, &page);
   Front(metrics, &page);
-  page.Family("store_ok", "gauge", "Whether the store can be written.")
-      .Value(metrics.status.store_ok ? 1 : 0);
-  page.Family("store_commits_total", "counter", "Commits of the store.")
-      .Value("result", "done", metrics.dispatcher.commits)
-      .Value("result", "failed", metrics.dispatcher.commits_failed);
-  page.Family("audit_ok", "gauge", "Whether the audit log can be written.")
-      .Value(metrics.audit_ok ? 1 : 0);
-  page.Family("certificate_end_timestamp_seconds", "gauge",
-              "When the controller's certificate ends.")
-      .Value(metrics.certificate_end_seconds);
-  if (metrics.crl_end_seconds > 0) {
-    page.Family("crl_end_timestamp_seconds", "gauge", "When the first revocation list ends.")
-        .Value(metrics.crl_end_seconds);
-  }
+  Files(metrics, &page);
   return page.Take();
 }
 

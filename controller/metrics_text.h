@@ -3,8 +3,14 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
+#include "absl/time/time.h"
+#include "bus/broker.h"
+#include "bus/client.h"
 #include "controller/dispatcher.h"
 #include "controller/metrics.h"
 
@@ -14,23 +20,25 @@ namespace orch::controller {
 struct ControllerMetrics {
   DispatcherStatus status;
   DispatcherMetrics dispatcher;
-  std::array<uint64_t, 17> calls{};  // by canonical code
-  uint64_t handshakes_refused = 0;
-  uint64_t policy_allowed = 0, policy_denied = 0, unauthenticated = 0;
-  uint64_t watchers = 0;
+  bus::ClientStatus bus;
+  std::optional<bus::BrokerStatus> broker;  // of the broker in this process, if there is one
+
+  // Calls that ended: by method, `JobService/GetJob`, and canonical code.
+  std::vector<std::pair<std::string, std::array<uint64_t, 17>>> calls;
+  uint64_t handshakes_refused = 0, unauthenticated = 0, watchers = 0;
+  uint64_t policy_allowed = 0, policy_denied = 0, policies_loaded = 0, policies_refused = 0;
+  bool policy_stale = false;
+  uint64_t certificates_reloaded = 0, certificates_refused = 0;
+  bool certificates_stale = false;
+  uint64_t audit_written = 0, audit_refused = 0, audit_lost = 0;
   bool audit_ok = true;
-  int64_t certificate_end_seconds = 0;  // Unix time
-  int64_t crl_end_seconds = 0;          // 0: there is no list
-  // The bus client.
-  uint64_t bus_connects = 0, bus_frames_in = 0, bus_frames_out = 0, bus_bytes_in = 0,
-           bus_bytes_out = 0;
-  // The broker in this process, if there is one.
-  bool own_broker = false;
-  uint64_t broker_connections = 0, broker_refused = 0, broker_slow_consumers = 0,
-           broker_bytes_held = 0;
+  bool ready = true;
+  absl::Time certificate_end = absl::InfiniteFuture();
+  absl::Time crl_end = absl::InfiniteFuture();  // there is no list
 };
 
-// The Prometheus text format 0.0.4. No name of a node, a caller or a job is in it. Pure.
+// As base/metrics_page.h writes it. No name of a node, a caller or a job is in it. Pure, but for
+// the figures of this process.
 std::string MetricsText(const ControllerMetrics& metrics);
 
 }  // namespace orch::controller

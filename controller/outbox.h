@@ -53,6 +53,9 @@ class Outbox : public std::enable_shared_from_this<Outbox> {
   void Sign(orch::bus::v1::Request request, Signed done);
   // `sent` as in bus::Client, on the dispatcher's strand; may be null.
   void Send(std::string destination, const SignedRequest& request, Sent sent);
+  // Messages that wait here, and bytes that the client has and no receipt for.
+  size_t waiting() const { return waiting_.size(); }
+  size_t unconfirmed_bytes() const { return window_bytes_; }
   // Nothing is sent or called back any more; once, from the strand or when no thread runs.
   void Stop();
 

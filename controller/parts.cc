@@ -172,7 +172,7 @@ absl::StatusOr<Inputs> ReadInputs(const std::string& config_path) {
   return inputs;
 }
 
-absl::Status Open(Parts* parts, HttpSources sources) {
+absl::Status Open(Parts* parts, bus::HttpSources sources) {
   const ControllerConfig& config = parts->inputs.config;
   ORCH_RETURN_IF_ERROR(MakeStateDirectory(config.state_dir()));
   ORCH_ASSIGN_OR_RETURN(parts->audit, AuditStore::Open(AuditPath(config)));
@@ -185,8 +185,8 @@ absl::Status Open(Parts* parts, HttpSources sources) {
     base::LogInfo(absl::StrCat("broker listening ", parts->broker->address()));
   }
   if (config.http().listen() != "none") {
-    absl::StatusOr<std::unique_ptr<HttpServer>> http =
-        HttpServer::Start(&parts->io, config.http().listen(), std::move(sources));
+    absl::StatusOr<std::unique_ptr<bus::HttpServer>> http =
+        bus::HttpServer::Start(&parts->io, config.http().listen(), std::move(sources));
     if (!http.ok()) return base::Annotate(http.status(), "http");
     parts->http = *std::move(http);
     base::LogInfo(absl::StrCat("http listening ", parts->http->address()));

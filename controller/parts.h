@@ -8,11 +8,11 @@
 #include "base/asio.h"
 #include "bus/broker.h"
 #include "bus/client.h"
+#include "bus/http.h"
 #include "controller/audit_store.h"
 #include "controller/config.pb.h"
 #include "controller/dispatcher_core.h"
 #include "controller/gate.h"
-#include "controller/http.h"
 #include "controller/policy_source.h"
 #include "controller/puppetdb.h"
 #include "controller/service.h"
@@ -47,7 +47,7 @@ struct Parts {
   std::shared_ptr<PuppetDb> puppetdb;      // null where none is configured
   std::shared_ptr<Gate> gate;              // who may
   std::unique_ptr<Services> services;      // gRPC
-  std::unique_ptr<HttpServer> http;        // null if switched off
+  std::unique_ptr<bus::HttpServer> http;   // null if switched off
 
   base::Strand broker_strand{io.get_executor()};
   base::Strand bus_strand{io.get_executor()};
@@ -56,6 +56,6 @@ struct Parts {
 };
 
 // Opens the files and binds the addresses; nothing is taken or sent yet. Errors are one sentence.
-absl::Status Open(Parts* parts, HttpSources sources);
+absl::Status Open(Parts* parts, bus::HttpSources sources);
 
 }  // namespace orch::controller

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "base/log.h"
 #include "base/status.h"
@@ -53,16 +54,16 @@ absl::Status Process::Run() {
   return absl::OkStatus();
 }
 
-HttpSources Process::Sources() {
+bus::HttpSources Process::Sources() {
   return {.readiness =
-              [this](std::function<void(Readiness)> done) {
+              [this](std::function<void(bus::Readiness)> done) {
                 asio::post(strand_, [this, done = std::move(done)] { done(ReadinessNow()); });
               },
           .metrics = [this](std::function<void(std::string)> done) { GatherMetrics(done); }};
 }
 
-Readiness Process::ReadinessNow() const {
-  Readiness out;
+bus::Readiness Process::ReadinessNow() const {
+  bus::Readiness out;
   const absl::Duration silence = absl::Now() - status_time_;
   if (stopping_) out.missing.push_back("stopping");
   if (status_time_ == absl::Time()) {
@@ -77,6 +78,15 @@ Readiness Process::ReadinessNow() const {
   }
   if (!status_.store_ok) out.missing.push_back("store: can't be written");
   if (!parts_->audit->healthy()) out.missing.push_back("audit: can't be written");
+  // Nobody would accept a handshake with it, and nothing that is signed by it.
+  const trust::Credentials& credentials = *parts_->inputs.credentials;
+  const std::pair<const char*, absl::Time> ends[] = {{"certificate", credentials.certificate_end()},
+                                                     {"crl", credentials.crl_end()}};
+  for (const auto& [what, end] : ends) {
+    if (end > absl::Now()) continue;
+    out.missing.push_back(absl::StrCat(
+        what, ": ended ", absl::FormatTime(absl::RFC3339_sec, end, absl::UTCTimeZone())));
+  }
   return out;
 }
 
@@ -98,13 +108,13 @@ void Process::WatchHealth() {
 }
 
 void Process::TellHealth() {
-  const Readiness now = ReadinessNow();
+  const bus::Readiness now = ReadinessNow();
   const bool serving = now.missing.empty();
   if (serving == serving_) return;
   serving_ = serving;
   parts_->services->SetServing(serving);
   if (serving) return base::LogInfo("ready");
-  base::LogWarning("not ready", {{"missing", now.missing.front()}});
+  base::LogWarning("not ready", {{"missing", absl::StrJoin(now.missing, "; ")}});
 }
 
 void Process::WatchFiles() {
@@ -133,12 +143,14 @@ void Process::ReloadCertificates(bool asked) {
     // Once for each reason: the files are looked at again every few seconds.
     if (asked || why != certificate_error_) {
       base::LogError("certificates not reloaded, the old ones stay in force", {{"why", why}});
+      ++certificates_refused_;
     }
     certificate_error_ = why;
     return;
   }
   certificate_error_.clear();
   if (!*changed) return;
+  ++certificates_reloaded_;
   base::LogInfo("certificates reloaded");
   next_warning_ = absl::Time();
   parts_->dispatcher->PostCrlChanged();
@@ -169,43 +181,52 @@ void Process::WarnOfEnds() {
 
 void Process::GatherMetrics(std::function<void(std::string)> done) {
   auto out = std::make_shared<ControllerMetrics>();
-  const CallCounts& calls = parts_->services->counts();
-  for (size_t i = 0; i < out->calls.size(); ++i) out->calls[i] = calls.by_code[i];
-  out->handshakes_refused = calls.handshakes_refused;
-  const Gate::Counts& gate = parts_->gate->counts();
-  out->policy_allowed = gate.allowed;
-  out->policy_denied = gate.denied;
-  out->unauthenticated = gate.unauthenticated;
-  out->watchers = gate.watchers;
-  out->audit_ok = parts_->audit->healthy();
-  const trust::Credentials& credentials = *parts_->inputs.credentials;
-  out->certificate_end_seconds = absl::ToUnixSeconds(credentials.certificate_end());
-  const absl::Time crl_end = credentials.crl_end();
-  if (crl_end != absl::InfiniteFuture()) out->crl_end_seconds = absl::ToUnixSeconds(crl_end);
-  parts_->dispatcher->PostMetrics([this, out, done](const DispatcherMetrics& metrics) {
-    out->dispatcher = metrics;
-    parts_->dispatcher->PostStatus([this, out, done](const DispatcherStatus& status) {
-      out->status = status;
-      asio::post(parts_->bus_strand, [this, out, done] {
-        const bus::ClientStatus bus = parts_->bus->status();
-        out->bus_connects = bus.connects;
-        out->bus_frames_in = bus.frames_in;
-        out->bus_frames_out = bus.frames_out;
-        out->bus_bytes_in = bus.bytes_in;
-        out->bus_bytes_out = bus.bytes_out;
-        if (parts_->broker == nullptr) return done(MetricsText(*out));
-        asio::post(parts_->broker_strand, [this, out, done] {
-          const bus::BrokerStatus broker = parts_->broker->status();
-          out->own_broker = true;
-          out->broker_connections = broker.connections;
-          out->broker_refused = broker.refused;
-          out->broker_slow_consumers = broker.slow_consumers_dropped;
-          out->broker_bytes_held = broker.bytes_held;
-          done(MetricsText(*out));
+  asio::post(strand_, [this, out, done = std::move(done)] {
+    GatherHere(out.get());
+    parts_->dispatcher->PostMetrics([this, out, done](const DispatcherMetrics& metrics) {
+      out->dispatcher = metrics;
+      parts_->dispatcher->PostStatus([this, out, done](const DispatcherStatus& status) {
+        out->status = status;
+        asio::post(parts_->bus_strand, [this, out, done] {
+          out->bus = parts_->bus->status();
+          if (parts_->broker == nullptr) return done(MetricsText(*out));
+          asio::post(parts_->broker_strand, [this, out, done] {
+            out->broker = parts_->broker->status();
+            done(MetricsText(*out));
+          });
         });
       });
     });
   });
+}
+
+// What this strand knows, and what anybody may read.
+void Process::GatherHere(ControllerMetrics* out) const {
+  const CallCounts& calls = parts_->services->counts();
+  for (const auto& [method, by_code] : calls.by_method()) {
+    auto& counts = out->calls.emplace_back(method, std::array<uint64_t, 17>{}).second;
+    for (size_t code = 0; code < counts.size(); ++code) counts[code] = by_code[code];
+  }
+  out->handshakes_refused = calls.handshakes_refused;
+  const Gate::Counts& gate = parts_->gate->counts();
+  out->policy_allowed = gate.allowed;
+  out->policy_denied = gate.denied;
+  out->policies_loaded = gate.policies_loaded;
+  out->policies_refused = gate.policies_refused;
+  out->policy_stale = gate.policy_stale;
+  out->unauthenticated = gate.unauthenticated;
+  out->watchers = gate.watchers;
+  const AuditStore::Counts& audit = parts_->audit->counts();
+  out->audit_written = audit.written;
+  out->audit_refused = audit.refused;
+  out->audit_lost = audit.lost;
+  out->audit_ok = parts_->audit->healthy();
+  out->certificates_reloaded = certificates_reloaded_;
+  out->certificates_refused = certificates_refused_;
+  out->certificates_stale = !certificate_error_.empty();
+  out->ready = ReadinessNow().missing.empty();
+  out->certificate_end = parts_->inputs.credentials->certificate_end();
+  out->crl_end = parts_->inputs.credentials->crl_end();
 }
 
 void Process::WaitForSignal(std::promise<void>* stop) {

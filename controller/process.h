@@ -36,9 +36,10 @@ class Process {
   absl::Status Run();
 
  private:
-  HttpSources Sources();
-  Readiness ReadinessNow() const;
+  bus::HttpSources Sources();
+  bus::Readiness ReadinessNow() const;
   void GatherMetrics(std::function<void(std::string)> done);
+  void GatherHere(ControllerMetrics* out) const;
   // SIGHUP reloads; SIGTERM and SIGINT fulfil `stop`.
   void WaitForSignal(std::promise<void>* stop);
   void WatchHealth();
@@ -62,6 +63,7 @@ class Process {
   bool serving_ = false;
   bool stopping_ = false;
   std::string certificate_error_;
+  uint64_t certificates_reloaded_ = 0, certificates_refused_ = 0;
   absl::Time next_warning_;
 };
 

@@ -9,13 +9,13 @@
 #include <algorithm>
 #include <boost/asio/ip/tcp.hpp>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "base/traceparent.h"
 #include "bus/address.h"
 #include "controller/service_core.h"
 #include "controller/tls.h"
@@ -95,17 +95,11 @@ CallerEvidence EvidenceOf(const grpc::CallbackServerContext& context) {
 }
 
 std::string TraceparentOf(const grpc::CallbackServerContext& context) {
-  constexpr size_t kLength = 55;  // 00-<32 hex>-<16 hex>-<2 hex>
   const auto& metadata = context.client_metadata();
-  const auto found = metadata.find("traceparent");
-  if (found == metadata.end() || found->second.size() != kLength) return "";
-  std::string out(found->second.data(), found->second.size());
-  for (size_t i = 0; i < kLength; ++i) {
-    const bool dash = i == 2 || i == 35 || i == 52;
-    const bool hex = absl::ascii_isdigit(out[i]) || (out[i] >= 'a' && out[i] <= 'f');
-    if (dash ? out[i] != '-' : !hex) return "";
-  }
-  return out;
+  // Two of them say nothing: which one would it be?
+  if (metadata.count("traceparent") != 1) return "";
+  const grpc::string_ref header = metadata.find("traceparent")->second;
+  return base::ParseTraceparent({header.data(), header.size()}).ToString();
 }
 
 class Services::Server {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <array>
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -12,18 +10,12 @@
 #include "absl/time/time.h"
 #include "base/asio.h"
 #include "controller/audit_store.h"
+#include "controller/call_counts.h"
 #include "controller/dispatcher.h"
 #include "controller/gate.h"
 #include "trust/identity.h"
 
 namespace orch::controller {
-
-// Calls that ended, by canonical code. Thread-safe.
-struct CallCounts {
-  static constexpr int kCodes = 17;
-  std::array<std::atomic<uint64_t>, kCodes> by_code{};
-  std::atomic<uint64_t> handshakes_refused{0};
-};
 
 // Constant after construction.
 struct ServiceOptions {

@@ -40,9 +40,10 @@ struct ServiceCore {
   ServiceCore(ServiceParts p, ServiceOptions o)
       : parts(std::move(p)), options(std::move(o)), strand(parts.io->get_executor()) {}
 
+  // The end of a call whose method answers with a Response.
+  template <typename Response>
   grpc::Status Count(const absl::Status& status) {
-    const auto code = static_cast<size_t>(status.code());
-    if (code < counts.by_code.size()) ++counts.by_code[code];
+    counts.Count(Response::descriptor()->name(), status.code());
     return ToGrpc(status);
   }
 };
@@ -53,7 +54,7 @@ absl::Status Stopping();
 absl::Status TooManyCalls();
 
 CallerEvidence EvidenceOf(const grpc::CallbackServerContext& context);
-// The W3C traceparent header, or empty; anything malformed is none.
+// The W3C traceparent header in version 00, or empty; anything malformed is none.
 std::string TraceparentOf(const grpc::CallbackServerContext& context);
 
 // One unary call: answers exactly once, and if everybody lets go of it unanswered, with
@@ -68,12 +69,12 @@ class UnaryCall {
   }
   ~UnaryCall() {
     --core_->calls;
-    if (!answered_.exchange(true)) reactor_->Finish(core_->Count(Stopping()));
+    if (!answered_.exchange(true)) reactor_->Finish(core_->template Count<Response>(Stopping()));
   }
   void Answer(absl::StatusOr<Response> result) {
     if (answered_.exchange(true)) return;
     if (result.ok()) response_->Swap(&*result);
-    reactor_->Finish(core_->Count(result.status()));
+    reactor_->Finish(core_->template Count<Response>(result.status()));
   }
 
  private:
@@ -108,7 +109,7 @@ grpc::ServerUnaryReactor* PostCall(const std::shared_ptr<ServiceCore>& core,
                                    Work work) {
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
   if (core->stopping || core->calls >= core->options.calls_max) {
-    reactor->Finish(core->Count(core->stopping ? Stopping() : TooManyCalls()));
+    reactor->Finish(core->template Count<Response>(core->stopping ? Stopping() : TooManyCalls()));
     return reactor;
   }
   Reply<Response> reply(core->parts.io,

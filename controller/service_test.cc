@@ -57,8 +57,33 @@ TEST_F(ServiceTest, CreatesGetsAndCancelsJobs) {
   get.set_name("nonsense");
   EXPECT_EQ(Call(Jobs(), &JobService::Stub::GetJob, get, &got).error_code(),
             grpc::StatusCode::INVALID_ARGUMENT);
-  EXPECT_EQ(services_->counts().by_code[0], 3u);
-  EXPECT_EQ(services_->counts().by_code[3], 1u);
+  EXPECT_EQ(services_->counts().total(absl::StatusCode::kOk), 3u);
+  EXPECT_EQ(services_->counts().by_method().at("JobService/GetJob")[0], 1u);
+  EXPECT_EQ(services_->counts().by_method().at("JobService/GetJob")[3], 1u);
+}
+
+TEST_F(ServiceTest, TracesAreTakenOverIfTheyAreSound) {
+  Start();
+  constexpr char kGood[] = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+  const std::vector<std::vector<std::string>> headers = {
+      {kGood},
+      {},
+      {std::string(kGood) + "-00"},
+      {kGood, kGood},
+      {"00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01"}};
+  for (const std::vector<std::string>& sent : headers) {
+    grpc::ClientContext context;
+    Limit(&context);
+    for (const std::string& header : sent) context.AddMetadata("traceparent", header);
+    CreateJobRequest create;
+    create.mutable_spec()->mutable_action()->mutable_puppet_run();
+    CreateJobResponse created;
+    ASSERT_TRUE(Jobs()->CreateJob(&context, create, &created).ok());
+  }
+  const auto admitted = Seen().admitted;
+  ASSERT_EQ(admitted.size(), headers.size());
+  EXPECT_EQ(admitted[0].traceparent, kGood);
+  for (size_t i = 1; i < admitted.size(); ++i) EXPECT_EQ(admitted[i].traceparent, "") << i;
 }
 
 TEST_F(ServiceTest, ListsJobsInPages) {

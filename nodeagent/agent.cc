@@ -34,10 +34,7 @@ void Agent::Start() {
     parts_.client->Subscribe(parts_.destinations.Node(collective, parts_.self.identity), take);
   }
   parts_.journal->PostUnfinished(Guard([this](absl::StatusOr<std::vector<JournalEntry>> entries) {
-    if (!entries.ok()) {
-      base::LogError("read the journal", {{"error", entries.status().ToString()}});
-      return;
-    }
+    if (!entries.ok()) return LogJournal("read the journal", entries.status());
     for (const JournalEntry& entry : *entries) Resume(entry);
   }));
   parts_.client->Start(Guard([this](bool connected) { OnConnection(connected); }));
@@ -85,7 +82,7 @@ std::optional<Stop> Agent::Open(const std::string& body, Message* message) const
   if (auto stop = CheckSigner(*signer, parts_.self)) return stop;
   message->digest = trust::Sha256(payload);
   auto stop = ParseStrictly(payload, *signer, &message->request);
-  message->exchange = NewExchange(message->request, message->digest);
+  message->exchange = NewExchange(message->request, parts_.self.identity, message->digest);
   return stop;
 }
 
@@ -118,6 +115,7 @@ std::optional<Stop> Agent::LookUp(const MessagePtr& message) {
 void Agent::OnLookedUp(const MessagePtr& message,
                        const absl::StatusOr<std::optional<JournalEntry>>& found) {
   if (!found.ok()) {
+    ++run_counters_.journal_failures;
     climbing_.erase(message->request.request_id());
     return Refuse(message, {Rung::kJournal, std::string(found.status().message())});
   }
@@ -160,6 +158,7 @@ void Agent::Accept(const MessagePtr& message) {
 
 void Agent::OnAccepted(const MessagePtr& message, const absl::StatusOr<AcceptResult>& result) {
   if (!result.ok()) {
+    ++run_counters_.journal_failures;
     return Refuse(message, {Rung::kJournal, std::string(result.status().message())});
   }
   switch (result->acceptance) {
@@ -188,14 +187,12 @@ void Agent::Run(const MessagePtr& message, absl::Time accepted) {
   const std::string id = request.request_id();
   running_[id] = Running{message->exchange, api::NameOf(request.action().action()),
                          request.caller(), IsMutating(request), accepted};
-  base::LogInfo("start", {{"action", running_[id].action},
-                          {"caller", request.caller()},
-                          {"job", request.job_id()},
-                          {"request", base::Hex(id)}});
+  if (running_[id].mutates) LogRequest("request accepted", id, running_[id]);
   if (cancelled_jobs_.Contains(request.job_id(), parts_.clock->Read().wall)) {
     return OnDone(id, MakeOutcome(orch::v1::NODE_STATE_CANCELLED, "cancelled",
                                   "the job was cancelled before it started here"));
   }
+  LogRequest("request started", id, running_[id]);
   parts_.actions->Start(MakeCall(request));
 }
 
@@ -204,16 +201,14 @@ void Agent::Resume(const JournalEntry& entry) {
   Request request;
   if (!request.ParseFromString(entry.request.request)) {
     base::LogError("journal: a request that does not parse",
-                   {{"request", base::Hex(entry.request.request_id)}});
+                   {{"request_id", base::Hex(entry.request.request_id)}});
     return;
   }
-  const auto exchange =
-      ResumedExchange(request, entry.request.digest, entry.accept_time, parts_.clock->Read().wall);
+  const auto exchange = ResumedExchange(request, parts_.self.identity, entry.request.digest,
+                                        entry.accept_time, parts_.clock->Read().wall);
   running_[request.request_id()] = Running{exchange, api::NameOf(request.action().action()),
                                            request.caller(), true, entry.accept_time};
-  base::LogInfo("resume", {{"action", api::NameOf(request.action().action())},
-                           {"job", request.job_id()},
-                           {"request", base::Hex(request.request_id())}});
+  LogRequest("request taken up again", request.request_id(), running_[request.request_id()]);
   parts_.actions->Resume(MakeCall(request));
 }
 
@@ -224,11 +219,8 @@ void Agent::OnDone(const std::string& request_id, Outcome outcome) {
   const Running done = found->second;
   running_.erase(found);
   FitOutcome(&outcome);
-  base::LogInfo("done", {{"action", done.action},
-                         {"job", done.exchange->job_id},
-                         {"request", base::Hex(request_id)},
-                         {"state", orch::v1::NodeState_Name(outcome.state())},
-                         {"reason", outcome.reason()}});
+  Count(outcome);
+  LogRequest("request ended", request_id, done, &outcome);
   parts_.on_change();
   if (!done.mutates) return replies_.SendOutcome(done.exchange.get(), outcome);
   presence_.OnChange();
@@ -236,9 +228,41 @@ void Agent::OnDone(const std::string& request_id, Outcome outcome) {
       request_id, outcome.SerializeAsString(),
       Guard([this, exchange = done.exchange, outcome](const absl::Status& status) {
         // The controller learns it all the same: a restarted agent would only tell it again.
-        if (!status.ok()) base::LogError("keep an outcome", {{"error", status.ToString()}});
+        if (!status.ok()) LogJournal("keep an outcome", status);
         replies_.SendOutcome(exchange.get(), outcome);
       }));
+}
+
+// One event of a request that was accepted; with the same ids as in the controller's log.
+void Agent::LogRequest(absl::string_view event, const std::string& request_id,
+                       const Running& running, const Outcome* outcome) const {
+  constexpr size_t kPrefix = sizeof("NODE_STATE_") - 1;
+  const Exchange& exchange = *running.exchange;
+  const double seconds = absl::ToDoubleSeconds(parts_.clock->Read().wall - running.accept_time);
+  base::LogInfo(event, {{"job_id", exchange.job_id},
+                        {"request_id", base::Hex(request_id)},
+                        {"action", running.action},
+                        {"caller", running.caller},
+                        {"controller", exchange.controller},
+                        {"state", outcome == nullptr
+                                      ? ""
+                                      : orch::v1::NodeState_Name(outcome->state()).substr(kPrefix)},
+                        {"reason", outcome == nullptr ? "" : outcome->reason()},
+                        {"since_accepted_seconds", seconds},
+                        {"trace_id", exchange.trace.trace_id},
+                        {"span_id", exchange.trace.span_id}});
+}
+
+void Agent::Count(const Outcome& outcome) {
+  if (orch::v1::NodeState_IsValid(outcome.state())) ++run_counters_.ended[outcome.state()];
+  if (!outcome.result().has_puppet_run()) return;
+  const int verdict = outcome.result().puppet_run().verdict();
+  if (orch::v1::PuppetRunVerdict_IsValid(verdict)) ++run_counters_.verdicts[verdict];
+}
+
+void Agent::LogJournal(absl::string_view what, const absl::Status& status) {
+  ++run_counters_.journal_failures;
+  base::LogError(what, {{"error", status.ToString()}});
 }
 
 // ---- Around it. --------------------------------------------------------------------------------
@@ -306,9 +330,9 @@ void Agent::OnTick() {
   }
   if (now.steady < next_purge_) return;
   next_purge_ = now.steady + kPurgeInterval;
-  parts_.journal->PostPurge([](const absl::Status& status) {
-    if (!status.ok()) base::LogError("purge the journal", {{"error", status.ToString()}});
-  });
+  parts_.journal->PostPurge(Guard([this](const absl::Status& status) {
+    if (!status.ok()) LogJournal("purge the journal", status);
+  }));
 }
 
 void Agent::OnNodeChange() {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <deque>
 #include <functional>
 #include <map>
@@ -63,6 +64,13 @@ struct Running {
   absl::Time accept_time;
 };
 
+// How actions ended, since the start.
+struct RunCounters {
+  std::array<uint64_t, orch::v1::NodeState_MAX + 1> ended = {};
+  std::array<uint64_t, orch::v1::PuppetRunVerdict_MAX + 1> verdicts = {};
+  uint64_t journal_failures = 0;
+};
+
 // A request that stopped, for status.
 struct RecentStop {
   absl::Time time;
@@ -96,6 +104,9 @@ class Agent {
   void Leave();
 
   const LadderCounters& counters() const { return counters_; }
+  const RunCounters& run_counters() const { return run_counters_; }
+  // Outcomes that the broker has not confirmed.
+  size_t unsent() const { return replies_.unsent(); }
   const Beacons& beacons() const { return beacons_; }
   const std::map<std::string, Running>& running() const { return running_; }
   const std::deque<RecentStop>& recent_stops() const { return recent_stops_; }
@@ -126,6 +137,8 @@ class Agent {
   void Run(const MessagePtr& message, absl::Time accepted);
   void Resume(const JournalEntry& entry);
   void OnDone(const std::string& request_id, orch::bus::v1::Outcome outcome);
+  void LogRequest(absl::string_view event, const std::string& request_id, const Running& running,
+                  const orch::bus::v1::Outcome* outcome = nullptr) const;
 
   // refusals.cc: what stops.
   void Refuse(const MessagePtr& message, const Stop& stop);
@@ -147,6 +160,8 @@ class Agent {
                     const std::optional<JournalEntry>& entry, bool whole);
   bool Offers(const std::string& action, bool* mutates) const;
 
+  void Count(const orch::bus::v1::Outcome& outcome);
+  void LogJournal(absl::string_view what, const absl::Status& status);
   JournalRequest ForJournal(const Message& message) const;
   ActionCall MakeCall(const orch::bus::v1::Request& request);
   void OnConnection(bool connected);
@@ -163,6 +178,7 @@ class Agent {
   Replies replies_;
   Presence presence_;
   LadderCounters counters_;
+  RunCounters run_counters_;
   ReplayWindow replay_;          // requests that change nothing
   ReplayWindow refused_;         // mutating ones that were refused: they never start later
   ReplayWindow cancelled_jobs_;  // a cancel may overtake its requests

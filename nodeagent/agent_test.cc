@@ -2,7 +2,9 @@
 // Each rung of the ladder with its counter, over a real broker.
 #include <gtest/gtest.h>
 
+#include "absl/strings/str_cat.h"
 #include "base/ids.h"
+#include "base/log.h"
 #include "nodeagent/agent_fixture.h"
 #include "nodeagent/timestamps.h"
 
@@ -44,6 +46,25 @@ TEST_F(LadderTest, APingIsAnsweredWithAllThatTiesItToItsRequest) {
   EXPECT_EQ(reply.node(), "web1");
   EXPECT_EQ(reply.sequence(), 1u);
   EXPECT_EQ(counters().passed, 1u);
+}
+
+TEST_F(LadderTest, ARefusalIsLoggedWithTheIdsOfItsRequest) {
+  Request run = NewRun();
+  run.add_conditions()->set_where("role=web");
+  base::SetUpLog("test", base::LogLevel::kInfo, base::LogFormat::kJson);
+  ::testing::internal::CaptureStderr();
+  Send(run);
+  EXPECT_TRUE(Until([&] { return !OutcomeOf(run.request_id()).empty(); }));
+  const std::string log = ::testing::internal::GetCapturedStderr();
+  base::SetUpLog("test", base::LogLevel::kInfo, base::LogFormat::kText);
+  for (const std::string& part :
+       {absl::StrCat("\"job_id\":\"", run.job_id(), "\""),
+        absl::StrCat("\"request_id\":\"", base::Hex(run.request_id()), "\""),
+        std::string("\"reason\":\"denied\""),
+        std::string("\"trace_id\":\"0af7651916cd43dd8448eb211c80319c\""),
+        std::string("\"not_logged\":0")}) {
+    EXPECT_NE(log.find(part), std::string::npos) << part << "\n" << log;
+  }
 }
 
 TEST_F(LadderTest, TooLarge) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <set>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/config.h"
 #include "base/ids.h"
@@ -83,6 +84,21 @@ absl::Status CheckTrust(const NodeAgentConfig& config, absl::string_view name) {
   return absl::OkStatus();
 }
 
+absl::Status CheckTelling(const NodeAgentConfig& config, absl::string_view name) {
+  const std::string& metrics = config.metrics_file();
+  if (!metrics.empty()) {
+    ORCH_RETURN_IF_ERROR(CheckPath(name, "metrics_file", metrics));
+    if (!absl::EndsWith(metrics, ".prom")) {
+      return Bad(
+          name, "metrics_file",
+          absl::StrCat("\"", metrics, "\" does not end in .prom: node_exporter reads no other"));
+    }
+  }
+  const std::string& format = config.log_format();
+  if (format.empty() || format == "text" || format == "json") return absl::OkStatus();
+  return Bad(name, "log_format", absl::StrCat("`", format, "` is neither text nor json"));
+}
+
 absl::Status CheckLimits(const NodeAgentConfig& config, absl::string_view name) {
   const absl::Duration presence = DurationOf(config.presence_interval());
   if (presence < absl::Seconds(10) || presence > absl::Hours(24)) {
@@ -117,6 +133,7 @@ absl::Status Check(const NodeAgentConfig& config, absl::string_view name) {
   if (const absl::Status facts = CheckFacts(config.facts()); !facts.ok()) {
     return absl::InvalidArgumentError(absl::StrCat(name, ": facts.", facts.message()));
   }
+  ORCH_RETURN_IF_ERROR(CheckTelling(config, name));
   return CheckLimits(config, name);
 }
 

@@ -27,7 +27,7 @@ struct Flags {
   std::string config = kConfigPathDefault;
   bool check_config = false;
   bool verbose = false;
-  std::string log_format = "text";
+  std::string log_format;  // empty: as the configuration says
   std::string output = "table";
 };
 
@@ -66,8 +66,9 @@ absl::Status CheckFiles(const NodeAgentConfig& config) {
 }
 
 int Serve(const NodeAgentConfig& config, const Flags& flags) {
+  const std::string& format = flags.log_format.empty() ? config.log_format() : flags.log_format;
   base::SetUpLog("orch-nodeagent", LevelOf(config, flags.verbose),
-                 flags.log_format == "json" ? base::LogFormat::kJson : base::LogFormat::kText);
+                 format == "json" ? base::LogFormat::kJson : base::LogFormat::kText);
   const absl::Status status = RunNodeAgent(config);  // returns only if it could not start
   return Fail(status.code() == absl::StatusCode::kInvalidArgument
                   ? base::Annotate(status, flags.config)

@@ -105,11 +105,15 @@ std::optional<Stop> Agent::OnCrl(const Message& message) {
 
 void Agent::OnCancel(const Message& message) {
   const std::string& job = message.request.cancel().job_id();
-  base::LogInfo("cancel", {{"job", job}, {"controller", message.request.controller()}});
+  base::LogInfo("job cancelled", {{"job_id", job},
+                                  {"controller", message.request.controller()},
+                                  {"caller", message.request.caller()},
+                                  {"trace_id", message.exchange->trace.trace_id},
+                                  {"span_id", message.exchange->trace.span_id}});
   // No request of the job that was issued before this can be valid longer.
   const absl::Time until = ToTime(message.request.issue_time()) + kLifetimeMax + kFutureMax;
   if (cancelled_jobs_.Add(job, until, message.now.wall) == ReplayWindow::Added::kFull) {
-    base::LogWarning("too many cancelled jobs to remember", {{"job", job}});
+    base::LogWarning("too many cancelled jobs to remember", {{"job_id", job}});
   }
   parts_.actions->Cancel(job);
 }
@@ -145,8 +149,8 @@ void Agent::AnswerResult(const Message& query, const std::string& request_id,
   const auto running = running_.find(request_id);
   const auto exchange = running != running_.end()
                             ? running->second.exchange
-                            : ResumedExchange(request, entry->request.digest, entry->accept_time,
-                                              parts_.clock->Read().wall);
+                            : ResumedExchange(request, parts_.self.identity, entry->request.digest,
+                                              entry->accept_time, parts_.clock->Read().wall);
   orch::bus::v1::Outcome outcome;
   if (entry->state == JournalState::kDone && outcome.ParseFromString(entry->outcome)) {
     return replies_.SendOutcome(exchange.get(), outcome);

@@ -42,13 +42,20 @@ void Agent::Note(const Message& message, const Stop& stop) {
   uint64_t suppressed = 0;
   const std::string key = absl::StrCat(RungName(stop.rung), " ", message.signer.common_name);
   if (!limiter_.Admit(key, message.now, &suppressed)) return;
-  base::LogWarning("request refused", {{"reason", RungName(stop.rung)},
+  // Before the signature held there is no exchange, and no id that could be believed.
+  static const Exchange kNone;
+  const Exchange& exchange = message.exchange == nullptr ? kNone : *message.exchange;
+  const bool has_id = exchange.request_id.size() == 16;
+  base::LogWarning("request refused", {{"job_id", exchange.job_id},
+                                       {"request_id", has_id ? base::Hex(exchange.request_id) : ""},
+                                       {"reason", RungName(stop.rung)},
                                        {"why", stop.why},
                                        {"signer", message.signer.common_name},
                                        {"what", what},
                                        {"caller", message.request.caller()},
-                                       {"job", message.request.job_id()},
-                                       {"suppressed", suppressed}});
+                                       {"not_logged", suppressed},
+                                       {"trace_id", exchange.trace.trace_id},
+                                       {"span_id", exchange.trace.span_id}});
 }
 
 // Whether the controller is owed an answer: it signed, this node was meant, and it is not asked too
@@ -118,12 +125,11 @@ void Agent::RefuseDurably(const MessagePtr& message, const Stop& stop) {
         }
         if (result->acceptance != Acceptance::kAccepted) return AnswerStop(message, stop);
         const Outcome outcome = MakeOutcome(StateOf(stop.rung), ReasonOf(stop.rung), stop.why);
-        parts_.journal->PostFinish(
-            id, outcome.SerializeAsString(),
-            Guard([this, message, outcome](const absl::Status& status) {
-              if (!status.ok()) base::LogError("keep an outcome", {{"error", status.ToString()}});
-              replies_.SendOutcome(message->exchange.get(), outcome);
-            }));
+        parts_.journal->PostFinish(id, outcome.SerializeAsString(),
+                                   Guard([this, message, outcome](const absl::Status& status) {
+                                     if (!status.ok()) LogJournal("keep an outcome", status);
+                                     replies_.SendOutcome(message->exchange.get(), outcome);
+                                   }));
       }));
 }
 

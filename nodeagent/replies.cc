@@ -31,7 +31,7 @@ bool Budget::Take(base::Now now) {
   return true;
 }
 
-std::shared_ptr<Exchange> NewExchange(const orch::bus::v1::Request& request,
+std::shared_ptr<Exchange> NewExchange(const orch::bus::v1::Request& request, absl::string_view node,
                                       std::string payload_digest) {
   auto exchange = std::make_shared<Exchange>();
   exchange->request_id = request.request_id();
@@ -42,14 +42,16 @@ std::shared_ptr<Exchange> NewExchange(const orch::bus::v1::Request& request,
   exchange->controller = request.controller();
   if (request.traceparent().size() <= kTraceparentMax) {
     exchange->traceparent = request.traceparent();
+    exchange->trace = base::ChildSpan(base::ParseTraceparent(request.traceparent()),
+                                      absl::StrCat(request.request_id(), node));
   }
   return exchange;
 }
 
 std::shared_ptr<Exchange> ResumedExchange(const orch::bus::v1::Request& request,
-                                          std::string payload_digest, absl::Time accepted,
-                                          absl::Time now) {
-  auto exchange = NewExchange(request, std::move(payload_digest));
+                                          absl::string_view node, std::string payload_digest,
+                                          absl::Time accepted, absl::Time now) {
+  auto exchange = NewExchange(request, node, std::move(payload_digest));
   // How many replies went out before is not stored; it was fewer than one a millisecond.
   exchange->sequence =
       std::max<int64_t>(absl::ToInt64Milliseconds(now - accepted), kProgressMax + 10);

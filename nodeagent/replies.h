@@ -9,6 +9,7 @@
 #include "absl/time/time.h"
 #include "base/asio.h"
 #include "base/clock.h"
+#include "base/traceparent.h"
 #include "bus/client.h"
 #include "bus/destination.h"
 #include "orch/bus/v1/reply.pb.h"
@@ -48,18 +49,19 @@ struct Exchange {
   std::string job_id;
   std::string collective;
   std::string controller;
-  std::string traceparent;
-  uint64_t sequence = 0;  // of the last reply
-  int progress = 0;       // pieces of news sent
+  std::string traceparent;  // as it came; replies carry it back
+  base::Traceparent trace;  // this node's span of it
+  uint64_t sequence = 0;    // of the last reply
+  int progress = 0;         // pieces of news sent
   Budget progress_budget{kProgressPerSecondMax};
 };
-// `payload_digest`: of the bytes that were signed. `accepted`: after a restart, when it was;
-// sequence numbers then go on above those of the former process.
-std::shared_ptr<Exchange> NewExchange(const orch::bus::v1::Request& request,
+// `node`: this one, for its span. `payload_digest`: of the bytes that were signed. `accepted`:
+// after a restart, when it was; sequence numbers then go on above those of the former process.
+std::shared_ptr<Exchange> NewExchange(const orch::bus::v1::Request& request, absl::string_view node,
                                       std::string payload_digest);
 std::shared_ptr<Exchange> ResumedExchange(const orch::bus::v1::Request& request,
-                                          std::string payload_digest, absl::Time accepted,
-                                          absl::Time now);
+                                          absl::string_view node, std::string payload_digest,
+                                          absl::Time accepted, absl::Time now);
 
 // REFUSED, DENIED, … with a reason for programs and a message for people.
 orch::bus::v1::Outcome MakeOutcome(orch::v1::NodeState state, absl::string_view reason,

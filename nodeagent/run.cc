@@ -21,6 +21,7 @@
 #include "bus/stream.h"
 #include "nodeagent/actions_parts.h"
 #include "nodeagent/agent.h"
+#include "nodeagent/metrics_file.h"
 #include "nodeagent/status_file.h"
 
 namespace orch::nodeagent {
@@ -53,6 +54,7 @@ struct Parts {
   std::unique_ptr<bus::Client> client;
   std::unique_ptr<Agent> agent;
   std::unique_ptr<StatusFile> status_file;
+  std::unique_ptr<MetricsFile> metrics_file;  // null if there is to be none
 
   asio::steady_timer tick{strand};
   asio::steady_timer last_resort{strand};  // bounds the farewell
@@ -106,6 +108,7 @@ absl::Status LoadFiles(Parts* parts) {
                                                    "\" is no identity, [a-z0-9._-]{1,253}"));
   }
   parts->self.identity = name;
+  base::SetLogOrigin("node", name);
   if (!parts->config.policy_file().empty()) {
     auto policy = policy::Policy::LoadNative(parts->config.policy_file());
     if (!policy.ok()) return invalid(policy.status(), "policy_file");
@@ -116,13 +119,17 @@ absl::Status LoadFiles(Parts* parts) {
   return absl::OkStatus();
 }
 
+std::string JournalPath(const NodeAgentConfig& config) {
+  return absl::StrCat(config.state_dir(), "/journal.db");
+}
+
 absl::Status OpenJournal(Parts* parts) {
   const NodeAgentConfig& config = parts->config;
   ORCH_RETURN_IF_ERROR(MakeDirectory(config.state_dir(), 0700));
   ORCH_RETURN_IF_ERROR(MakeDirectory(config.run_dir(), 0755));
   ORCH_RETURN_IF_ERROR(LockStateDirectory(config.state_dir()));
   JournalOptions options;
-  options.path = absl::StrCat(config.state_dir(), "/journal.db");
+  options.path = JournalPath(config);
   options.sequence_path = absl::StrCat(config.run_dir(), "/journal.sequence");
   options.result_retention = DurationOf(config.result_retention());
   auto journal = Journal::Open(options, base::SystemClock().Read());
@@ -212,10 +219,14 @@ void MakeAgent(Parts* parts) {
                               .paths = parts->paths.get(),
                               .self = parts->self,
                               .start_time = parts->start_time,
-                              .journal_reset = parts->journal_reset};
+                              .journal_reset = parts->journal_reset,
+                              .journal_path = JournalPath(parts->config)};
   parts->status_file = std::make_unique<StatusFile>(
       parts->strand, absl::StrCat(parts->config.run_dir(), "/", kStatusFileName),
       [sources] { return GatherStatus(sources); });
+  if (parts->config.metrics_file().empty()) return;
+  parts->metrics_file = std::make_unique<MetricsFile>(
+      parts->strand, parts->config.metrics_file(), [sources] { return NodeMetricsText(sources); });
 }
 
 void ReloadFiles(Parts* parts, bool asked) {
@@ -285,6 +296,7 @@ void Stop(Parts* parts) {
   parts->tick.cancel();
   parts->agent->Leave();
   parts->status_file->Remove();
+  if (parts->metrics_file != nullptr) parts->metrics_file->Remove();
   parts->last_resort.expires_after(absl::ToChronoNanoseconds(kStopMax));
   parts->last_resort.async_wait([parts](boost::system::error_code) { parts->context.stop(); });
   parts->client->Stop([parts] { parts->context.stop(); });
@@ -314,6 +326,7 @@ void Start(Parts* parts) {
   parts->agent->Start();
   Tick(parts);
   parts->status_file->OnChange();
+  if (parts->metrics_file != nullptr) parts->metrics_file->Start();
   base::LogInfo("ready", {{"node", parts->self.identity},
                           {"role", trust::RoleName(parts->credentials->self().role)},
                           {"took", absl::FormatDuration(absl::Now() - parts->start_time)}});

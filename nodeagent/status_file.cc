@@ -1,17 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nodeagent/status_file.h"
 
-#include <fcntl.h>
 #include <unistd.h>
-
-#include <cerrno>
-#include <cstdio>
 
 #include "absl/strings/str_cat.h"
 #include "api/json.h"
 #include "base/config.h"
 #include "base/log.h"
 #include "base/version.h"
+#include "nodeagent/replace_file.h"
 #include "nodeagent/timestamps.h"
 
 namespace orch::nodeagent {
@@ -86,25 +83,6 @@ void GatherPuppet(const StatusSources& sources, PuppetPathStatus* out) {
   out->set_state(sources.actions->PuppetState().message());
 }
 
-// Not base::WriteFileAtomically: its fsync would hold up the strand for something that need not
-// survive.
-absl::Status Replace(const std::string& path, const std::string& content) {
-  const std::string temporary = absl::StrCat(path, ".new");
-  const int file =
-      open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
-  if (file < 0) return absl::ErrnoToStatus(errno, absl::StrCat("write ", temporary));
-  const ssize_t written = write(file, content.data(), content.size());
-  const int error = errno;
-  close(file);
-  if (written != static_cast<ssize_t>(content.size())) {
-    return absl::ErrnoToStatus(written < 0 ? error : ENOSPC, absl::StrCat("write ", temporary));
-  }
-  if (rename(temporary.c_str(), path.c_str()) != 0) {
-    return absl::ErrnoToStatus(errno, absl::StrCat("rename ", temporary, " to ", path));
-  }
-  return absl::OkStatus();
-}
-
 }  // namespace
 
 AgentStatus GatherStatus(const StatusSources& sources) {
@@ -154,7 +132,7 @@ void StatusFile::OnChange() {
 void StatusFile::Write() {
   waiting_ = false;
   if (removed_) return;
-  const absl::Status status = Replace(path_, api::ToJson(gather_(), /*pretty=*/true));
+  const absl::Status status = ReplaceFile(path_, api::ToJson(gather_(), /*pretty=*/true));
   if (!status.ok()) base::LogWarning("status file", {{"error", status.ToString()}});
 }
 

@@ -30,6 +30,7 @@ struct StatusSources {
   Self self;
   absl::Time start_time;
   std::string journal_reset;
+  std::string journal_path;
 };
 AgentStatus GatherStatus(const StatusSources& sources);
 

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "api/json.h"
 #include "base/config.h"
+#include "nodeagent/replace_file.h"
 #include "nodeagent/status_file.h"
 #include "nodeagent/timestamps.h"
 
@@ -152,6 +153,23 @@ TEST_F(StatusFileTest, IsReadAsItWasWritten) {
 
   file.Remove();
   EXPECT_EQ(ReadStatusFile(path).status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(StatusFileTest, WhatOthersLeftInTheWayIsNeverWrittenTo) {
+  const std::string path = absl::StrCat(directory_, "/orch.prom");
+  const std::string victim = absl::StrCat(directory_, "/victim");
+  ASSERT_TRUE(base::WriteFileAtomically(victim, "precious", 0600).ok());
+  ASSERT_EQ(symlink(victim.c_str(), absl::StrCat(path, ".new").c_str()), 0);
+  EXPECT_TRUE(ReplaceFile(path, "one").ok());
+  ASSERT_EQ(link(victim.c_str(), absl::StrCat(path, ".new").c_str()), 0);
+  EXPECT_TRUE(ReplaceFile(path, "two").ok());
+  EXPECT_EQ(*base::ReadFile(path, 100), "two");
+  EXPECT_EQ(*base::ReadFile(victim, 100), "precious");
+  const absl::Status none = ReplaceFile(absl::StrCat(directory_, "/none/orch.prom"), "x");
+  EXPECT_TRUE(Has(std::string(none.message()), "/none/orch.prom.new")) << none;
+  std::filesystem::create_directory(absl::StrCat(directory_, "/taken"));
+  EXPECT_FALSE(ReplaceFile(absl::StrCat(directory_, "/taken"), "x").ok());
+  EXPECT_FALSE(std::filesystem::exists(absl::StrCat(directory_, "/taken.new")));
 }
 
 TEST_F(StatusFileTest, ShowsAndJudgesForTheShell) {

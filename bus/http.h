@@ -9,7 +9,7 @@
 #include "absl/status/statusor.h"
 #include "base/asio.h"
 
-namespace orch::controller {
+namespace orch::bus {
 
 // What `/readyz` says: ready if `missing` is empty; otherwise one line for each part that is not,
 // `bus: connect broker1:61614: connection refused`.
@@ -55,4 +55,4 @@ class HttpServer {
   const std::string address_;
 };
 
-}  // namespace orch::controller
+}  // namespace orch::bus

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "controller/http.h"
+#include "bus/http.h"
 
 #include <gtest/gtest.h>
 
@@ -12,7 +12,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 
-namespace orch::controller {
+namespace orch::bus {
 namespace {
 
 using boost::asio::ip::tcp;
@@ -132,4 +132,4 @@ TEST_F(HttpTest, ABusyAddressIsNamed) {
 }
 
 }  // namespace
-}  // namespace orch::controller
+}  // namespace orch::bus

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "controller/http.h"
+#include "bus/http.h"
 
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
@@ -13,7 +13,7 @@
 #include "base/status.h"
 #include "bus/address.h"
 
-namespace orch::controller {
+namespace orch::bus {
 
 namespace asio = boost::asio;
 namespace beast = boost::beast;
@@ -132,7 +132,7 @@ class HttpServer::Listener : public std::enable_shared_from_this<Listener> {
         sources_(std::make_shared<const HttpSources>(std::move(sources))) {}
 
   absl::StatusOr<std::string> Bind(const std::string& listen) {
-    ORCH_ASSIGN_OR_RETURN(const bus::Address address, bus::ParseAddress(listen));
+    ORCH_ASSIGN_OR_RETURN(const Address address, ParseAddress(listen));
     boost::system::error_code error;
     tcp::resolver resolver(*io_);
     const auto found = resolver.resolve(address.host, absl::StrCat(address.port), error);
@@ -206,4 +206,4 @@ HttpServer::~HttpServer() { Stop(); }
 
 void HttpServer::Stop() { listener_->PostStop(); }
 
-}  // namespace orch::controller
+}  // namespace orch::bus
