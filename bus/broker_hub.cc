@@ -109,7 +109,7 @@ void BrokerHub::LogRefusal(const std::string& where, const std::string& why) {
       absl::StrCat(where.substr(0, where.rfind(':')), " ", why.substr(0, kReasonBytes));
   uint64_t suppressed = 0;
   if (!refusals_.Admit(key, Now(), &suppressed)) return;
-  base::LogWarning("connection ended", {{"peer", where}, {"why", why}, {"suppressed", suppressed}});
+  base::LogWarning("connection ended", {{"peer", where}, {"why", why}, {"not_logged", suppressed}});
 }
 
 void BrokerHub::RefuseHandshake(const std::string& where, const std::string& why) {

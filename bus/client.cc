@@ -179,7 +179,7 @@ void Client::Core::OnFailed(absl::Status why) {
        {"broker", status_.broker},
        {"for", absl::FormatDuration(absl::Trunc(now.wall - status_.away_since, absl::Seconds(1)))},
        {"next_within", absl::FormatDuration(backoff_.ceiling())},
-       {"suppressed", suppressed}});
+       {"not_logged", suppressed}});
 }
 
 void Client::Core::Stop(std::function<void()> done) {
@@ -248,7 +248,7 @@ void Client::Core::Send(std::string destination, std::string body, absl::Time ex
   if (!limiter_.Admit("send", base::SystemClock().Read(), &suppressed)) return;
   base::LogWarning("bus: message lost", {{"why", queued.status().message()},
                                          {"destination", destination},
-                                         {"suppressed", suppressed}});
+                                         {"not_logged", suppressed}});
 }
 
 void Client::Core::SendWithReceipt(std::string destination, std::string body, absl::Time expires,

@@ -112,7 +112,7 @@ void Client::Core::OnReady(const ConnectionPtr& connection) {
                    {"peer", connection->stream->peer()},
                    {"after", absl::FormatDuration(absl::Trunc(now.wall - status_.away_since,
                                                               absl::Milliseconds(1)))},
-                   {"suppressed", suppressed}});
+                   {"not_logged", suppressed}});
   }
   // A copy, because the Client may go while it runs.
   const std::function<void(bool)> on_change = on_change_;
