@@ -326,7 +326,10 @@ void BrokerCore::CheckTimes(BrokerSession* session, base::Now now) {
   } else if (session->beat_in > absl::ZeroDuration() &&
              over(session->last_in, 2 * session->beat_in)) {
     Fail(session, nullptr,
-         TooLate("no heart-beat within twice what was agreed, ", 2 * session->beat_in), now);
+         absl::DeadlineExceededError(absl::StrCat("no heart-beat within ",
+                                                  absl::FormatDuration(2 * session->beat_in),
+                                                  ", twice what was agreed")),
+         now);
   } else if (session->beat_out > absl::ZeroDuration() &&
              over(session->last_out, session->beat_out / 2)) {
     session->last_out = now.steady;

@@ -43,7 +43,7 @@ void Agent::Note(const Message& message, const Stop& stop) {
   const std::string key = absl::StrCat(RungName(stop.rung), " ", message.signer.common_name);
   if (!limiter_.Admit(key, message.now, &suppressed)) return;
   // Before the signature held there is no exchange, and no id that could be believed.
-  static const Exchange kNone;
+  static const Exchange kNone = {};
   const Exchange& exchange = message.exchange == nullptr ? kNone : *message.exchange;
   const bool has_id = exchange.request_id.size() == 16;
   base::LogWarning("request refused", {{"job_id", exchange.job_id},
