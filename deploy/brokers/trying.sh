@@ -77,6 +77,7 @@ read_flags() {
   ! answers "$port" || fail "somebody else listens on 127.0.0.1:$port"
   if [[ $dir ]]; then mkdir -p "$dir"; else dir=$(mktemp -d "${TMPDIR:-/tmp}/orch-broker-XXXXXX"); fi
   dir=$(cd "$dir" && pwd)
+  : >"$dir/out"  # what an earlier one said does not count
   certificates
 }
 
