@@ -17,7 +17,7 @@ namespace {
 using base::MetricsPage;
 
 // A controller that was silent for so long counts as silent.
-constexpr absl::Duration kSilentAfter = kBeaconsMissedMax * kBeaconInterval;
+const absl::Duration kSilentAfter = kBeaconsMissedMax * kBeaconInterval;
 
 std::string Word(const std::string& name, absl::string_view prefix) {
   return absl::AsciiStrToLower(absl::string_view(name).substr(prefix.size()));

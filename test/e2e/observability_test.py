@@ -46,14 +46,11 @@ class BrokerFleet(fleets.Fleet):
     def start_broker(self):
         http = self.broker_http or "127.0.0.1:0"
         listen = self.broker_address or "127.0.0.1:0"
-        self.write("broker.yaml", f"broker:\n  listen: '{listen}'\n{self.trust('controller')}http:\n  listen: '{http}'\nlog_format: json\n")
+        self.write("broker.yaml", f"broker:\n  listen: '{listen}'\n{self.trust('broker')}http:\n  listen: '{http}'\nlog_format: json\n")
         self.broker_process = fleets.Process("broker", [fleets.binary("orch-broker"), "--config", self.path("broker.yaml")],
                                              self.path("broker.log")).start()
         self.broker_address = self.broker_process.wait_log(r'"listening (127\.0\.0\.1:\d+)').group(1)
         self.broker_http = self.broker_process.wait_log(r"http listening (127\.0\.0\.1:\d+)").group(1)
-
-    def bus(self):
-        return f"bus:\n  brokers: ['{self.broker_address}']\n  tls_server_name: controller\n"
 
     def textfile(self, name):
         return self.path("textfiles", name + ".prom")
