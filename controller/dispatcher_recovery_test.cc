@@ -105,6 +105,21 @@ TEST_F(RecoveryTest, ANodeThatComesBackIsAsked) {
   EXPECT_EQ(End(id).state(), orch::v1::JOB_STATE_SUCCEEDED);
 }
 
+TEST_F(RecoveryTest, WhatANodeLostWithItsConnectionIsPublishedAgain) {
+  AddNode("a");
+  const std::string id = Run(PuppetRun());
+  node("a")->options().silent = true;
+  Until([this] { return node("a")->heard(Request::kAction) >= 1; });
+  ASSERT_EQ(node("a")->started(), 0);
+  // Its broker died, not the controller's: nobody missed it, and it did not start anew.
+  boost::asio::post(node_strand_, [this] {
+    node("a")->options().silent = false;
+    node("a")->SendPresence(true, false);
+  });
+  EXPECT_EQ(End(id).state(), orch::v1::JOB_STATE_SUCCEEDED);
+  EXPECT_EQ(node("a")->started(), 1);
+}
+
 TEST_F(RecoveryTest, ACancelledJobStaysCancelled) {
   for (const char* name : {"a", "b"}) AddNode(name, kHold());
   AdmittedJob run = PuppetRun();

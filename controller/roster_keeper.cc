@@ -59,6 +59,10 @@ void RosterKeeper::OnConnected() {
 void RosterKeeper::OnPresence(OpenedPresence opened, base::Now now) {
   ORCH_CHECK_ON(surroundings_->strand);
   const std::string node = opened.presence.node();
+  // The certificate comes with the first presence of a connection: what was sent before it may have
+  // been lost, though the node was never away for long enough to be missed. (It comes hourly too:
+  // being asked once more does no harm.)
+  const bool connected_anew = !opened.chain.empty() && !opened.presence.leaving();
   const Roster::Heard heard = surroundings_->roster->OnPresence(
       opened.presence, opened.peer.not_after, std::move(opened.chain), now);
   if (!heard.fresh) {
@@ -72,7 +76,7 @@ void RosterKeeper::OnPresence(OpenedPresence opened, base::Now now) {
     wanted->facts = true;
     wanted->certificates = false;  // its signature was verified just now
   }
-  if (heard.back) on_back_(node);
+  if (heard.back || connected_anew) on_back_(node);
 }
 
 void RosterKeeper::OnUnknownKey(const std::string& node, base::Now now) {

@@ -34,7 +34,7 @@ inline constexpr size_t kNodeWatchersMax = 10'000;
 // Lives on: the dispatcher's strand. Its owner keeps it until Stop.
 class RosterKeeper : public std::enable_shared_from_this<RosterKeeper> {
  public:
-  // `on_back`: a node is (again) there, or started anew.
+  // `on_back`: a node is (again) there, started anew, or has a new connection.
   RosterKeeper(Surroundings* surroundings, std::function<void(const std::string&)> on_back);
   void Start();
   void Stop();
