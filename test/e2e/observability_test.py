@@ -275,7 +275,9 @@ tests:
         self.assertEqual(value(get(self.fleet.http, "/metrics")[1], "orch_bus_connected"), 0)
         self.fleet.start_broker()
         fleets.wait_for("ready again", lambda: get(self.fleet.http, "/readyz")[0] == 200)
-        self.fleet.wait_present(2)
+        # The roster remembers nodes; that both listen again only the broker knows.
+        fleets.wait_for("both nodes listen again", lambda: value(
+            get(self.fleet.broker_http, "/metrics")[1], 'orch_broker_subscriptions{kind="request"}') == 2, 60)
 
     def test_every_line_is_one_json_object(self):
         for process in (self.fleet.controller, self.fleet.broker_process, *self.fleet.nodes.values()):
