@@ -14,7 +14,7 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "testing"))
 import fleet as fleets  # noqa: E402
 
-NODES = 100
+NODES = 60
 
 
 class PairFleet(fleets.Fleet):
@@ -76,7 +76,7 @@ class BrokerClusterTest(unittest.TestCase):
         self.fleet.make_swarm(NODES)
         self.fleet.start_pair()
         self.fleet.start_controller()
-        self.swarm = self.fleet.start_swarm(NODES, "--broker", self.fleet.address_of(1), "--run-time-ms", "3000")
+        self.swarm = self.fleet.start_swarm(NODES, "--broker", self.fleet.address_of(1), "--run-time-ms", "2000")
         self.addCleanup(self.swarm.kill)
         self.swarm.wait_log("ready: ", 120)
         # Brokers of a network take a moment to hear of each other's subscriptions: nodes that nobody heard say it again when asked.
@@ -87,9 +87,9 @@ class BrokerClusterTest(unittest.TestCase):
         return json.loads(said[-1]) if said else {"starts": 0, "started_twice": 0}
 
     def run_and_kill(self, number):
-        """A run on all nodes, 40 at once, during which a broker dies; everybody ends as if it had not."""
+        """A run on all nodes, 30 at once, during which a broker dies; everybody ends as if it had not."""
         before = self.figures()["starts"]
-        process = subprocess.Popen([fleets.binary("orchctl"), "puppet", "run", "-y", "--expect-nodes", str(NODES), "--concurrency", "40",
+        process = subprocess.Popen([fleets.binary("orchctl"), "puppet", "run", "-y", "--expect-nodes", str(NODES), "--concurrency", "30",
                                     "-o", "json"], env=self.fleet.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, text=True)
         self.addCleanup(process.kill)
