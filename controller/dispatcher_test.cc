@@ -222,13 +222,13 @@ TEST_F(DispatcherTest, ARollingJobIsNotALineForEachNode) {
   constexpr int kNodes = 3 * kPublishedLoggedMax;
   for (int i = 0; i < kNodes; ++i) AddNode(absl::StrCat("n", i));
   base::SetUpLog("test", base::LogLevel::kInfo, base::LogFormat::kText);
-  testing::internal::CaptureStderr();
+  ::testing::internal::CaptureStderr();
   AdmittedJob run = PuppetRun();
   run.spec.mutable_rollout()->set_concurrency(1);
   run.spec.set_expect_nodes(kNodes);
   const std::string id = Run(run);
   EXPECT_EQ(End(id).state(), orch::v1::JOB_STATE_SUCCEEDED);
-  const std::string log = testing::internal::GetCapturedStderr();
+  const std::string log = ::testing::internal::GetCapturedStderr();
   const auto count = [&log](const std::string& text) {
     int found = 0;
     for (size_t at = log.find(text); at != std::string::npos; at = log.find(text, at + 1)) ++found;
