@@ -88,13 +88,13 @@ absl::StatusOr<Column> ParseColumn(absl::string_view text) {
   return column;
 }
 
-absl::StatusOr<std::vector<Column>> ParseColumns(absl::string_view text) {
+absl::StatusOr<std::vector<Column>> ParseColumns(absl::string_view text, size_t before) {
   std::vector<Column> columns;
   size_t at = 0;
-  const auto error_at = [text](size_t position, absl::string_view what) {
+  const auto error_at = [text, before](size_t position, absl::string_view what) {
     const size_t character = std::count_if(text.begin(), text.begin() + position,
                                            [](char c) { return (c & 0xC0) != 0x80; });
-    return absl::InvalidArgumentError(absl::StrCat("column ", character + 1, ": ", what));
+    return absl::InvalidArgumentError(absl::StrCat("column ", before + character + 1, ": ", what));
   };
   for (;;) {
     while (at < text.size() && text[at] == ' ') ++at;

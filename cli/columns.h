@@ -28,8 +28,9 @@ struct Column {
 // One column. InvalidArgument says what is possible.
 absl::StatusOr<Column> ParseColumn(absl::string_view text);
 // `A,B,C`; each may be `HEADER=column`; what contains a comma stands in double quotes (a quote in
-// it doubled). InvalidArgument names the position, counted in characters from 1.
-absl::StatusOr<std::vector<Column>> ParseColumns(absl::string_view text);
+// it doubled). InvalidArgument names the position, counted in characters from 1, with `before` of
+// them in front of the text.
+absl::StatusOr<std::vector<Column>> ParseColumns(absl::string_view text, size_t before = 0);
 
 // What a node answered to node.ping, node.facts or node.inventory.
 class Subject {

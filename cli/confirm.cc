@@ -48,7 +48,8 @@ bool ConfirmCount(Terminal& terminal, std::istream& in, const std::string& what,
     terminal.err << std::endl;  // ^D left the cursor in the line
     return false;
   }
-  return absl::StripAsciiWhitespace(answer) == absl::StrCat(count);
+  return answer.size() <= kAnswerBytesMax &&
+         absl::StripAsciiWhitespace(answer) == absl::StrCat(count);
 }
 
 }  // namespace orch::cli

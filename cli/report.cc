@@ -88,7 +88,8 @@ absl::StatusOr<Report> Report::Parse(const std::string& format, const std::strin
     return absl::InvalidArgumentError(
         absl::StrCat(flag, ": names no column; for example identity,facts.os.family,classes"));
   }
-  absl::StatusOr<std::vector<Column>> parsed = ParseColumns(list);
+  absl::StatusOr<std::vector<Column>> parsed =
+      ParseColumns(list, flag == "--format" ? format.size() - list.size() : 0);
   if (!parsed.ok()) return base::Annotate(parsed.status(), flag);
   report.columns_ = *std::move(parsed);
   if (report.columns_[0].word != "identity") {

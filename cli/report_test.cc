@@ -178,7 +178,7 @@ TEST_F(ReportTest, ErrorsSayWhere) {
   EXPECT_NE(Error("", "os.family").find("a fact is written facts.os.family"), std::string::npos);
   EXPECT_NE(Error("", "puppet.foo").find("puppet has no `foo`; it has applying, enabled"),
             std::string::npos);
-  EXPECT_EQ(Error("csv:identity,\"x"), "--format: column 10: a double quote is not closed");
+  EXPECT_EQ(Error("csv:identity,\"x"), "--format: column 14: a double quote is not closed");
   EXPECT_NE(Error("csv").find("names no column"), std::string::npos);
   EXPECT_NE(Error("", "identity,,version").find("column 10"), std::string::npos);
   EXPECT_NE(Error("", "identity,").find("column 10"), std::string::npos);
