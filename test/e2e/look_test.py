@@ -18,6 +18,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..
 import fleet as fleets  # noqa: E402
 
 WEB1, WEB2, DB1 = "web1.example.net", "web2.example.net", "db1.example.net"
+os.environ["LC_ALL"] = "C"  # bars of #, unless a test says otherwise
 HOSTILE = "first\n\x1b[2J\x1b]0;owned\x07web9.example.net \u202egpj"
 
 
@@ -82,19 +83,9 @@ class LookTest(unittest.TestCase):
             facts.update({"disks": [{"size": 1}, {"size": 2}], "a.b": {"c": name}})
             cls.fleet.write(f"{name}/more.json", json.dumps(facts))
         for name in cls.fleet.names:
-            cls.start_node(name)
+            cls.fleet.start_node(name, sources="[{file: %s}, {file: %s}]" % (cls.fleet.path(name, "facts.json"),
+                                                                             cls.fleet.path(name, "more.json")))
         cls.fleet.wait_present(len(cls.fleet.names))
-
-    @classmethod
-    def start_node(cls, name):
-        cls.fleet.write_node(name)
-        config = cls.fleet.path(name, "nodeagent.yaml")
-        with open(config, encoding="utf-8") as file:
-            text = file.read()
-        path = cls.fleet.path(name, "more.json")
-        cls.fleet.write(f"{name}/nodeagent.yaml", text.replace("/facts.json]", f"/facts.json, {path}]"))
-        cls.fleet.nodes[name] = fleets.Process(name, [fleets.binary("orch-nodeagent"), "--config", config],
-                                               cls.fleet.path(name + ".log")).start()
 
     def run_it(self, code, *arguments, **keywords):
         done = self.fleet.orchctl(*arguments, check=False, **keywords)
@@ -214,17 +205,17 @@ class LookTest(unittest.TestCase):
         self.assertIn("has no rows", self.run_it(64, "node", "show", WEB1, "--sort-by", "node").stderr)
 
     def test_watching_the_roster(self):
-        watch = subprocess.Popen([fleets.binary("orchctl"), "node", "list", "--watch", "-o", "jsonl"], stdout=subprocess.PIPE, text=True,
-                                 env=self.fleet.environment())
+        watch = fleets.Process("watch", [fleets.binary("orchctl"), "node", "list", "--watch", "-o", "jsonl"],
+                               self.fleet.path("watch.log"), self.fleet.environment()).start()
         try:
-            seen = set()
-            while seen != set(self.fleet.names):
-                self.assertTrue(select.select([watch.stdout], [], [], fleets.WAIT_S)[0])
-                seen.add(json.loads(watch.stdout.readline())["identity"])
+            def all_seen():
+                lines = watch.text().splitlines(keepends=True)
+                return {json.loads(line)["identity"] for line in lines if line.endswith("\n")} == set(self.fleet.names)
+            fleets.wait_for("every node in the watch", all_seen)
+            self.assertTrue(watch.alive())
         finally:
-            watch.send_signal(signal.SIGINT)
-            watch.wait(fleets.WAIT_S)
-            watch.stdout.close()
+            watch.popen.send_signal(signal.SIGINT)
+            watch.popen.wait(fleets.WAIT_S)
         self.run_it(64, "node", "list", "--watch", "-o", "json")
 
     # -- terminals ----------------------------------------------------------------------------------------------------
