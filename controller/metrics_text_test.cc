@@ -49,7 +49,7 @@ TEST(MetricsTextTest, TellsTheFigures) {
         "\norch_node_outcome_seconds_count{mutating=\"true\"} 0\n",
         "\norch_broker_connections{peer=\"node\"} 12\n",
         "\norch_broker_queue_messages{kind=\"reply\"} 7\n", "\norch_store_ok 1\n",
-        "\norch_audit_ok 1\n", "\norch_certificate_end_timestamp_seconds 1900000000\n",
+        "\norch_audit_ok 1\n", "\norch_certificate_end_timestamp_seconds 1.9e+09\n",
         "\nprocess_cpu_seconds_total "}) {
     EXPECT_TRUE(absl::StrContains(text, line)) << line;
   }
