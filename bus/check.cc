@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bus/check.h"
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <utility>
@@ -17,6 +18,8 @@ namespace {
 
 // So many messages into a queue, for one of them to reach us beside the queue's owner.
 constexpr int kQueueProbes = 8;
+// What should not arrive is waited for so long after the broker has confirmed it to its sender.
+constexpr absl::Duration kSettle = absl::Seconds(1);
 
 bool IsQueue(absl::string_view destination) { return absl::StartsWith(destination, "/queue/"); }
 
@@ -45,8 +48,8 @@ class Check {
   base::Awaitable<absl::Status> TrySubscribe(const CheckCase& tried, Peer peer);
   base::Awaitable<absl::Status> TrySend(const CheckCase& tried, Peer peer);
   base::Awaitable<absl::StatusOr<Peer>> Listen(const CheckWitness& witness);
-  // Whether what the rightful sender says to `destination` comes to `peer`.
-  base::Awaitable<absl::StatusOr<bool>> Reaches(CheckRole sender, std::string destination,
+  // Whether what `sender` says comes to `peer` within `limit`.
+  base::Awaitable<absl::StatusOr<bool>> Reaches(CheckWitness sender, absl::Duration limit,
                                                 CheckPeer* peer);
   // Whether `body` came to `listener`; nothing: it could not be told.
   base::Awaitable<absl::StatusOr<std::optional<bool>>> Came(const CheckCase& tried,
@@ -135,8 +138,9 @@ base::Awaitable<absl::Status> Check::TrySubscribe(const CheckCase& tried, Peer p
   std::optional<bool> arrived;
   const bool open = answer.kind == CheckAnswer::kReceipt || answer.kind == CheckAnswer::kNothing;
   if (open && tried.witness.has_value() && CanWitness()) {
-    base::Awaitable<absl::StatusOr<bool>> reaching =
-        Reaches(tried.witness->role, tried.witness->destination, peer.get());
+    const bool needed = tried.row.expected() == CHECK_EXPECTATION_ALLOWED;
+    base::Awaitable<absl::StatusOr<bool>> reaching = Reaches(
+        *tried.witness, needed ? broker_.timeout : std::min(kSettle, broker_.timeout), peer.get());
     const absl::StatusOr<bool> reached = co_await std::move(reaching);
     if (!reached.ok()) co_return reached.status();
     arrived = *reached;
@@ -145,19 +149,19 @@ base::Awaitable<absl::Status> Check::TrySubscribe(const CheckCase& tried, Peer p
   co_return absl::OkStatus();
 }
 
-base::Awaitable<absl::StatusOr<bool>> Check::Reaches(CheckRole sender, std::string destination,
+base::Awaitable<absl::StatusOr<bool>> Check::Reaches(CheckWitness sender, absl::Duration limit,
                                                      CheckPeer* peer) {
   const std::string body = NewBody();
-  base::Awaitable<absl::StatusOr<Peer>> opening = Open(sender);
+  base::Awaitable<absl::StatusOr<Peer>> opening = Open(sender.role);
   const absl::StatusOr<Peer> from = co_await std::move(opening);
   if (!from.ok()) co_return from.status();
-  for (int i = 0; i < (IsQueue(destination) ? kQueueProbes : 1); ++i) {
-    base::Awaitable<CheckPeer::Answer> sending = (*from)->Send(destination, body, {});
+  for (int i = 0; i < (IsQueue(sender.destination) ? kQueueProbes : 1); ++i) {
+    base::Awaitable<CheckPeer::Answer> sending = (*from)->Send(sender.destination, body, {});
     const CheckPeer::Answer sent = co_await std::move(sending);
     // The sender's own right to it is a row of its own.
     if (sent.kind == CheckAnswer::kError || sent.kind == CheckAnswer::kClosed) break;
   }
-  base::Awaitable<std::optional<size_t>> hearing = peer->Hear({body});
+  base::Awaitable<std::optional<size_t>> hearing = peer->Hear({body}, limit);
   const std::optional<size_t> heard = co_await std::move(hearing);
   co_return heard.has_value();
 }
@@ -220,7 +224,7 @@ base::Awaitable<absl::StatusOr<std::optional<bool>>> Check::Came(const CheckCase
       if (sent.kind != CheckAnswer::kReceipt) co_return std::optional<bool>();
     }
   }
-  base::Awaitable<std::optional<size_t>> hearing = listener->Hear({body, fence});
+  base::Awaitable<std::optional<size_t>> hearing = listener->Hear({body, fence}, broker_.timeout);
   const std::optional<size_t> heard = co_await std::move(hearing);
   co_return std::optional<bool>(heard.has_value() && *heard == 0);
 }

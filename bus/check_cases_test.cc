@@ -67,6 +67,20 @@ TEST(CheckCasesTest, AControllerMaySayRequestsAndHearRepliesAndPresence) {
   EXPECT_EQ(Of(cases, kHear, "/exchange/amq.topic/#"), kNo);
 }
 
+TEST(CheckCasesTest, WhatABrokerGrantsByGroupSaysSoAndIsNoSurprise) {
+  for (const CheckRole role : {CHECK_ROLE_NODE, CHECK_ROLE_CONTROLLER}) {
+    for (const Flavour flavour : {FLAVOUR_EMBEDDED, FLAVOUR_ACTIVEMQ, FLAVOUR_RABBITMQ}) {
+      for (const CheckCase& each : CheckCasesOf(role, Names(flavour))) {
+        EXPECT_EQ(each.row.expected() == kGroup, !each.row.note().empty())
+            << each.row.DebugString();
+      }
+    }
+  }
+  const auto cases = CheckCasesOf(CHECK_ROLE_NODE, Names(FLAVOUR_ACTIVEMQ));
+  EXPECT_EQ(Of(cases, kHear, "/topic/orch.main.node.orch-check-other"), kGroup);
+  EXPECT_EQ(Of(cases, kSay, "/topic/orch.main.node.orch-check-other"), kNo);
+}
+
 TEST(CheckCasesTest, AnotherCollectiveIsForbiddenOnlyWhereItIsNamed) {
   CheckNames names = Names(FLAVOUR_EMBEDDED);
   EXPECT_EQ(Of(CheckCasesOf(CHECK_ROLE_NODE, names), kHear, "/topic/orch.orch-check-other.request"),

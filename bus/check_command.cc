@@ -186,8 +186,12 @@ absl::StatusOr<Prepared> Prepare(const CheckFlags& flags) {
   Prepared out;
   std::map<CheckRole, RoleConfig> configs;
   ORCH_ASSIGN_OR_RETURN(configs, ReadRoles(flags));
-  ORCH_ASSIGN_OR_RETURN(out.broker.timeout, base::ParseDuration(flags.timeout));
-  if (out.broker.timeout <= absl::ZeroDuration()) return Wrong("--timeout: must be above 0");
+  const absl::StatusOr<absl::Duration> timeout = base::ParseDuration(flags.timeout);
+  if (!timeout.ok() || *timeout <= absl::ZeroDuration()) {
+    return Wrong(absl::StrCat("--timeout ", flags.timeout,
+                              ": expected a duration above 0 such as 5s or 0.5s"));
+  }
+  out.broker.timeout = *timeout;
   const RoleConfig& first = configs.begin()->second;
   if (first.bus.brokers().empty()) return Wrong("which broker? Give --broker HOST:PORT");
   out.broker.address = first.bus.brokers(0);

@@ -147,8 +147,9 @@ base::Awaitable<CheckPeer::Answer> CheckPeer::Send(std::string destination, std:
   co_return answer;
 }
 
-base::Awaitable<std::optional<size_t>> CheckPeer::Hear(std::vector<std::string> bodies) {
-  const absl::Duration until = SteadyNow() + broker_.timeout;
+base::Awaitable<std::optional<size_t>> CheckPeer::Hear(std::vector<std::string> bodies,
+                                                       absl::Duration limit) {
+  const absl::Duration until = SteadyNow() + limit;
   for (;;) {
     Frame message;
     if (!messages_.empty()) {

@@ -59,9 +59,10 @@ class CheckPeer {
   // Runs on: the strand. The message expires after the timeout.
   base::Awaitable<Answer> Send(std::string destination, std::string body,
                                std::vector<Header> headers);
-  // Completes when: a message with one of `bodies` came (its index), or the timeout or the
-  // connection is over (nothing). Errors: none. Cancellation: total. Runs on: the strand.
-  base::Awaitable<std::optional<size_t>> Hear(std::vector<std::string> bodies);
+  // Completes when: a message with one of `bodies` came (its index), or `limit` or the connection
+  // is over (nothing). Errors: none. Cancellation: total. Runs on: the strand.
+  base::Awaitable<std::optional<size_t>> Hear(std::vector<std::string> bodies,
+                                              absl::Duration limit);
 
  private:
   CheckPeer(std::unique_ptr<Stream> stream, CheckBroker broker)

@@ -19,6 +19,7 @@ void AddJobCommands(CLI::App& app, Session& session);       // run, job
 void AddPolicyCommands(CLI::App& app, Session& session);    // policy, explain
 void AddTargetCommands(CLI::App& app, Session& session);    // target, explain target
 void AddAuditCommands(CLI::App& app, Session& session);     // audit
+void AddBrokerCommands(CLI::App& app, Session& session);    // broker
 void AddSetupCommands(CLI::App& app, Session& session);     // doctor, context, completion, version
 
 }  // namespace orch::cli

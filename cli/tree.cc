@@ -61,6 +61,7 @@ void AddCommands(CLI::App& app, Session& session) {
   AddPolicyCommands(app, session);
   AddTargetCommands(app, session);
   AddAuditCommands(app, session);
+  AddBrokerCommands(app, session);
   AddSetupCommands(app, session);
 }
 

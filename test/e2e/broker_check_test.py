@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`orch-broker check` on each broker: no surprise with the shipped configuration, a failure where everything is open."""
+"""`orchctl broker check` on each broker: no surprise with the shipped configuration, a failure where everything is open."""
 
 import os
 import subprocess
@@ -54,6 +54,7 @@ class BrokerCheckTest(unittest.TestCase):
         self.assertEqual(code, 1, check)
         for role, verb, destination in (("NODE", "SEND", "/topic/orch.main.request"), ("NODE", "SUBSCRIBE", "/topic/>"),
                                         ("NODE", "SUBSCRIBE", "/queue/orch.main.reply.controller"),
+                                        ("NODE", "SEND", "/queue/orch.main.reply.controller,/topic/orch.main.request"),
                                         ("CONTROLLER", "SEND", "/topic/orch.main.presence")):
             self.assertEqual(self.found(check, role, verb, destination), "ALLOWED", (role, verb, destination))
 
@@ -67,7 +68,7 @@ class BrokerCheckTest(unittest.TestCase):
         code, check = self.broker("rabbitmq-open").broker_check()
         self.assertEqual(code, 1, check)
         for role, verb, destination in (("NODE", "SEND", "/exchange/orch.cmd/main.request"), ("NODE", "SUBSCRIBE", "/exchange/orch.rep/#"),
-                                        ("NODE", "SUBSCRIBE", "/exchange/amq.topic/#"),
+                                        ("NODE", "SUBSCRIBE", "/exchange/amq.topic/#"), ("NODE", "SEND", "/queue/orch-check-sent"),
                                         ("CONTROLLER", "SEND", "/exchange/orch.rep/main.presence")):
             self.assertEqual(self.found(check, role, verb, destination), "ALLOWED", (role, verb, destination))
 
@@ -95,6 +96,7 @@ class BrokerCheckTest(unittest.TestCase):
                                  (("--node-cert", "/nonexistent.pem", "--broker", "127.0.0.1:1"), "--node-key"),
                                  (("--node-config", "/nonexistent.yaml"), "/nonexistent.yaml"),
                                  (("--broker", "127.0.0.1:1", "--plaintext", "--collective", "A B"), "A B"),
+                                 (("--broker", "127.0.0.1:1", "--plaintext", "--timeout", "5"), "timeout"),
                                  (("--broker", "broker.example.net:1", "--plaintext"), "loopback")):
             done = self.check_program(*arguments)
             self.assertEqual(done.returncode, 64, (arguments, done.stderr))

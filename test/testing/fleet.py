@@ -255,9 +255,9 @@ class Fleet:
         return text if self.tls() else text + "  tls: false\n  allow_plaintext: true\n"
 
     def broker_check(self, *arguments, controller="controller"):
-        """Runs `orch-broker check` with everybody's credentials, the controller's by name; the exit code and the
+        """Runs `orchctl broker check` with everybody's credentials, the controller's by name; the exit code and the
         BrokerCheck, or what it said."""
-        command = ["check", "-o", "json", "--broker", self.broker_address, "--flavour", self.flavour(), "--prefix",
+        command = ["broker", "check", "-o", "json", "--broker", self.broker_address, "--flavour", self.flavour(), "--prefix",
                    self.prefix(), *arguments]
         if not self.tls():
             command.append("--plaintext")
@@ -271,7 +271,9 @@ class Fleet:
                 command += [f"--{role}-login", login, f"--{role}-passcode-file", passcode]
         if self.tls():
             command += ["--ca", self.path("ca", "ca.pem")]
-        done = subprocess.run([binary("orch-broker"), *command], capture_output=True, text=True, timeout=120, check=False)
+        path = os.path.dirname(binary("orch-broker")) + ":" + os.environ.get("PATH", "")
+        done = subprocess.run([binary("orchctl"), *command], env={**os.environ, "PATH": path}, capture_output=True, text=True,
+                              timeout=120, check=False)
         return done.returncode, json.loads(done.stdout) if done.stdout else done.stderr
 
     # -- controller ---------------------------------------------------------------------------------------------------
