@@ -17,6 +17,8 @@ constexpr int kNestedArraysMax = 32;
 constexpr size_t kIndexDigitsMax = 9;
 // What a step costs beside the bytes it looks at: a comparison, looking for a key.
 constexpr size_t kCompareWork = 4, kLookUpWork = 16, kNumberWork = 32;
+// A fraction may have three hundred digits.
+constexpr size_t kFractionWork = 256;
 // So many bytes can be compared, and so many read as a number, for a unit of work.
 constexpr size_t kBytesInUnit = 32, kDigitsInUnit = 4;
 
@@ -71,7 +73,7 @@ Truth CompareText(absl::string_view text, const Comparison& comparison, Work* wo
 }
 
 Truth CompareNumber(const json& value, const Comparison& comparison, Work* work) {
-  if (!work->Spend(kNumberWork)) return Truth::kUnknown;
+  if (!work->Spend(value.is_number_float() ? kFractionWork : kNumberWork)) return Truth::kUnknown;
   if (comparison.regex == nullptr && comparison.number.kind() == Number::Kind::kDecimal) {
     const Number number = Number::Of(value);
     if (number.kind() == Number::Kind::kDecimal) {
