@@ -21,10 +21,6 @@ std::string Environment(const char* name) {
   return value == nullptr ? "" : value;
 }
 
-std::string Expanded(const std::string& path) {
-  return absl::StartsWith(path, "~/") ? Environment("HOME") + path.substr(1) : path;
-}
-
 void Take(const std::string& value, std::string* field) {
   if (!value.empty()) *field = value;
 }
@@ -45,6 +41,10 @@ absl::Status MakeDirectories(const std::string& path) {
 
 }  // namespace
 
+std::string ExpandHome(const std::string& path) {
+  return absl::StartsWith(path, "~/") ? Environment("HOME") + path.substr(1) : path;
+}
+
 std::string ConfigPath() {
   const std::string explicit_path = Environment("ORCHCTL_CONFIG");
   if (!explicit_path.empty()) return explicit_path;
@@ -64,6 +64,9 @@ absl::Status SaveConfig(const Config& config) {
   std::string text;
   if (!config.current_context().empty()) {
     absl::StrAppend(&text, "current_context: ", Quoted(config.current_context()), "\n");
+  }
+  if (!config.inventory().empty()) {
+    absl::StrAppend(&text, "inventory: ", Quoted(config.inventory()), "\n");
   }
   absl::StrAppend(&text, "contexts:", config.contexts().empty() ? " {}\n" : "\n");
   for (const auto& [name, context] : config.contexts()) {
@@ -125,7 +128,7 @@ absl::StatusOr<Context> ResolveContext(const GlobalOptions& options) {
     context.set_insecure_loopback(true);
   }
   for (std::string* path : {context.mutable_ca(), context.mutable_cert(), context.mutable_key()}) {
-    *path = Expanded(*path);
+    *path = ExpandHome(*path);
   }
   if (context.server().empty()) {
     return absl::FailedPreconditionError(

@@ -17,6 +17,8 @@ std::string ConfigPath();
 // The empty configuration if there is no file. InvalidArgument names file and line.
 absl::StatusOr<Config> LoadConfig();
 absl::Status SaveConfig(const Config& config);
+// A path with a leading `~/` below the home directory.
+std::string ExpandHome(const std::string& path);
 // `host:port` with a port from 1 to 65535; brackets around an IPv6 address. InvalidArgument
 // otherwise.
 absl::Status CheckServer(const std::string& server);

@@ -38,17 +38,8 @@ absl::StatusOr<orch::v1::DiscoverNodesRequest> DiscoverRequest(const Session& se
     request.mutable_timeout()->set_nanos(
         static_cast<int32_t>(absl::ToInt64Nanoseconds(timeout % absl::Seconds(1))));
   }
+  ORCH_RETURN_IF_ERROR(flags.naming.FillIn(session, flags.target, &request));
   return request;
-}
-
-// Takes out of both lists whom --nodes does not name.
-void KeepOnly(const std::vector<std::string>& only, orch::v1::DiscoverNodesResponse* all) {
-  for (auto* nodes : {all->mutable_nodes(), all->mutable_silent()}) {
-    const auto unwanted = [&only](const Node& n) {
-      return !std::binary_search(only.begin(), only.end(), n.identity());
-    };
-    nodes->erase(std::remove_if(nodes->begin(), nodes->end(), unwanted), nodes->end());
-  }
 }
 
 Grid GridOf(const orch::v1::DiscoverNodesResponse& all) {
@@ -99,8 +90,7 @@ void NameSilent(const Session& session, const orch::v1::DiscoverNodesResponse& a
 
 // Reads the stream to its end; nodes are printed as they answer only as JSON lines that nobody
 // wants sorted: lists that people and pipes compare have to come out the same every time.
-absl::Status ReadAll(Session& session, NodeStream& stream, const std::vector<std::string>& only,
-                     orch::v1::DiscoverNodesResponse* all) {
+absl::Status ReadAll(Session& session, NodeStream& stream, orch::v1::DiscoverNodesResponse* all) {
   const bool at_once =
       OutputOf(session.options) == Output::kJsonl && session.options.sort_by.empty();
   for (;;) {
@@ -108,7 +98,6 @@ absl::Status ReadAll(Session& session, NodeStream& stream, const std::vector<std
     const NodeStream::Got got = stream.Next(absl::Seconds(1), &batch);
     if (got == NodeStream::Got::kEnd) return stream.status();
     if (got == NodeStream::Got::kNothingYet) continue;
-    if (!only.empty()) KeepOnly(only, &batch);
     if (at_once) PrintFound(session, Grid(std::vector<std::string>()), batch);
     all->MergeFrom(batch);
   }
@@ -119,15 +108,13 @@ int Find(Session& session, const JobRequestFlags& flags) {
   if (session.options.dry_run) return Ping(session, flags);
   const absl::StatusOr<orch::v1::DiscoverNodesRequest> request = DiscoverRequest(session, flags);
   if (!request.ok()) return Fail(session, request.status());
-  const absl::StatusOr<std::vector<std::string>> only = flags.target.Nodes();
-  if (!only.ok()) return Fail(session, only.status());
   const absl::StatusOr<Tolerance> tolerance = Tolerance::Parse(session.options.tolerate);
   if (!tolerance.ok()) return Fail(session, tolerance.status());
   const auto connection = Connect(session);
   if (!connection.ok()) return Fail(session, connection.status());
   const std::unique_ptr<NodeStream> stream = (*connection)->Discover(*request);
   orch::v1::DiscoverNodesResponse all;
-  const absl::Status read = ReadAll(session, *stream, *only, &all);
+  const absl::Status read = ReadAll(session, *stream, &all);
   if (!read.ok()) return Fail(session, read);
   const auto by_name = [](const Node& a, const Node& b) { return a.identity() < b.identity(); };
   std::sort(all.mutable_nodes()->begin(), all.mutable_nodes()->end(), by_name);

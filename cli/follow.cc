@@ -300,6 +300,7 @@ int ShowDryRun(Session& session, const orch::v1::CreateJobResponse& response) {
 
 void JobRequestFlags::AddTo(CLI::App* command, bool mutating) {
   target.AddTo(command);
+  naming.AddTo(command, !mutating);
   if (mutating) rollout.AddTo(command);
 }
 
@@ -307,9 +308,8 @@ absl::StatusOr<orch::v1::JobSpec> BuildSpec(const Session& session, const JobReq
                                             orch::v1::Action action) {
   orch::v1::JobSpec spec;
   ORCH_ASSIGN_OR_RETURN(*spec.mutable_target(), flags.target.Build());
-  ORCH_ASSIGN_OR_RETURN(const std::vector<std::string> nodes, flags.target.Nodes());
-  for (const std::string& node : nodes) spec.add_nodes(node);
   ORCH_ASSIGN_OR_RETURN(*spec.mutable_rollout(), flags.rollout.Build());
+  ORCH_RETURN_IF_ERROR(flags.naming.FillIn(session, flags.target, &spec));
   ORCH_RETURN_IF_ERROR(api::Validate(action, "action"));
   *spec.mutable_action() = std::move(action);
   const GlobalOptions& options = session.options;

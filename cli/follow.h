@@ -4,6 +4,7 @@
 #include <string>
 
 #include "cli/connection.h"
+#include "cli/naming_flags.h"
 #include "cli/options.h"
 #include "cli/target_flags.h"
 #include "orch/v1/job.pb.h"
@@ -16,6 +17,7 @@ namespace orch::cli {
 // What each command that runs a job shares.
 struct JobRequestFlags {
   TargetFlags target;
+  NamingFlags naming;
   RolloutFlags rollout;
   void AddTo(CLI::App* command, bool mutating);
 };

@@ -82,14 +82,14 @@ int RunReport(Session& session, const InventoryFlags& flags) {
   return ReadOnlyJob(session, flags.job, report->Question(), show, take);
 }
 
-int Inventory(Session& session, InventoryFlags& flags) {
+int RunInventory(Session& session, InventoryFlags& flags) {
   for (const std::string& node : flags.nodes) flags.job.target.identities.push_back(node);
   if (!flags.format.empty() || !flags.columns.empty()) return RunReport(session, flags);
   if (!session.options.sort_by.empty()) {
     return Fail(session,
                 absl::InvalidArgumentError("--sort-by: sorts the rows of --columns and --format"));
   }
-  if (flags.job.target.empty()) {
+  if (flags.job.target.empty() && flags.job.naming.empty()) {
     return Fail(session, absl::InvalidArgumentError(
                              "inventory: name a node, or say which with target flags"));
   }
@@ -121,7 +121,7 @@ void AddInventoryCommand(CLI::App& app, Session& session) {
   flags->job.AddTo(inventory, false);
   session.sort_keys[inventory] = {};
   inventory->callback([&session, flags] {
-    session.run = [&session, flags] { return Inventory(session, *flags); };
+    session.run = [&session, flags] { return RunInventory(session, *flags); };
   });
 }
 

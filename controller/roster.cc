@@ -228,6 +228,8 @@ void Roster::Restore(const std::string& node, const StoredNode& row, base::Now n
   if (age >= stale_after_ && entry->state == orch::v1::ROSTER_STATE_PRESENT) {
     entry->state = orch::v1::ROSTER_STATE_STALE;
   }
+  // Somebody who was there a moment ago is expected, whether or not others have come since.
+  settled_ = settled_ || entry->state == orch::v1::ROSTER_STATE_PRESENT;
   entries_[node] = std::move(entry);
 }
 

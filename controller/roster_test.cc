@@ -247,6 +247,7 @@ TEST_F(RosterTest, ComesBackFromTheStore) {
   for (const auto& [node, row] : rows) again.Restore(node, row, now());
   EXPECT_EQ(again.counts().present, 1u);
   EXPECT_EQ(again.counts().gone, 1u);
+  EXPECT_TRUE(again.Settled(now()));
   EXPECT_TRUE(again.Find("a")->facts_current());
   EXPECT_FALSE(again.OnPresence(Of("a", 7), {}, {}, now()).fresh);
   clock_.Advance(Minutes(10));

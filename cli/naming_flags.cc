@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/naming_flags.h"
+
+#include <algorithm>
+#include <iterator>
+#include <optional>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "api/errors.h"
+#include "base/config.h"
+#include "base/status.h"
+#include "cli/contexts.h"
+#include "cli/inventory_file.h"
+
+namespace orch::cli {
+namespace {
+
+// Nothing to do, rather than a wrong command line.
+absl::Status Nobody(absl::string_view text) {
+  return api::Error(absl::StatusCode::kNotFound, "NODE_NOT_FOUND", text);
+}
+
+absl::StatusOr<std::string> InventoryPath(const std::string& given) {
+  if (!given.empty()) return given;
+  ORCH_ASSIGN_OR_RETURN(const Config config, LoadConfig());
+  if (config.inventory().empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--group: which file? Give --inventory FILE, or `inventory:` in ", ConfigPath()));
+  }
+  return ExpandHome(config.inventory());
+}
+
+}  // namespace
+
+void NamingFlags::AddTo(CLI::App* command, bool asks_only) {
+  const std::string group = "Who, by name";
+  const auto option = [&](const char* names, auto& value, const char* help, const char* type) {
+    return command->add_option(names, value, help)->group(group)->type_name(type);
+  };
+  option("--last-failed", last_failed, "the nodes of an ended job that did not succeed", "JOB");
+  option("--group", groups, "the nodes of a group of the inventory file", "GROUP")
+      ->expected(1)
+      ->take_all();
+  option("--inventory", inventory, "a file with groups of nodes; default that of the configuration",
+         "FILE");
+  option("--pql", pql, "the nodes that a PuppetDB query names, 'nodes[certname]{ … }'", "QUERY");
+  option("--limit", limit, "at most N or N% of the nodes", "N|P%");
+  option("--limit-seed", limit_seed, "choose them at random, repeatably", "TEXT");
+  if (asks_only) {
+    option("--discovery-timeout", discovery_timeout,
+           "how long known nodes may stay silent, for example 5s; default 2s", "TIME");
+  }
+}
+
+absl::StatusOr<std::vector<std::string>> NamingFlags::Names(const Session& session,
+                                                            const TargetFlags& target) const {
+  std::optional<std::vector<std::string>> names;
+  const auto narrow = [&names](absl::StatusOr<std::vector<std::string>> more) {
+    if (!more.ok()) return more.status();
+    std::vector<std::string> both = *more;
+    if (names.has_value()) {
+      both.clear();
+      std::set_intersection(names->begin(), names->end(), more->begin(), more->end(),
+                            std::back_inserter(both));
+    }
+    names = std::move(both);
+    return names->empty() ? Nobody("the flags that name nodes have no node in common")
+                          : absl::OkStatus();
+  };
+  if (!target.nodes_file.empty()) ORCH_RETURN_IF_ERROR(narrow(target.Nodes()));
+  if (!inventory.empty() && groups.empty()) {
+    return absl::InvalidArgumentError("--inventory: which of its groups? Give --group");
+  }
+  if (!groups.empty()) {
+    ORCH_ASSIGN_OR_RETURN(const std::string path, InventoryPath(inventory));
+    ORCH_RETURN_IF_ERROR(narrow(ReadGroups(path, groups)));
+  }
+  if (!last_failed.empty()) {
+    ORCH_ASSIGN_OR_RETURN(const Context context, ResolveContext(session.options));
+    ORCH_ASSIGN_OR_RETURN(const std::unique_ptr<Connection> connection, Connection::Open(context));
+    ORCH_RETURN_IF_ERROR(narrow(LastFailed(*connection, last_failed)));
+  }
+  return names.value_or(std::vector<std::string>());
+}
+
+absl::Status NamingFlags::FillInTimeout(const Session& session,
+                                        google::protobuf::Duration* timeout) const {
+  if (discovery_timeout.empty()) return absl::OkStatus();
+  if (!session.options.timeout.empty()) {
+    return absl::InvalidArgumentError(
+        "--discovery-timeout and --timeout mean the same where nodes are only asked: give one");
+  }
+  const absl::StatusOr<absl::Duration> time = base::ParseDuration(discovery_timeout);
+  if (!time.ok() || *time <= absl::ZeroDuration()) {
+    return absl::InvalidArgumentError(absl::StrCat("--discovery-timeout ", discovery_timeout,
+                                                   ": expected a time above 0, for example 5s"));
+  }
+  timeout->set_seconds(absl::ToInt64Seconds(*time));
+  timeout->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(*time % absl::Seconds(1))));
+  return absl::OkStatus();
+}
+
+absl::Status NamingFlags::FillIn(const Session& session, const TargetFlags& target,
+                                 orch::v1::JobSpec* spec) const {
+  ORCH_ASSIGN_OR_RETURN(const std::vector<std::string> names, Names(session, target));
+  spec->mutable_nodes()->Assign(names.begin(), names.end());
+  spec->set_pql(pql);
+  spec->mutable_rollout()->set_limit(limit);
+  spec->mutable_rollout()->set_limit_seed(limit_seed);
+  if (discovery_timeout.empty()) return absl::OkStatus();
+  return FillInTimeout(session, spec->mutable_timeout());
+}
+
+absl::Status NamingFlags::FillIn(const Session& session, const TargetFlags& target,
+                                 orch::v1::DiscoverNodesRequest* request) const {
+  ORCH_ASSIGN_OR_RETURN(const std::vector<std::string> names, Names(session, target));
+  request->mutable_nodes()->Assign(names.begin(), names.end());
+  request->set_pql(pql);
+  request->set_limit(limit);
+  request->set_limit_seed(limit_seed);
+  if (discovery_timeout.empty()) return absl::OkStatus();
+  return FillInTimeout(session, request->mutable_timeout());
+}
+
+absl::StatusOr<std::vector<std::string>> LastFailed(Connection& connection,
+                                                    const std::string& job) {
+  orch::v1::GetJobRequest get;
+  get.set_name(absl::StartsWith(job, "jobs/") ? job : absl::StrCat("jobs/", job));
+  const absl::StatusOr<orch::v1::GetJobResponse> found = connection.Call(get);
+  if (!found.ok()) return base::Annotate(found.status(), "--last-failed");
+  if (found->job().state() < orch::v1::JOB_STATE_SUCCEEDED) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "--last-failed: ", get.name(), " has not ended; `orchctl job watch ", get.name(), "`"));
+  }
+  orch::v1::ListJobNodesRequest list;
+  list.set_parent(get.name());
+  list.set_page_size(1000);
+  for (int state = orch::v1::NODE_STATE_SUCCEEDED + 1; state <= orch::v1::NodeState_MAX; ++state) {
+    list.add_states(static_cast<orch::v1::NodeState>(state));
+  }
+  std::vector<std::string> names;
+  do {
+    const absl::StatusOr<orch::v1::ListJobNodesResponse> page = connection.Call(list);
+    if (!page.ok()) return base::Annotate(page.status(), "--last-failed");
+    for (const orch::v1::JobNode& node : page->nodes()) names.push_back(node.node());
+    list.set_page_token(page->next_page_token());
+  } while (!list.page_token().empty());
+  if (names.empty()) {
+    return Nobody(absl::StrCat("--last-failed: every node of ", get.name(), " succeeded"));
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+}  // namespace orch::cli
