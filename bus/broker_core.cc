@@ -66,10 +66,13 @@ BrokerCore::~BrokerCore() = default;
 
 BrokerSession* BrokerCore::Open(BrokerPeer peer, std::string where, BrokerLink* link,
                                 base::Now now) {
-  if (sessions_.size() >= bounds_.connections) {
+  const bool node = peer.kind == BrokerPeer::Kind::kNode;
+  if (sessions_.size() >= bounds_.connections ||
+      (node && of_node_[peer.name] >= kConnectionsOfNodeMax)) {
     CountRefusal(BrokerRefusal::kConnections);
     return nullptr;
   }
+  if (node) ++of_node_[peer.name];
   auto session = std::make_unique<BrokerSession>(std::move(peer), std::move(where), link,
                                                  LimitsOf(bounds_), &meter_);
   session->opened = now.steady;
@@ -137,6 +140,10 @@ void BrokerCore::Close(BrokerSession* session, base::Now now) {
   meter_.bytes -= session->counted_input;
   ready_.Remove(session);
   checks_.erase({session->check_at, session});
+  if (const auto node = of_node_.find(session->peer.name);
+      session->peer.kind == BrokerPeer::Kind::kNode && --node->second == 0) {
+    of_node_.erase(node);
+  }
   sessions_.erase(session);
   DropSlow(now);
 }

@@ -67,7 +67,8 @@ class BrokerCore {
   BrokerCore(BrokerBounds bounds, std::string prefix);
   ~BrokerCore();
 
-  // A transport was accepted. Null: over the limit of connections. The session lives until Close.
+  // A transport was accepted. Null: over the limit of connections, in all or of this node. The
+  // session lives until Close.
   BrokerSession* Open(BrokerPeer peer, std::string where, BrokerLink* link, base::Now now);
   void OnBytes(BrokerSession* session, absl::string_view bytes, base::Now now);
   // The shell tried to write the outbox and the transport took `size` bytes, maybe none.
@@ -129,6 +130,7 @@ class BrokerCore {
   ReadyList ready_;
   Router router_;
   absl::flat_hash_map<BrokerSession*, std::unique_ptr<BrokerSession>> sessions_;
+  absl::flat_hash_map<std::string, size_t> of_node_;            // sessions by the node's name
   std::set<std::pair<absl::Duration, BrokerSession*>> checks_;  // by check_at
   absl::Duration next_expiry_ = absl::ZeroDuration();
   std::vector<Frame> frames_;  // scratch of OnBytes

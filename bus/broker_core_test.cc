@@ -258,6 +258,29 @@ TEST_F(BrokerSessionTest, AFrameThatEndsInTimeIsFine) {
   EXPECT_FALSE(client.ended());
 }
 
+// A node of the fleet can't take the places of all others.
+TEST_F(BrokerSessionTest, OneNodeHasFewConnections) {
+  std::vector<std::unique_ptr<BenchClient>> mine;
+  const auto connect = [&](const std::string& name) {
+    return std::make_unique<BenchClient>(core.get(), &clock,
+                                         BrokerPeer{BrokerPeer::Kind::kNode, name});
+  };
+  for (size_t i = 0; i < kConnectionsOfNodeMax; ++i) {
+    mine.push_back(connect("greedy"));
+    ASSERT_TRUE(mine.back()->accepted());
+  }
+  EXPECT_FALSE(connect("greedy")->accepted());
+  EXPECT_TRUE(connect("modest")->accepted());
+  mine.pop_back();
+  EXPECT_TRUE(connect("greedy")->accepted());
+  EXPECT_EQ(core->counters().refused, 1u);
+  for (int i = 0; i < 100; ++i) {
+    mine.push_back(std::make_unique<BenchClient>(
+        core.get(), &clock, BrokerPeer{BrokerPeer::Kind::kController, "controller"}));
+    ASSERT_TRUE(mine.back()->accepted()) << "controllers are few and trusted with more";
+  }
+}
+
 TEST_F(BrokerSessionTest, SendsHeartBeatsAsEmptyLines) {
   BenchClient client = Anyone();
   client.Connect("1.2", "0,10000");

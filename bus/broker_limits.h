@@ -37,12 +37,15 @@ inline constexpr absl::Duration kStallTimeMax = absl::Seconds(30);
 // After ERROR or DISCONNECT: to take the last frames and close.
 inline constexpr absl::Duration kEndTimeMax = absl::Seconds(2);
 // Heart-beats more often than this are neither promised nor asked for.
-inline constexpr absl::Duration kHeartBeatMin = absl::Seconds(1);
+inline constexpr absl::Duration kHeartBeatMin = absl::Milliseconds(500);
 // Queued messages without an `expires` header end after this.
 inline constexpr absl::Duration kMessageAgeMax = absl::Hours(24);
 // How often queues are searched for expired messages.
 inline constexpr absl::Duration kExpiryInterval = absl::Seconds(5);
 
+// Connections of one node's certificate: one that lives, and some that died without a word. Without
+// it a single node could take all that there are.
+inline constexpr size_t kConnectionsOfNodeMax = 8;
 inline constexpr size_t kDestinationBytesMax = 512;
 inline constexpr size_t kDestinationsMax = 50'000;
 inline constexpr size_t kSubscriptionIdBytesMax = 256;

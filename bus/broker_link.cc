@@ -121,7 +121,8 @@ void SocketLink::Handshake() {
     }
     WatchFor(EPOLLIN);
     if (!OpenSession(PeerFrom(*peer))) {
-      hub_->LogRefusal(where_, "over the limit of connections (connections)");
+      hub_->LogRefusal(where_, absl::StrCat("over the limit of connections (connections, or ",
+                                            kConnectionsOfNodeMax, " of one node)"));
       Close();
     }
     return;
