@@ -134,6 +134,14 @@ TEST(ValidateBusConfigTest, TimesAreWithinBounds) {
   EXPECT_EQ(RefusedField(config), "");
   config.mutable_reconnect_max()->set_seconds(5000);
   EXPECT_EQ(RefusedField(config), "reconnect_max");
+  config.mutable_reconnect_max()->set_seconds(50);
+  config.mutable_heart_beat()->set_seconds(30);
+  config.mutable_reconnect_spread()->set_seconds(15);
+  EXPECT_EQ(RefusedField(config), "");
+  config.mutable_reconnect_spread()->set_seconds(16);
+  EXPECT_EQ(RefusedField(config), "reconnect_spread") << "over half of heart_beat";
+  config.mutable_reconnect_spread()->set_seconds(-1);
+  EXPECT_EQ(RefusedField(config), "reconnect_spread");
 }
 
 TEST(TimesOfTest, DefaultsAndValues) {

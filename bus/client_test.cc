@@ -195,6 +195,22 @@ TEST_F(ClientTest, SaysSinceWhenItIsAway) {
   EXPECT_FALSE(status.last_error.empty());
 }
 
+TEST_F(ClientTest, AFloodIsReadAtThePaceThatWasSet) {
+  ScriptConnect().Expect(testing::Subscribe("/topic/a")).ReplyReceipt();
+  std::string flood;
+  for (int i = 0; i < 1500; ++i) flood += Encode(Message("1", "x"));
+  peer_->ReplyBytes(flood);
+  messages_per_second_ = 500;
+  Make();
+  Subscribe("/topic/a");
+  Start();
+  const absl::Time begin = absl::Now();
+  Until([&] { return messages_.size() == 1500; });
+  // The first 500 are a burst that is free, and what one read brings may be overdrawn.
+  EXPECT_GE(absl::Now() - begin, absl::Seconds(1));
+  EXPECT_GE(client_->status().paused, 1u);
+}
+
 TEST_F(ClientTest, ReconnectTakesTheNextBroker) {
   config_.add_brokers("broker2:61613");
   ScriptConnect();
