@@ -64,6 +64,7 @@ TEST(Beacons, ThreeMissedMeanDeaf) {
   clock.Advance(absl::Seconds(1));
   EXPECT_EQ(beacons.NextDeafness(clock.Read()), "deaf: no controller's beacon for 90 s");
   EXPECT_EQ(beacons.times_deaf(), 1u);
+  EXPECT_EQ(beacons.deaf_time(), clock.Read().wall);
   EXPECT_FALSE(beacons.NextDeafness(clock.Read()));  // it reconnects just now
 }
 

@@ -33,8 +33,11 @@ std::string BusWords(const BusStatus& bus, absl::Time now) {
   if (bus.connected()) {
     return absl::StrCat("connected to ", bus.broker(), ", since ", Ago(bus.since(), now));
   }
-  return absl::StrCat("not connected", bus.broker().empty() ? "" : " to ", bus.broker(),
-                      bus.last_error().empty() ? "" : ": ", bus.last_error());
+  std::string out = "not connected";
+  if (bus.has_since()) absl::StrAppend(&out, ", since ", Ago(bus.since(), now));
+  // The error names the broker that was tried last.
+  if (!bus.last_error().empty()) absl::StrAppend(&out, ": ", bus.last_error());
+  return out;
 }
 
 std::string ControllerWords(const ControllerStatus& controller, absl::Time now) {
@@ -72,6 +75,11 @@ std::string StatusText(const AgentStatus& status, bool alive, absl::Time now) {
   for (const ControllerStatus& controller : status.controllers()) {
     Line(&out, "controller",
          absl::StrCat(controller.name(), ": ", ControllerWords(controller, now)));
+  }
+  if (status.has_deaf_time()) {
+    Line(&out, "deaf",
+         absl::StrCat(status.times_deaf(), status.times_deaf() == 1 ? " time" : " times", ", last ",
+                      Ago(status.deaf_time(), now)));
   }
   Line(&out, "certificate", absl::StrCat("ends ", Day(status.certificate_end_time())));
   Line(&out, "CRL",
@@ -133,6 +141,11 @@ std::vector<Check> CheckStatus(const AgentStatus& status, bool alive, absl::Time
   }
   if (!heard && status.bus().connected()) {
     checks.push_back({Finding::kWarning, "bus", "no controller is heard"});
+  }
+  if (status.has_deaf_time() && now - ToTime(status.deaf_time()) < kDeafWarning) {
+    checks.push_back({Finding::kWarning, "bus",
+                      absl::StrCat("connected, but heard no controller ",
+                                   Ago(status.deaf_time(), now), ", and connected anew")});
   }
   for (const FactErrorStatus& error : status.fact_errors()) {
     checks.push_back({Finding::kWarning, "facts", FactErrorWords(error, now)});

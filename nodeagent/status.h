@@ -12,6 +12,8 @@ namespace orch::nodeagent {
 
 // How long before a certificate or CRL ends it is spoken of.
 inline constexpr absl::Duration kEndWarning = absl::Hours(24 * 60);
+// A node that was deaf within this time is worth a warning.
+inline constexpr absl::Duration kDeafWarning = absl::Hours(1);
 
 // `orch-nodeagent status`: what the running agent left in its run_dir, as text or JSON on stdout.
 // The exit code: 0 it runs and is connected, 1 not. Works without a controller.

@@ -25,7 +25,10 @@ void GatherBus(const bus::ClientStatus& from, BusStatus* out) {
   out->set_broker(from.broker);
   out->set_last_error(from.last_error);
   out->set_connects(from.connects);
-  if (from.connected) *out->mutable_since() = ToTimestamp(from.connected_since);
+  *out->mutable_since() = ToTimestamp(from.connected ? from.connected_since : from.away_since);
+  out->set_reconnects(from.reconnects);
+  out->set_failovers(from.failovers);
+  out->set_failures(from.failures);
 }
 
 void GatherControllers(const StatusSources& sources, base::Now now, AgentStatus* out) {
@@ -40,6 +43,9 @@ void GatherControllers(const StatusSources& sources, base::Now now, AgentStatus*
     controller->set_frozen(seen->second.frozen);
   }
   out->set_times_deaf(beacons.times_deaf());
+  if (beacons.deaf_time() > absl::InfinitePast()) {
+    *out->mutable_deaf_time() = ToTimestamp(beacons.deaf_time());
+  }
 }
 
 void GatherRequests(const Agent& agent, AgentStatus* out) {

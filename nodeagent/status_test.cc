@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "api/json.h"
 #include "base/config.h"
@@ -93,6 +94,21 @@ TEST(CheckStatus, FindsEachFault) {
   AgentStatus status = Healthy();
   status.mutable_bus()->set_connected(false);
   EXPECT_EQ(Judge(status, "broker"), Finding::kBad);
+  *status.mutable_bus()->mutable_since() = ToTimestamp(kNow - absl::Seconds(75));
+  status.mutable_bus()->set_last_error("connect broker2:61614: Connection refused");
+  EXPECT_TRUE(absl::StrContains(
+      StatusText(status, true, kNow),
+      "not connected, since 1m15s ago: connect broker2:61614: Connection refused"));
+
+  status = Healthy();
+  status.set_times_deaf(2);
+  *status.mutable_deaf_time() = ToTimestamp(kNow - absl::Minutes(2));
+  EXPECT_EQ(Judge(status, "bus"), Finding::kWarning);
+  EXPECT_TRUE(absl::StrContains(StatusText(status, true, kNow), "2 times, last 2m ago"));
+  *status.mutable_deaf_time() = ToTimestamp(kNow - kDeafWarning);
+  for (const Check& check : CheckStatus(status, true, kNow)) {
+    EXPECT_EQ(check.finding, Finding::kGood) << check.what << ": " << check.text;
+  }
 
   status = Healthy();
   status.mutable_controllers(0)->mutable_clock_skew()->set_seconds(-31);
