@@ -23,6 +23,9 @@
 namespace orch::cli {
 namespace {
 
+// So long all nodes may take to answer.
+constexpr absl::Duration kDiscoverMax = absl::Seconds(15);
+
 bool IsJson(Output output) {
   return output == Output::kJson || output == Output::kJsonl || output == Output::kYaml;
 }
@@ -115,6 +118,32 @@ void CheckFleet(Connection& connection, Checks& checks) {
   present == 0 ? checks.Warn(what) : checks.Good(what);
 }
 
+// Asks all nodes over the bus: whether the controller reaches them, and if not why.
+void CheckBus(Connection& connection, Checks& checks) {
+  const absl::Time begin = absl::Now();
+  const std::unique_ptr<NodeStream> stream = connection.Discover(orch::v1::DiscoverNodesRequest());
+  int answers = 0, silent = 0;
+  bool in_time = true;
+  for (auto got = NodeStream::Got::kNothingYet; got != NodeStream::Got::kEnd;) {
+    orch::v1::DiscoverNodesResponse response;
+    got = stream->Next(absl::Seconds(1), &response);
+    answers += response.nodes_size();
+    silent += response.silent_size();
+    if (in_time && absl::Now() - begin > kDiscoverMax) {
+      in_time = false;
+      stream->Cancel();
+    }
+  }
+  const absl::Status& status = stream->status();
+  const std::string what = absl::StrCat("bus: ", answers, " nodes answer within ",
+                                        Age(absl::Now() - begin), ", ", silent, " are silent");
+  if (!in_time) return checks.Warn(absl::StrCat(what, "; the controller did not come to an end"));
+  if (status.ok()) return silent == 0 ? checks.Good(what) : checks.Warn(what);
+  const std::string why = absl::StrCat("bus: ", status.message());
+  if (!absl::IsUnavailable(status)) return checks.Warn(why);
+  checks.Bad(why, "jobs are refused until the controller is back on it; it tries by itself");
+}
+
 int Doctor(Session& session) {
   Checks checks(session);
   const absl::StatusOr<Config> config = LoadConfig();
@@ -156,6 +185,7 @@ int Doctor(Session& session) {
         absl::StrCat("this orchctl is ", base::kVersion, ", the controller ", who->version()));
   }
   CheckFleet(**connection, checks);
+  CheckBus(**connection, checks);
   return checks.Exit();
 }
 

@@ -49,9 +49,10 @@ void Admission::Start() {
   roster_known_ = resolved_.exact || surroundings_->roster->Settled(now);
   if (admitted_.validate_only) return Preview();
   if (!surroundings_->connected) {
-    return Refuse(api::WithRetry(api::Error(absl::StatusCode::kUnavailable, "BUS_UNAVAILABLE",
-                                            "the controller is not connected to the message bus"),
-                                 kRetryDelay));
+    return Refuse(
+        api::WithRetry(api::Error(absl::StatusCode::kUnavailable, "BUS_UNAVAILABLE",
+                                  absl::StrCat("the controller is ", BusTrouble(*surroundings_))),
+                       kRetryDelay));
   }
   if (!NeedsDiscovery()) return AskAll();
   Nobody() ? OnDiscovered() : Discover();
@@ -173,11 +174,11 @@ JobNodeStart Admission::SilentNode(const std::string& node, const std::string& m
 void Admission::OnReply(const OpenedReply& opened, base::Now now) {
   DispatcherMetrics& metrics = surroundings_->metrics;
   const orch::bus::v1::Reply& reply = opened.reply;
-  if (!discovery_.has_value() || reply.request_id() != discover_id_) {
+  if (!discovery_.has_value() || reply.request_id() != discover_.request_id) {
     ++metrics.replies_unknown;
     return;
   }
-  if (reply.request_digest() != discover_digest_) {
+  if (reply.request_digest() != discover_.digest) {
     ++metrics.replies_wrong_digest;
     return;
   }

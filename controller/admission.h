@@ -39,6 +39,8 @@ class Admission : public std::enable_shared_from_this<Admission> {
   void Start();
   // A verified reply with the job's id before there is a job.
   void OnReply(const OpenedReply& opened, base::Now now);
+  // The node is (again) there: where it missed the discovery it gets it now.
+  void OnNodeBack(const std::string& node);
   void Stop();
   const std::string& id() const { return id_; }
 
@@ -47,6 +49,7 @@ class Admission : public std::enable_shared_from_this<Admission> {
   void Preview();
   void Discover();
   void OnDiscoverSigned(absl::StatusOr<SignedRequest> ready);
+  void OnDiscoverSent();
   void ArmTimer();
   void OnDiscovered();
   // Nobody can be meant.
@@ -91,7 +94,7 @@ class Admission : public std::enable_shared_from_this<Admission> {
   std::vector<JobNodeStart> unable_;  // announced that they can't do it
   std::optional<Discovery> discovery_;
   bool discovered_ = false;
-  std::string discover_id_, discover_digest_;
+  SignedRequest discover_;
   std::vector<JobRequestPart> parts_;
   boost::asio::steady_timer timer_;
 };

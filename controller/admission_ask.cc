@@ -22,6 +22,10 @@ constexpr absl::Duration kExternalTimeout = absl::Hours(1);
 // Puppet's own default of splaylimit is its runinterval.
 constexpr absl::Duration kSplayLimitDefault = absl::Minutes(30);
 constexpr absl::Duration kAnswerTimeoutDefault = absl::Seconds(2);
+// After the bus came back nodes come back within bus.reconnect_spread, or where it was away for
+// long within bus.reconnect_max; a caller waits for them so long at most.
+constexpr absl::Duration kReturnMax = absl::Seconds(35);
+constexpr absl::Duration kReturnWait = absl::Seconds(15);
 
 // How long the node may take once it starts.
 absl::Duration NodeTimeout(const orch::v1::Action& action, const orch::v1::JobSpec& spec) {
@@ -140,10 +144,9 @@ void Admission::Discover() {
 
 void Admission::OnDiscoverSigned(absl::StatusOr<SignedRequest> ready) {
   if (!ready.ok()) return Refuse(base::Annotate(ready.status(), "sign the discovery"));
-  discover_id_ = ready->request_id;
-  discover_digest_ = ready->digest;
+  discover_ = *std::move(ready);
   surroundings_->outbox->Send(
-      surroundings_->options.destinations.Request(target_.collective()), *ready,
+      surroundings_->options.destinations.Request(target_.collective()), discover_,
       [weak = weak_from_this()](absl::Status status) {
         auto self = weak.lock();
         if (self == nullptr || !self->done_ || !self->discovery_.has_value()) return;
@@ -153,9 +156,39 @@ void Admission::OnDiscoverSigned(absl::StatusOr<SignedRequest> ready) {
                          absl::StrCat("the discovery was not sent: ", status.message())),
               absl::Seconds(1)));
         }
-        self->discovery_->OnPublished(self->surroundings_->clock->Read());
-        self->ArmTimer();
+        self->OnDiscoverSent();
       });
+}
+
+// Nodes that have not been heard since the bus came (back) are perhaps on their way back themselves
+// and missed this: they are waited for.
+void Admission::OnDiscoverSent() {
+  const base::Now now = surroundings_->clock->Read();
+  discovery_->OnPublished(now);
+  const absl::Duration until =
+      std::min(surroundings_->connected_at + kReturnMax, now.steady + kReturnWait);
+  if (until > now.steady) {
+    std::vector<std::string> away;
+    for (const auto* nodes : {&resolved_.expected, &resolved_.maybe}) {
+      for (const std::string& node : *nodes) {
+        const RosterEntry* entry = surroundings_->roster->Find(node);
+        if (entry != nullptr && entry->last_heard < surroundings_->connected_at) {
+          away.push_back(node);
+        }
+      }
+    }
+    discovery_->ExpectBack(away, until);
+  }
+  ArmTimer();
+}
+
+void Admission::OnNodeBack(const std::string& node) {
+  if (!done_ || !discovery_.has_value() || discovered_) return;
+  if (!discovery_->OnBack(node, surroundings_->clock->Read())) return;
+  // The same signed bytes: a node that did hear them answers once.
+  surroundings_->outbox->Send(surroundings_->options.destinations.Node(target_.collective(), node),
+                              discover_, nullptr);
+  ArmTimer();
 }
 
 void Admission::ArmTimer() {
@@ -179,7 +212,10 @@ void Admission::OnDiscovered() {
     willing = discovery_->Willing();
     over = discovery_->Declined();
     for (const std::string& node : discovery_->Silent()) {
-      over.push_back(SilentNode(node, "no answer to the discovery: it was sent nothing"));
+      over.push_back(SilentNode(
+          node, discovery_->IsAway(node) ? "not heard since the controller came (back) to the bus: "
+                                           "it was sent nothing"
+                                         : "no answer to the discovery: it was sent nothing"));
     }
   }
   absl::flat_hash_set<std::string> known(willing.begin(), willing.end());

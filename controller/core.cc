@@ -71,6 +71,7 @@ absl::Status Dispatcher::Core::Open() {
 
 void Dispatcher::Core::Start() {
   store_->Start();
+  surroundings_.bus_since = surroundings_.clock->Read().wall;
   const std::weak_ptr<Core> weak = weak_from_this();
   inbox_ = std::make_shared<Inbox>(parts_.io, parts_.bus_strand, parts_.strand, parts_.credentials,
                                    parts_.clock, [weak](OpenedBatch batch) {
@@ -94,6 +95,12 @@ void Dispatcher::Core::Start() {
         inbox->OnPresence(std::move(delivery));
       });
     }
+    client->WatchFailures([weak, client, strand] {
+      boost::asio::post(strand, [weak, error = client->status().last_error] {
+        auto self = weak.lock();
+        if (self != nullptr) self->OnBusFailure(error);
+      });
+    });
     client->Start([weak, client, strand](bool connected) {
       const std::string error = client->status().last_error;
       boost::asio::post(strand, [weak, connected, error] {
@@ -106,13 +113,27 @@ void Dispatcher::Core::Start() {
 
 void Dispatcher::Core::OnConnected(bool connected, std::string error) {
   if (stopping_) return;
+  const base::Now now = surroundings_.clock->Read();
   surroundings_.connected = connected;
-  bus_error_ = connected ? "" : std::move(error);
+  surroundings_.bus_since = now.wall;
+  surroundings_.bus_error = connected ? "" : std::move(error);
+  if (connected) surroundings_.connected_at = now.steady;
   const auto runs = runs_;  // a run may end in here
   for (const auto& [id, run] : runs) run->OnBusChange(connected);
   if (!connected) return;
   beacon_->OnConnected();
   keeper_->OnConnected();
+}
+
+void Dispatcher::Core::OnBusFailure(std::string error) {
+  if (!surroundings_.connected) surroundings_.bus_error = std::move(error);
+}
+
+std::string BusTrouble(const Surroundings& surroundings) {
+  const absl::Duration away = surroundings.clock->Read().wall - surroundings.bus_since;
+  return absl::StrCat("not connected to the message bus for ",
+                      absl::FormatDuration(absl::Trunc(away, absl::Seconds(1))), ": ",
+                      surroundings.bus_error);
 }
 
 void Dispatcher::Core::OnBatch(OpenedBatch batch) {
@@ -204,6 +225,8 @@ void Dispatcher::Core::OnRefused(const RefusedEnvelope& refused, base::Now now) 
 
 void Dispatcher::Core::OnNodeBack(const std::string& node) {
   for (const auto& [id, run] : runs_) run->OnNodeBack(node);
+  const auto admissions = admissions_;  // one may be over with this
+  for (const auto& [id, admission] : admissions) admission->OnNodeBack(node);
 }
 
 std::function<void(JobRun*)> Dispatcher::Core::OnOver() {
@@ -264,7 +287,8 @@ void Dispatcher::Core::Stop(std::function<void()> done) {
 DispatcherStatus Dispatcher::Core::Status() const {
   DispatcherStatus status;
   status.bus_connected = surroundings_.connected;
-  status.bus_error = bus_error_;
+  status.bus_since = surroundings_.bus_since;
+  status.bus_error = surroundings_.bus_error;
   status.store_ok = store_->ok();
   status.jobs_running = runs_.size();
   const Roster::Counts counts = roster_->counts();

@@ -75,6 +75,7 @@ class Dispatcher::Core : public std::enable_shared_from_this<Dispatcher::Core> {
   };
 
   void OnConnected(bool connected, std::string error);
+  void OnBusFailure(std::string error);
   void OnBatch(OpenedBatch batch);
   // The run that it touched, if any.
   JobRun* OnReply(const OpenedReply& opened, base::Now now);
@@ -107,7 +108,6 @@ class Dispatcher::Core : public std::enable_shared_from_this<Dispatcher::Core> {
   absl::flat_hash_map<std::pair<std::string, std::string>, PendingKey> keys_;  // caller, key
   absl::flat_hash_map<uint64_t, std::string> reading_;  // reader → job where it waits
   absl::flat_hash_map<std::string, uint64_t> bad_keys_;
-  std::string bus_error_ = "not connected yet";
   base::LogLimiter limiter_;
   absl::Duration late_since_;  // steady
   uint32_t late_count_ = 0;

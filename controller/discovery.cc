@@ -13,9 +13,24 @@ void Discovery::OnDiscovered(const std::string& node, const orch::bus::v1::Disco
   if (!answers_.emplace(node, answer).second) return;
   waited_for_.erase(node);
   maybe_.erase(node);
+  away_.erase(node);
   deadline_ = std::max(deadline_, std::min(now.steady + kQuietWindow, stretch_max_));
   if (!until_quiet_) return;
   quiet_ = nobody_waited_for() ? now.steady + kQuietWindow : absl::InfiniteDuration();
+}
+
+void Discovery::ExpectBack(const std::vector<std::string>& nodes, absl::Duration until) {
+  back_until_ = until;
+  for (const std::string& node : nodes) {
+    if (waited_for_.contains(node) || maybe_.contains(node)) away_.insert(node);
+  }
+}
+
+bool Discovery::OnBack(const std::string& node, base::Now now) {
+  if (!waited_for_.contains(node) && !maybe_.contains(node)) return false;
+  away_.erase(node);
+  deadline_ = std::max(deadline_, now.steady + options_.timeout);
+  return true;
 }
 
 bool Discovery::over(base::Now now) const {

@@ -45,11 +45,20 @@ class Discovery {
     stretch_max_ = now.steady + kAnswerStretchMax * options_.timeout;
     if (until_quiet_ && options_.roster_known) quiet_ = now.steady + kQuietWindow;
   }
+  // Of those that are waited for, these may not have heard the question, because they were away.
+  // They are waited for until then, and as long as others once they are back.
+  void ExpectBack(const std::vector<std::string>& nodes, absl::Duration until);
+  // The node is there. Whether it is to be asked again.
+  bool OnBack(const std::string& node, base::Now now);
+  // Whether it was expected back, and never came.
+  bool IsAway(const std::string& node) const { return away_.contains(node); }
   // A verified answer; the first of a node counts. While answers keep coming the time is stretched.
   void OnDiscovered(const std::string& node, const orch::bus::v1::Discovered& answer,
                     base::Now now);
   bool over(base::Now now) const;
-  absl::Duration deadline() const { return std::min(deadline_, quiet_); }
+  absl::Duration deadline() const {
+    return std::min(away_.empty() ? deadline_ : std::max(deadline_, back_until_), quiet_);
+  }
 
   // Sorted.
   std::vector<std::string> Willing() const;
@@ -66,6 +75,8 @@ class Discovery {
   const DiscoveryOptions options_;
   bool until_quiet_ = false;
   absl::flat_hash_set<std::string> waited_for_, named_, maybe_;
+  absl::flat_hash_set<std::string> away_;  // of waited_for_ and maybe_
+  absl::Duration back_until_ = absl::ZeroDuration();
   std::map<std::string, orch::bus::v1::Discovered> answers_;
   absl::Duration deadline_ = absl::InfiniteDuration();
   absl::Duration stretch_max_ = absl::ZeroDuration();

@@ -54,6 +54,39 @@ TEST_F(DiscoveryTest, TheSilentAreNamedMaybesAreCounted) {
   EXPECT_EQ(discovery.silent_maybes(), 1u);
 }
 
+TEST_F(DiscoveryTest, ThoseOnTheirWayBackAreWaitedFor) {
+  Discovery discovery({.expected = {"a", "b", "c"}, .maybe = {"m"}, .unknown = {"u"}}, kKnown);
+  discovery.OnPublished(clock_.Read());
+  // Only who is waited for at all.
+  discovery.ExpectBack({"b", "c", "m", "x"}, clock_.Read().steady + absl::Seconds(15));
+  Willing(&discovery, "a");
+  Willing(&discovery, "b");  // it was there after all
+  EXPECT_FALSE(OverAfter(discovery, absl::Seconds(10)));
+  EXPECT_TRUE(discovery.OnBack("c", clock_.Read()));
+  EXPECT_FALSE(discovery.OnBack("b", clock_.Read())) << "it has answered";
+  EXPECT_FALSE(discovery.OnBack("x", clock_.Read()));
+  Willing(&discovery, "c");
+  EXPECT_FALSE(OverAfter(discovery, absl::Milliseconds(4999)));
+  EXPECT_TRUE(OverAfter(discovery, absl::Milliseconds(1)));
+  EXPECT_EQ(discovery.Willing(), (Names{"a", "b", "c"}));
+  EXPECT_EQ(discovery.Silent(), Names{"u"});
+  EXPECT_TRUE(discovery.IsAway("m"));
+  EXPECT_FALSE(discovery.IsAway("u"));
+}
+
+TEST_F(DiscoveryTest, WhoIsBackHasTimeToAnswerAndThenItIsOver) {
+  Discovery discovery({.expected = {"a", "b"}, .maybe = {}, .unknown = {}}, kKnown);
+  discovery.OnPublished(clock_.Read());
+  discovery.ExpectBack({"b"}, clock_.Read().steady + absl::Seconds(15));
+  Willing(&discovery, "a");
+  clock_.Advance(absl::Seconds(7));
+  EXPECT_TRUE(discovery.OnBack("b", clock_.Read()));
+  EXPECT_FALSE(OverAfter(discovery, kDiscoverTimeout - absl::Milliseconds(1)));
+  EXPECT_TRUE(OverAfter(discovery, absl::Milliseconds(1)));
+  EXPECT_EQ(discovery.Silent(), Names{"b"});
+  EXPECT_FALSE(discovery.IsAway("b"));
+}
+
 TEST_F(DiscoveryTest, NobodyExpectedEndsInSilence) {
   Discovery discovery({}, {});
   discovery.OnPublished(clock_.Read());

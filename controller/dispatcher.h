@@ -60,7 +60,8 @@ struct JobVisibility {
 
 struct DispatcherStatus {
   bool bus_connected = false;
-  std::string bus_error;
+  absl::Time bus_since;   // connected or not, since then
+  std::string bus_error;  // why not
   bool store_ok = true;
   uint64_t jobs_running = 0;
   uint64_t nodes_present = 0, nodes_stale = 0;

@@ -3,9 +3,12 @@
 // exactly one outcome, and nothing is started twice.
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <random>
 #include <set>
 
+#include "absl/strings/match.h"
+#include "controller/discovery.h"
 #include "controller/dispatcher_fixture.h"
 #include "controller/store_rows.h"
 
@@ -204,6 +207,75 @@ TEST_F(RecoveryTest, ABrokerThatIsKilledLosesNothingForGood) {
   Release("b");
   EXPECT_EQ(End(id).state(), orch::v1::JOB_STATE_SUCCEEDED);
   for (const char* name : {"a", "b", "c"}) EXPECT_EQ(node(name)->started(), 1);
+}
+
+// The broker is gone at any moment after a question was asked: it is asked again, refused, or its
+// answers are named as missing, but it ends.
+TEST_F(RecoveryTest, AQuestionThatIsLostWithTheBrokerEnds) {
+  AddNode("a");
+  AdmittedJob ping = Ping();
+  ping.spec.mutable_timeout()->set_nanos(300'000'000);
+  std::mt19937 random(5);
+  int answered = 0;
+  for (int round = 0; round < 30; ++round) {
+    std::optional<absl::StatusOr<CreatedJob>> created;
+    dispatcher_->PostCreateJob(ping, [&created](absl::StatusOr<CreatedJob> c) { created = c; });
+    for (uint32_t i = random() % 60; i > 0; --i) io_.poll_one();
+    KillBroker();
+    Until([this] { return !nodes_["a"].connected; });
+    StartBroker();
+    Until([this] { return nodes_["a"].connected; });
+    Until([&created] { return created.has_value(); });
+    if (!created->ok()) {
+      EXPECT_EQ(created->status().code(), absl::StatusCode::kUnavailable) << created->status();
+    } else {
+      answered += End((*created)->job.name().substr(5)).state() == orch::v1::JOB_STATE_SUCCEEDED;
+    }
+    Until([this] {
+      return Await<DispatcherStatus>([this](auto done) { dispatcher_->PostStatus(done); })
+          .bus_connected;
+    });
+  }
+  EXPECT_GT(answered, 0);
+}
+
+// A node that comes back later than the controller misses the discovery; it is named NO_RESPONSE
+// only if it does not come.
+TEST_F(RecoveryTest, ANodeOnItsWayBackIsWaitedFor) {
+  AddNode("a");
+  AddNode("b");
+  KillBroker();
+  bool stopped = false;
+  boost::asio::post(node_strand_, [&] { nodes_["b"].client->Stop([&] { stopped = true; }); });
+  Until([&] { return stopped; });
+  const auto refused = Create(PuppetRun()).status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kUnavailable);
+  EXPECT_TRUE(absl::StrContains(refused.message(), "not connected to the message bus for 0"))
+      << refused;
+  StartBroker();
+  Until([this] {
+    return nodes_["a"].connected && Await<DispatcherStatus>([this](auto done) {
+                                      dispatcher_->PostStatus(done);
+                                    }).bus_connected;
+  });
+  boost::asio::post(node_strand_, [this] { node("a")->SendPresence(true, false); });
+  std::string id;
+  dispatcher_->PostCreateJob(PuppetRun(), [&id](absl::StatusOr<CreatedJob> created) {
+    ASSERT_TRUE(created.ok()) << created.status();
+    id = created->job.name().substr(5);
+  });
+  Until([this] { return node("a")->heard(Request::kDiscover) == 1; });
+  const absl::Time begin = absl::Now();
+  Until([begin] { return absl::Now() - begin > kDiscoverTimeout + absl::Milliseconds(200); });
+  EXPECT_EQ(id, "") << "it goes on without b";
+  nodes_["b"].connected = false;
+  AddQuietNode("b");
+  boost::asio::post(node_strand_, [this] { node("b")->SendPresence(true, true); });
+  Until([&id] { return !id.empty(); });
+  EXPECT_EQ(End(id).state(), orch::v1::JOB_STATE_SUCCEEDED);
+  EXPECT_EQ(Get(id).targets(), 2u);
+  for (const char* name : {"a", "b"}) EXPECT_EQ(node(name)->started(), 1);
+  EXPECT_EQ(node("a")->heard(Request::kDiscover), 1);
 }
 
 // Kills the controller after a random number of steps of the loop, again and again, until the job

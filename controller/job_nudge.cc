@@ -34,6 +34,7 @@ std::shared_ptr<JobRun> JobRun::Restore(Surroundings* surroundings, UnfinishedJo
   auto run = std::make_shared<JobRun>(surroundings, std::move(job), record.request(),
                                       record.sensitive(), std::move(on_over));
   run->restored_ = true;
+  run->publish_again_ = !run->job_->setup().mutating;
   run->visible_ = stored.status.job();
   run->log_ = JobLog(stored.status.job().last_sequence());
   for (StoredRequest& request : stored.requests) {
@@ -110,9 +111,9 @@ void JobRun::Nudge(const absl::flat_hash_set<std::string>* only) {
   if (!surroundings_->connected || job_->ended()) return;
   const base::Now now = Now();
   if (!job_->setup().mutating) {
-    // Taken up after a restart: the same bytes while they are valid, and the answer timeout anew.
-    if (!restored_) return;
-    restored_ = false;
+    // Taken up after a restart, or lost with its connection: the same bytes while they are valid,
+    // and the answer timeout anew.
+    if (!std::exchange(publish_again_, false)) return;
     for (const auto& [request_id, sent] : requests_) {
       if (WorthSending(sent.expires)) Republish(request_id, sent, sent.nodes);
     }

@@ -120,6 +120,11 @@ void JobRun::SendToNode(const std::string& node, const SignedRequest& request) {
                               });
 }
 
+void JobRun::PublishAgain() {
+  publish_again_ = true;
+  if (surroundings_->connected) nudge_at_ = std::min(nudge_at_, Now().steady + kNudgeFirst);
+}
+
 void JobRun::PublishParts() {
   std::vector<JobRequestPart> parts = std::move(parts_);
   parts_.clear();
@@ -127,6 +132,9 @@ void JobRun::PublishParts() {
     auto self = weak.lock();
     if (self == nullptr || self->stopped_) return;
     if (status.ok()) self->OnFirstSent();
+    // The connection was lost under it: perhaps nobody heard it. Nodes do what changes nothing once
+    // for a request, so it is sent again where the bus comes back in time.
+    if (!status.ok()) self->PublishAgain();
     if (--self->parts_under_way_ > 0) return;
     self->job_->OnBroadcast(self->Now());
     self->FlushSoon();
@@ -138,6 +146,7 @@ void JobRun::PublishParts() {
   for (JobRequestPart& part : parts) {
     SentRequest& kept = requests_[part.request.request_id];
     kept.digest = part.request.digest;
+    kept.envelope = part.request.envelope;
     kept.expires = part.request.expires;
     kept.published = Now().steady;
     kept.nodes = part.nodes;

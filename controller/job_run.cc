@@ -262,7 +262,7 @@ void JobRun::OnBusChange(bool connected) {
   }
   stalled_since_ = absl::InfiniteDuration();
   nudge_interval_ = kNudgeFirst;
-  nudge_at_ = now + (restored_ ? absl::ZeroDuration() : nudge_interval_);
+  nudge_at_ = now + (restored_ || publish_again_ ? absl::ZeroDuration() : nudge_interval_);
   if (job_->state() == orch::v1::JOB_STATE_STOPPING) cancel_sent_ = false;
   Flush();
 }

@@ -110,6 +110,7 @@ class JobRun : public std::enable_shared_from_this<JobRun> {
   void StoreBatch(std::vector<std::string> nodes, SignedRequest request);
   void Publish(const std::vector<std::string>& nodes, SignedRequest request);
   void PublishParts();
+  void PublishAgain();
   // Of the first kPublishedLoggedMax at level info, of further ones at debug.
   void LogPublished(const std::string& request_id, size_t nodes);
   void OnFirstSent();
@@ -145,6 +146,7 @@ class JobRun : public std::enable_shared_from_this<JobRun> {
   const bool sensitive_;
   const std::function<void(JobRun*)> on_over_;
   bool restored_ = false;
+  bool publish_again_ = false;  // what a read-only job asks is to be sent (again)
   bool stopped_ = false;
   bool over_ = false;
   bool flush_posted_ = false;

@@ -17,6 +17,9 @@
 namespace orch::controller {
 namespace {
 
+// Read from the bus: more than the machine can verify, and no more than it can throw away.
+constexpr uint32_t kMessagesPerSecondMax = 50'000;
+
 absl::Duration ToDuration(const google::protobuf::Duration& duration) {
   return absl::Nanoseconds(google::protobuf::util::TimeUtil::DurationToNanoseconds(duration));
 }
@@ -61,7 +64,9 @@ void OpenBus(Parts* parts) {
   // Without its one controller the whole fleet waits: it comes back sooner than nodes, which are
   // many.
   if (!config.bus().has_reconnect_max()) options.config.mutable_reconnect_max()->set_seconds(2);
+  if (!config.bus().has_reconnect_spread()) options.config.mutable_reconnect_spread();
   options.client_id = parts->inputs.credentials->self().common_name;
+  options.messages_per_second = kMessagesPerSecondMax;
   std::shared_ptr<bus::StreamFactory> streams;
   if (HasOwnBroker(config)) {
     parts->broker = std::make_unique<bus::Broker>(parts->broker_strand, config.broker(),

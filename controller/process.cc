@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "base/version.h"
@@ -73,8 +74,14 @@ bus::Readiness Process::ReadinessNow() const {
         absl::StrCat("dispatcher: no answer for ", absl::ToInt64Seconds(silence), " s"));
   }
   if (!status_.bus_connected) {
-    out.missing.push_back(absl::StrCat("bus: not connected", status_.bus_error.empty() ? "" : ": ",
-                                       status_.bus_error));
+    const absl::Time since = status_.bus_since;
+    out.missing.push_back(absl::StrCat(
+        "bus: not connected",
+        since == absl::Time()
+            ? ""
+            : absl::StrCat(" since ",
+                           absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", since, absl::UTCTimeZone())),
+        status_.bus_error.empty() ? "" : ": ", status_.bus_error));
   }
   if (!status_.store_ok) out.missing.push_back("store: can't be written");
   if (!parts_->audit->healthy()) out.missing.push_back("audit: can't be written");
@@ -110,9 +117,14 @@ void Process::WatchHealth() {
 void Process::TellHealth() {
   const bus::Readiness now = ReadinessNow();
   const bool serving = now.missing.empty();
-  if (serving == serving_) return;
-  serving_ = serving;
-  parts_->services->SetServing(serving);
+  if (serving != serving_) {
+    serving_ = serving;
+    parts_->services->SetServing(serving);
+  }
+  // What comes and goes all the time is told once a minute, and in the end as it is.
+  if (serving == told_serving_) return;
+  if (!limiter_.Admit(serving ? "ready" : "not ready", base::SystemClock().Read())) return;
+  told_serving_ = serving;
   if (serving) return base::LogInfo("ready");
   base::LogWarning("not ready", {{"missing", absl::StrJoin(now.missing, "; ")}});
 }

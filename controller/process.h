@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "base/log.h"
 #include "controller/metrics_text.h"
 #include "controller/parts.h"
 
@@ -61,6 +62,8 @@ class Process {
   DispatcherStatus status_;
   absl::Time status_time_;
   bool serving_ = false;
+  bool told_serving_ = false;  // what the log says
+  base::LogLimiter limiter_;
   bool stopping_ = false;
   std::string certificate_error_;
   uint64_t certificates_reloaded_ = 0, certificates_refused_ = 0;

@@ -29,8 +29,14 @@ struct Surroundings {
   Store* store = nullptr;
   Outbox* outbox = nullptr;
   Roster* roster = nullptr;
-  bool connected = false;  // to the bus, subscriptions in place
+  bool connected = false;                                   // to the bus, subscriptions in place
+  absl::Time bus_since = {};                                // connected or not, since then
+  absl::Duration connected_at = -absl::InfiniteDuration();  // steady, the last time
+  std::string bus_error = "not connected yet";              // why not
   DispatcherMetrics metrics = {};
 };
+
+// `not connected to the message bus for 1m15s: connect broker1:61614: Connection refused`.
+std::string BusTrouble(const Surroundings& surroundings);
 
 }  // namespace orch::controller
