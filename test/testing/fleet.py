@@ -250,6 +250,7 @@ class Fleet:
 
     def bus(self, role):
         text = f"bus:\n  brokers: ['{self.broker_address}']\n  flavour: {self.flavour()}\n  destination_prefix: {self.prefix()}\n"
+        text += "  reconnect_spread: 500ms\n"
         if self.login_of(role):
             text += "  login: {}\n  passcode_file: {}\n".format(*self.login_of(role))
         return text if self.tls() else text + "  tls: false\n  allow_plaintext: true\n"
