@@ -160,8 +160,8 @@ void Client::Core::OnOpenFailed(absl::Status why) {
   if (on_failure) on_failure();
 }
 
-// Two lines of a kind, broker and minute: a loss soon after the start is told, and so is its end. Not
-// by the reason, which a hostile broker may make up anew each time.
+// Two lines of a kind, broker and minute: a loss soon after the start is told, and so is its end.
+// Not by the reason, which a hostile broker may make up anew each time.
 bool Client::Core::MayLog(absl::string_view what, base::Now now, uint64_t* suppressed) {
   const std::string key = absl::StrCat(what, " ", status_.broker);
   return limiter_.Admit(key, now, suppressed) ||

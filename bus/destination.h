@@ -27,8 +27,8 @@
 
 namespace orch::bus {
 
-// How many messages ActiveMQ may have on the way to one consumer. It bounds by number, not bytes, so
-// that this times 256 KiB is what a consumer that reads nothing costs the broker; of what waits
+// How many messages ActiveMQ may have on the way to one consumer. It bounds by number, not bytes,
+// so that this times 256 KiB is what a consumer that reads nothing costs the broker; of what waits
 // beyond, the oldest is dropped (deploy/brokers/activemq/limits.xml).
 inline constexpr int kActiveMqPrefetch = 100;
 
