@@ -185,7 +185,9 @@ class Command {
     while (waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
     }
     pid_ = 0;
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return Finish(std::move(output_.text));
+    const bool good = WIFEXITED(status) &&
+                      (WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == spec_.also_good_exit);
+    if (good) return Finish(std::move(output_.text));
     const std::vector<std::string> lines =
         absl::StrSplit(absl::StripSuffix(errors_.text, "\n"), '\n');
     const std::string how = WIFSIGNALED(status) ? absl::StrCat("signal ", WTERMSIG(status))

@@ -17,6 +17,7 @@ struct CommandSpec {
   std::vector<std::string> argv;  // argv[0] is an absolute path; no shell, a constant environment
   absl::Duration timeout = absl::Seconds(60);
   size_t output_max = 1 << 20;  // bytes of its standard output
+  int also_good_exit = 0;       // besides 0
 };
 
 // One that is under way. Its process group is killed when the last reference goes.

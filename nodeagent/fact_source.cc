@@ -48,6 +48,7 @@ SourcePlan PlanOf(const FactSource& source, absl::Duration interval) {
     plan.kind = SourceKind::kProgram;
     plan.paths = ProgramsOf(source.facter(), {"/opt/puppetlabs/bin/facter", "/usr/bin/facter"});
     plan.arguments.insert(plan.arguments.begin(), "--json");
+    plan.also_good_exit = 1;
     timeout = kCollectorTimeout;
   } else if (!source.ohai().empty()) {
     plan.kind = SourceKind::kProgram;

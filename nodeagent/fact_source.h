@@ -39,6 +39,9 @@ struct SourcePlan {
   absl::Duration interval;
   std::string below;  // empty: top level
   bool optional = false;
+  // Of a program, besides 0: Facter exits 1 when it could not find out one fact of many. Then it
+  // must have printed some.
+  int also_good_exit = 0;
 };
 
 // Adds the default sources where none are configured.

@@ -163,6 +163,7 @@ void Facts::State::RunNext() {
     }
     spec.argv.insert(spec.argv.end(), plan.arguments.begin(), plan.arguments.end());
     spec.timeout = plan.timeout;
+    spec.also_good_exit = plan.also_good_exit;
     spec.output_max = FactBytesMax(parts.config);
     running[run] = RunCommand(parts.strand, std::move(spec),
                               [weak = weak_from_this(), run](absl::StatusOr<std::string> output) {
@@ -178,9 +179,11 @@ void Facts::State::OnPrinted(size_t source, const std::string& name,
   const std::shared_ptr<Command> ended = std::move(running.at({source, name}));
   running.erase({source, name});
   const auto facts = std::make_shared<absl::StatusOr<std::string>>(std::move(output));
-  const auto parse = [facts] {
+  const bool some = board.plan(source).also_good_exit != 0;
+  const auto parse = [facts, some] {
     if (!facts->ok()) return;
-    const absl::StatusOr<Json> parsed = ParsePrintedFacts(**facts);
+    absl::StatusOr<Json> parsed = ParsePrintedFacts(**facts);
+    if (some && parsed.ok() && parsed->empty()) parsed = absl::InvalidArgumentError("nothing");
     *facts = parsed.ok() ? absl::StatusOr<std::string>(OneLine(*parsed))
                          : absl::InvalidArgumentError(absl::StrCat("what it printed is no facts: ",
                                                                    parsed.status().message()));
