@@ -52,7 +52,7 @@ class WalkTest(unittest.TestCase):
         report = json.loads(self.fleet.orchctl("ping", "--nodes", "-", "-o", "json", stdin=piped).stdout)
         self.assertEqual(set(self.states(report)), {DB1})
         facts = self.fleet.orchctl("facts", "role").stdout
-        self.assertRegex(facts, r"web\s+2\s+67%\s+#+")
+        self.assertRegex(facts, r"web\s+2\s+67%\s+(#|█)")
         self.assertIn("Debian", self.fleet.orchctl("inventory", WEB1).stdout)
         shown = json.loads(self.fleet.orchctl("node", "show", WEB1, "-o", "json").stdout)
         self.assertEqual(shown["identity"], WEB1)
