@@ -31,6 +31,7 @@ absl::StatusOr<json> ParseJson(const std::string& text) {
     if (deep) return absl::InvalidArgumentError("nested too deeply");
     return facts;
   } catch (const json::exception& error) {
+    if (deep) return absl::InvalidArgumentError("nested too deeply");
     // `[json.exception.parse_error.101] parse error at line 3, column 7: …`
     const absl::string_view what = error.what();
     return absl::InvalidArgumentError(

@@ -110,6 +110,17 @@ std::filesystem::path Canonical(const std::string& path) {
   return std::filesystem::weakly_canonical(path, error);
 }
 
+// Where a path that leads to nothing would be: a link on its way whose end is missing too leads who
+// knows where, and there is none.
+std::filesystem::path MissingAt(const std::string& path) {
+  std::error_code error;
+  for (std::filesystem::path at = path; at.has_relative_path(); at = at.parent_path()) {
+    if (std::filesystem::exists(at, error)) break;
+    if (std::filesystem::is_symlink(std::filesystem::symlink_status(at, error))) return {};
+  }
+  return Canonical(path);
+}
+
 bool IsBelow(const std::filesystem::path& path, const std::filesystem::path& directory) {
   if (path.empty() || directory.empty()) return false;
   const std::filesystem::path relative = path.lexically_relative(directory);
@@ -221,7 +232,7 @@ absl::StatusOr<json> AnswerFstat(const std::vector<std::string>& allowed, const 
   if (file.error() != 0 && !file.missing()) {
     return absl::ErrnoToStatus(file.error(), absl::StrCat("fstat('", path, "')"));
   }
-  const std::filesystem::path real = file.missing() ? Canonical(path) : file.real_path();
+  const std::filesystem::path real = file.missing() ? MissingAt(path) : file.real_path();
   const bool permitted = std::any_of(
       allowed.begin(), allowed.end(),
       [&real](const std::string& directory) { return IsBelow(real, Canonical(directory)); });

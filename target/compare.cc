@@ -16,7 +16,7 @@ constexpr int kNestedArraysMax = 32;
 // An index has at most so many digits.
 constexpr size_t kIndexDigitsMax = 9;
 // What a step costs beside the bytes it looks at: a comparison, looking for a key.
-constexpr size_t kCompareWork = 4, kLookUpWork = 16, kNumberWork = 32;
+constexpr size_t kCompareWork = 8, kLookUpWork = 16, kNumberWork = 32;
 // A fraction may have three hundred digits.
 constexpr size_t kFractionWork = 256;
 // So many bytes can be compared, and so many read as a number, for a unit of work.

@@ -36,7 +36,7 @@ class Regex {
   explicit Regex(absl::string_view pattern);  // use Compile
 
  private:
-  static constexpr size_t kMatchWork = 16;  // for beginning
+  static constexpr size_t kMatchWork = 24;  // for beginning
   static constexpr size_t kFewStates = 12;
 
   const re2::RE2 re_;

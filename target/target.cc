@@ -2,9 +2,9 @@
 #include "target/target.h"
 
 #include <algorithm>
-#include <set>
 #include <utility>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -40,15 +40,16 @@ struct Clause {
   absl::string_view flag;         // kExpression: -F, -C or -S
   ExpressionPtr expression;       // kExpression
   std::vector<Pattern> patterns;  // kAction: one; kIdentities: in their order
-  std::set<std::string> exact;    // kIdentities: those of `patterns` that are no regex
+  // kIdentities: those of `patterns`, which stay where they are, that are no regex, and the others.
+  absl::flat_hash_set<absl::string_view> exact;
+  std::vector<const Pattern*> likes;
 
   Truth Evaluate(Evaluation* evaluation, const NodeView& node) const {
     if (kind == Kind::kExpression) return evaluation->Evaluate(*expression);
     if (kind == Kind::kAction) return evaluation->HasAction(patterns[0]);
-    if (exact.count(std::string(node.identity())) > 0) return Truth::kTrue;
-    for (const Pattern& pattern : patterns) {
-      if (pattern.like == nullptr) continue;
-      const Truth truth = evaluation->HasIdentity(pattern);
+    if (exact.contains(node.identity())) return Truth::kTrue;
+    for (const Pattern* pattern : likes) {
+      const Truth truth = evaluation->HasIdentity(*pattern);
       if (truth != Truth::kFalse) return truth;
     }
     return Truth::kFalse;
@@ -124,14 +125,19 @@ struct Target::Clauses {
     }
     Clause clause;
     clause.kind = Clause::Kind::kIdentities;
+    clause.patterns.reserve(proto.identities_size());
     for (int i = 0; i < proto.identities_size(); ++i) {
       absl::StatusOr<Pattern> pattern = ParsePattern(proto.identities(i), &budget);
       if (!pattern.ok()) {
         return base::Annotate(pattern.status(),
                               EntryName("identities", i, proto.identities_size()));
       }
-      if (pattern->like == nullptr) clause.exact.insert(pattern->exact);
       clause.patterns.push_back(*std::move(pattern));
+    }
+    clause.exact.reserve(clause.patterns.size());
+    for (const Pattern& pattern : clause.patterns) {
+      pattern.like == nullptr ? void(clause.exact.insert(pattern.exact))
+                              : clause.likes.push_back(&pattern);
     }
     all.push_back(std::move(clause));
     return absl::OkStatus();
