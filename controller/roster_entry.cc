@@ -71,9 +71,16 @@ void RosterEntry::DropParsed() const {
 const nlohmann::json* RosterEntry::facts() const {
   if (!facts_known_) return nullptr;
   if (parsed_ != nullptr) return parsed_.get();
-  auto json = nlohmann::json::parse(facts_.json(), nullptr, /*allow_exceptions=*/false);
+  // Levels above the bound are left out while reading: what walks through facts calls itself for
+  // each level, and a hostile node could send a hundred thousand.
+  bool too_deep = false;
+  const auto watch = [&too_deep](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
+    too_deep |= depth > kFactsDepthMax;
+    return depth <= kFactsDepthMax;
+  };
+  auto json = nlohmann::json::parse(facts_.json(), watch, /*allow_exceptions=*/false);
   // Signed by the node, so it harms only itself: no facts are better than wrong ones.
-  if (!json.is_object()) json = nlohmann::json::object();
+  if (too_deep || !json.is_object()) json = nlohmann::json::object();
   auto parsed = std::make_unique<const nlohmann::json>(std::move(json));
   if (budget_->bytes + facts_.json().size() > kParsedFactsBytesMax) {
     budget_->overflow = std::move(parsed);

@@ -53,7 +53,10 @@ class RosterEntry {
   const std::vector<std::string>& action_names() const { return action_names_; }
   const std::vector<std::string>& collectives() const { return collectives_; }
   const std::vector<std::string>& classes() const { return classes_; }
-  // Null if not known. Valid until the facts of any entry are asked for or changed.
+  // Null if not known, and an empty object where they are not what a node agent sends (nested more
+  // than kFactsDepthMax levels deep, for one). Valid until the facts of any entry are asked for or
+  // changed.
+  static constexpr int kFactsDepthMax = 24;
   const nlohmann::json* facts() const;
 
   StoredNode ToStored() const;

@@ -64,6 +64,21 @@ class RosterTest : public testing::Test {
   Roster roster_{kStale};
 };
 
+TEST_F(RosterTest, FactsNestedTooDeeplyAreNone) {
+  const auto nested = [](int levels) {
+    return "{\"a\":" + std::string(levels, '[') + std::string(levels, ']') + "}";
+  };
+  Hear(Whole("good", nested(RosterEntry::kFactsDepthMax)));
+  EXPECT_TRUE(roster_.Find("good")->facts()->contains("a"));
+  Hear(Whole("deep", nested(RosterEntry::kFactsDepthMax + 1)));
+  Hear(Whole("hostile", nested(100'000)));
+  Hear(Whole("torn", "{\"a\":" + std::string(100'000, '[')));
+  for (const char* node : {"deep", "hostile", "torn"}) {
+    EXPECT_TRUE(roster_.Find(node)->facts()->empty()) << node;
+    EXPECT_TRUE(roster_.Find(node)->ToNode(true).facts().fields().empty()) << node;
+  }
+}
+
 TEST_F(RosterTest, KnowsWhoIsThere) {
   auto heard = Hear(Of("b"));
   EXPECT_TRUE(heard.fresh && heard.back && heard.wants_details);
