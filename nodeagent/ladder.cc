@@ -277,7 +277,11 @@ std::optional<Stop> CheckTime(const Request& request, absl::Time now) {
 }
 
 std::optional<Stop> CheckTarget(const Request& request, const target::NodeView& node) {
-  const auto compiled = target::Target::Compile(request.target());
+  // A target that names no collective is of the request's, whatever that is called: beacons and
+  // questions for facts have none.
+  orch::v1::Target proto = request.target();
+  proto.set_collective(request.collective());
+  const auto compiled = target::Target::Compile(proto);
   if (!compiled.ok()) return Invalid(absl::StrCat("target: ", compiled.status().message()));
   const target::Match match = compiled->Evaluate(node);
   if (match.truth == target::Truth::kTrue) return std::nullopt;

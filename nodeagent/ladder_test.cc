@@ -273,6 +273,17 @@ TEST(TargetRung, TakesOnlyTrue) {
   EXPECT_EQ(CheckTarget(request, node)->rung, Rung::kNotMatched);
 }
 
+TEST(TargetRung, NoCollectiveMeansTheRequests) {
+  target::NodeData node = Facts();
+  node.collectives_value = {"dmz"};
+  Request request = Ping();
+  request.set_collective("dmz");
+  request.clear_target();
+  EXPECT_FALSE(CheckTarget(request, node));
+  request.set_collective("main");
+  EXPECT_EQ(CheckTarget(request, node)->rung, Rung::kNotMatched);
+}
+
 void Add(Request* request, bool allow, const std::string& where) {
   auto* condition = request->add_conditions();
   condition->set_allow(allow);

@@ -46,7 +46,7 @@ class PuppetDbTest(unittest.TestCase):
         for number in range(4):
             cls.tell_facts(name_of(number), {"tier": "gold" if number < 2 else "silver"})
         cls.tell_facts("unmanaged.example.net", {"tier": "bronze"})
-        fleets.wait_for("PuppetDB knows the facts", lambda: len(cls.ask("nodes[certname]{}")) == 5, 60)
+        fleets.wait_for("PuppetDB knows the facts", lambda: len(cls.ask("nodes[certname]{}") or []) == 5, 60)
 
     @classmethod
     def start_puppetdb(cls):
@@ -72,15 +72,18 @@ class PuppetDbTest(unittest.TestCase):
             connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
             answer = connection.getresponse()
             text = answer.read().decode()
+        if answer.status == 503:  # it listens before it serves
+            return None
         if answer.status != 200:
             raise AssertionError(f"{path}: {answer.status} {text}")
         return json.loads(text)
 
     @classmethod
     def tell_facts(cls, certname, facts):
-        cls.call(f"/pdb/cmd/v1?command=replace_facts&version=5&certname={certname}",
-                 {"certname": certname, "environment": "production", "producer_timestamp": "2026-01-01T00:00:00Z",
-                  "producer": "test", "values": facts})
+        fleets.wait_for("PuppetDB takes facts", lambda: cls.call(
+            f"/pdb/cmd/v1?command=replace_facts&version=5&certname={certname}",
+            {"certname": certname, "environment": "production", "producer_timestamp": "2026-01-01T00:00:00Z",
+             "producer": "test", "values": facts}), 120)
 
     @classmethod
     def ask(cls, query):

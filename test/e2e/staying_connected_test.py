@@ -110,7 +110,7 @@ class StayingConnectedTest(unittest.TestCase):
         begin = time.monotonic()
         fleets.wait_for("the nodes' answers at the first broker", self.fleet.all_answer, 30)
         self.assertLessEqual(time.monotonic() - begin, 0.5 + SLACK_S)
-        self.assertTrue(self.fleet.nodes_at("one"))
+        fleets.wait_for("the nodes' own word of it", lambda: self.fleet.nodes_at("one"))
 
     def test_without_any_broker_everybody_says_so_and_recovers(self):
         for broker in self.fleet.brokers.values():
@@ -149,7 +149,7 @@ class StayingConnectedTest(unittest.TestCase):
         self.assertEqual({node["node"]: node["state"] for node in json.loads(done.stdout)["nodes"]},
                          {name: "NODE_STATE_SUCCEEDED" for name in NODES})
         fleets.wait_for("ready", lambda: self.fleet.ready()[0] == 200, 30)
-        self.assertTrue(self.fleet.nodes_at("two"))
+        fleets.wait_for("the nodes' own word of it", lambda: self.fleet.nodes_at("two"))
         self.assertEqual(self.fleet.orchctl("doctor", check=False).returncode, 0)
         self.assertEqual(self.fleet.nodeagent(NODES[0], "status").returncode, 0)
 
