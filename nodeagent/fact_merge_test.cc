@@ -69,7 +69,7 @@ TEST(FactMerge, WhatDoesNotFitIsNamedAndTheRestGoesOn) {
   EXPECT_EQ(merged.taken[1], order.pieces[1].good);
   EXPECT_EQ(merged.refused[0], "");
   EXPECT_EQ(merged.refused[1],
-            "910 bytes of facts: with the 509 of what comes before them more than the 1,000 that "
+            "910 bytes of facts: with the 508 of what comes before them more than the 1,000 that "
             "are permitted");
   EXPECT_EQ(merged.refused[2], "");
 }
