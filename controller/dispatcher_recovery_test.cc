@@ -264,7 +264,7 @@ TEST_F(RecoveryTest, ANodeOnItsWayBackIsWaitedFor) {
     ASSERT_TRUE(created.ok()) << created.status();
     id = created->job.name().substr(5);
   });
-  Until([this] { return node("a")->heard(Request::kDiscover) == 1; });
+  Until([this] { return node("a")->heard(Request::kDiscover) >= 1; });
   const absl::Time begin = absl::Now();
   Until([begin] { return absl::Now() - begin > kDiscoverTimeout + absl::Milliseconds(200); });
   EXPECT_EQ(id, "") << "it goes on without b";
@@ -274,8 +274,10 @@ TEST_F(RecoveryTest, ANodeOnItsWayBackIsWaitedFor) {
   Until([&id] { return !id.empty(); });
   EXPECT_EQ(End(id).state(), orch::v1::JOB_STATE_SUCCEEDED);
   EXPECT_EQ(Get(id).targets(), 2u);
+  // The first presence of a connection, if it comes in between, has a node asked once more, with
+  // the same bytes: what was sent before may be lost. It starts once all the same.
   for (const char* name : {"a", "b"}) EXPECT_EQ(node(name)->started(), 1);
-  EXPECT_EQ(node("a")->heard(Request::kDiscover), 1);
+  EXPECT_LE(node("a")->heard(Request::kDiscover), 2);
 }
 
 // Kills the controller after a random number of steps of the loop, again and again, until the job

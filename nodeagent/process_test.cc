@@ -152,7 +152,9 @@ TEST_F(ProcessTest, ACommandsOutputAndItsFailures) {
   EXPECT_EQ(Shell("kill -9 $$").status().message(), "/bin/sh: signal 9");
   EXPECT_EQ(Shell("yes | head -c 3000000").status().code(), absl::StatusCode::kResourceExhausted);
   // What is beyond a bound on standard error is dropped, not an error.
-  EXPECT_EQ(*Shell("head -c 3000000 /dev/zero >&2; echo fine"), "fine\n");
+  EXPECT_EQ(*Shell("head -c 1000000 /dev/zero >&2; echo fine"), "fine\n");
+  // Who never stops is stopped.
+  EXPECT_EQ(Shell("yes >&2").status().code(), absl::StatusCode::kResourceExhausted);
   CommandSpec none;
   none.argv = {"/nonexistent/program"};
   EXPECT_EQ(Run(none).status().code(), absl::StatusCode::kNotFound);

@@ -40,6 +40,10 @@ class TwoBrokers(fleets.Fleet):
                                             self.path(name + ".log")).start()
         self.brokers[name].wait_log("listening")
 
+    def start_node(self, name, extra="", sources=None):
+        # What a node says while the controller is still on its way to the next broker, nobody hears.
+        return super().start_node(name, extra + "presence_interval: 10s\n", sources)
+
     def address_of(self, name):
         return f"127.0.0.1:{self.ports[name]}"
 
