@@ -24,6 +24,12 @@ base::Awaitable<absl::StatusOr<tcp::socket>> ConnectTo(base::Strand strand,
   std::tuple<boost::system::error_code> result =
       co_await socket.async_connect(endpoint, base::kTuple);
   if (std::get<0>(result)) co_return absl::UnavailableError(std::get<0>(result).message());
+  // While nobody listens on a port of the ephemeral range, the kernel may give a client this very
+  // port for its own end, and TCP's simultaneous open connects it with itself (RFC 9293, 3.5).
+  boost::system::error_code error;
+  if (socket.local_endpoint(error) == socket.remote_endpoint(error)) {
+    co_return absl::UnavailableError("nobody listens: connected with itself");
+  }
   co_return std::move(socket);
 }
 

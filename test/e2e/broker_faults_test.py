@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A broker that stops, and a controller that is killed, under a running job of 500 simulated nodes, on each broker."""
 
+import collections
 import json
 import os
 import re
@@ -65,7 +66,7 @@ class BrokerFaultsTest(unittest.TestCase):
         self.fleet.start_broker()
         states, figures, err = self.end(process)
         # Nobody is lost: who had accepted ends with its own result, and who never got the request is asked again.
-        self.assertEqual(states.count("NODE_STATE_SUCCEEDED"), NODES, (figures, err[-2000:]))
+        self.assertEqual(collections.Counter(states), {"NODE_STATE_SUCCEEDED": NODES}, (figures, err[-2000:], self.fleet.controller.text()[-3000:]))
         self.assertEqual(figures["starts"], NODES)
 
     def test_the_broker_is_killed(self):
@@ -73,7 +74,7 @@ class BrokerFaultsTest(unittest.TestCase):
         self.fleet.stop_broker(kill=True)
         self.fleet.start_broker()
         states, figures, err = self.end(process)
-        self.assertEqual(states.count("NODE_STATE_SUCCEEDED"), NODES, (figures, err[-2000:]))
+        self.assertEqual(collections.Counter(states), {"NODE_STATE_SUCCEEDED": NODES}, (figures, err[-2000:], self.fleet.controller.text()[-3000:]))
         self.assertEqual(figures["starts"], NODES)
 
     def test_the_controller_is_killed_and_no_answer_is_lost(self):
@@ -83,7 +84,7 @@ class BrokerFaultsTest(unittest.TestCase):
         fleets.wait_for("the runs' end", lambda: self.figures()["running"] == 0)
         self.fleet.start_controller()
         states, figures, err = self.end(process)
-        self.assertEqual(states.count("NODE_STATE_SUCCEEDED"), NODES, (figures, err[-2000:]))
+        self.assertEqual(collections.Counter(states), {"NODE_STATE_SUCCEEDED": NODES}, (figures, err[-2000:], self.fleet.controller.text()[-3000:]))
         self.assertEqual(figures["starts"], NODES)
 
 

@@ -53,7 +53,9 @@ class TwoBrokers(fleets.Fleet):
                 f"  heart_beat: {HEART_BEAT_S}s\n  reconnect_spread: 500ms\n  reconnect_max: 1s\n")
 
     def status(self, name):
-        with open(self.path(name, "agent-run", "status.json"), encoding="utf-8") as file:
+        path = self.path(name, "agent-run", "status.json")
+        fleets.wait_for(f"{name}'s first status", lambda: os.path.exists(path))
+        with open(path, encoding="utf-8") as file:
             return json.load(file)
 
     def nodeagent(self, name, verb):
@@ -93,7 +95,7 @@ class StayingConnectedTest(unittest.TestCase):
         self.fleet.start()
 
     def test_a_broker_that_hangs_is_left_within_two_heart_beats(self):
-        self.assertTrue(self.fleet.nodes_at("one"), "the first of the list comes first")
+        fleets.wait_for("the first of the list", lambda: self.fleet.nodes_at("one"))
         os.kill(self.fleet.brokers["one"].pid, signal.SIGSTOP)
         begin = time.monotonic()
         fleets.wait_for("nodes at the other broker", lambda: self.fleet.nodes_at("two"), 30)

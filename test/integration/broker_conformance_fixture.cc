@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "absl/random/random.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -43,10 +44,18 @@ std::string RunCommand(const std::string& command) {
   return out;
 }
 
+// Below the ephemeral range: no client that waits for a broker to come back gets its port.
 std::string FreePort() {
+  absl::BitGen random;
   base::asio::io_context io;
-  const base::asio::ip::tcp::endpoint any(base::asio::ip::address_v4::loopback(), 0);
-  return absl::StrCat(base::asio::ip::tcp::acceptor(io, any).local_endpoint().port());
+  for (;;) {
+    const base::asio::ip::tcp::endpoint endpoint(base::asio::ip::address_v4::loopback(),
+                                                 absl::Uniform<uint16_t>(random, 10000, 32768));
+    base::asio::ip::tcp::acceptor acceptor(io, endpoint.protocol());
+    boost::system::error_code error;
+    acceptor.bind(endpoint, error);
+    if (!error) return absl::StrCat(endpoint.port());
+  }
 }
 
 }  // namespace

@@ -427,10 +427,21 @@ def ended(pid):
 
 
 def free_port():
+    """A free port that the system gives to no outgoing connection: a client that dials an address where nobody listens for the moment
+    could otherwise get that very port, be connected with itself, and hold the port against the broker that comes back."""
+    import random
     import socket
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as bounds:
+        first = int(bounds.read().split()[0])
+    for _ in range(1000):
+        port = random.randrange(10000, max(first, 10001))
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no free port")
 
 
 if __name__ == "__main__":
