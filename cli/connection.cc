@@ -192,7 +192,8 @@ class GrpcConnection : public Connection {
         jobs_(JobService::NewStub(channel)),
         nodes_(NodeService::NewStub(channel)),
         policy_(PolicyService::NewStub(channel)),
-        audit_(AuditService::NewStub(channel)) {}
+        audit_(AuditService::NewStub(channel)),
+        channel_(std::move(channel)) {}
 
   absl::StatusOr<CreateJobResponse> Call(const CreateJobRequest& r) override {
     return Unary<CreateJobResponse>(*jobs_, &JobService::Stub::CreateJob, r);
@@ -250,6 +251,9 @@ class GrpcConnection : public Connection {
     return std::make_unique<ReadStream<WatchNodesResponse, WatchNodesResponse>>(
         [&](grpc::ClientContext* context) { return nodes_->WatchNodes(context, r); }, diagnosis_);
   }
+  void AwaitReachable(absl::Duration most) override {
+    channel_->WaitForConnected(absl::ToChronoTime(absl::Now() + most));
+  }
   const std::string& address() const override { return diagnosis_.address(); }
 
  private:
@@ -272,6 +276,7 @@ class GrpcConnection : public Connection {
   const std::unique_ptr<NodeService::Stub> nodes_;
   const std::unique_ptr<PolicyService::Stub> policy_;
   const std::unique_ptr<AuditService::Stub> audit_;
+  const std::shared_ptr<grpc::Channel> channel_;
 };
 
 }  // namespace

@@ -80,6 +80,10 @@ class Connection {
   virtual std::unique_ptr<NodeStream> Discover(const orch::v1::DiscoverNodesRequest& request) = 0;
   virtual std::unique_ptr<NodeChanges> WatchNodes(const orch::v1::WatchNodesRequest& request) = 0;
 
+  // Waits until the controller can be reached, at most so long. Between calls that fail gRPC makes
+  // headway with its connection only while somebody waits for it.
+  virtual void AwaitReachable(absl::Duration most) = 0;
+
   virtual const std::string& address() const = 0;
 };
 

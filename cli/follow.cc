@@ -37,6 +37,8 @@ constexpr size_t kNewsNodesMax = 5;
 constexpr absl::Duration kSecondInterruptWithin = absl::Seconds(2);
 // How long a job whose taking was cut off is asked for again, with the same idempotency key.
 constexpr absl::Duration kRetakeFor = absl::Seconds(15);
+// Before each attempt, so that a controller that answers but can't is not overrun.
+constexpr absl::Duration kRejoinPause = absl::Milliseconds(50);
 // How long a lost watch tries to join again before it gives up (the job itself goes on).
 constexpr absl::Duration kRejoinFor = absl::Seconds(60);
 
@@ -208,7 +210,8 @@ class Follower {
   }
 
   std::unique_ptr<JobStream> Rejoin() {
-    absl::SleepFor(kTick);
+    absl::SleepFor(kRejoinPause);
+    connection_.AwaitReachable(kTick);
     if (tally_.job().name().empty()) return again_();
     orch::v1::WatchJobRequest request;
     request.set_name(tally_.job().name());
