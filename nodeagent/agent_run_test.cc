@@ -279,6 +279,19 @@ TEST_F(RunTest, LeavingSaysSo) {
   EXPECT_TRUE(presences_[1].leaving());
 }
 
+TEST_F(RunTest, PresenceIsRepeatedAfterTheFirstBeaconOfAConnection) {
+  for (int i : {1, 2, 3}) {
+    Request beacon = NewRequest();
+    beacon.mutable_beacon()->set_sequence(i);
+    Send(beacon);
+    Settle();
+    clock_.Advance(kPresenceRepeatSpread);
+    OnStrand([&] { agent_->OnTick(); });
+    Settle();
+    EXPECT_EQ(presences_.size(), 2u) << i;
+  }
+}
+
 TEST_F(RunTest, ADeafNodeConnectsAnew) {
   Request beacon = NewRequest();
   beacon.mutable_beacon()->set_sequence(1);

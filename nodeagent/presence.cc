@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nodeagent/presence.h"
 
+#include <algorithm>
 #include <random>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/ids.h"
@@ -13,11 +15,13 @@
 namespace orch::nodeagent {
 namespace {
 
-// The interval, give or take a tenth: a fleet that was started at once does not stay in step.
-absl::Duration Jittered(absl::Duration interval) {
+double Random(double least, double most) {
   static std::minstd_rand random{std::random_device{}()};
-  return interval * std::uniform_real_distribution<double>(0.9, 1.1)(random);
+  return std::uniform_real_distribution<double>(least, most)(random);
 }
+
+// The interval, give or take a tenth: a fleet that was started at once does not stay in step.
+absl::Duration Jittered(absl::Duration interval) { return interval * Random(0.9, 1.1); }
 
 }  // namespace
 
@@ -25,7 +29,13 @@ Presence::Presence(PresenceParts parts) : parts_(std::move(parts)) {}
 
 void Presence::OnConnected() {
   connected_ = true;
+  repeated_ = false;
   Send(/*whole=*/true, /*with_facts=*/false, /*leaving=*/false);
+}
+
+void Presence::OnBeacon() {
+  if (std::exchange(repeated_, true)) return;
+  next_ = std::min(next_, parts_.clock->Read().steady + kPresenceRepeatSpread * Random(0, 1));
 }
 
 void Presence::OnTick() {

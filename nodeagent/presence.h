@@ -22,6 +22,9 @@ inline constexpr absl::Duration kPresenceIntervalDefault = absl::Minutes(5);
 inline constexpr absl::Duration kPresenceWholeInterval = absl::Hours(1);
 // Changes within this time make one presence.
 inline constexpr absl::Duration kPresenceChangeMin = absl::Seconds(1);
+// Within this time of a connection's first beacon the presence is repeated: over a network of
+// brokers, the way to the controller may not have been there when the node connected.
+inline constexpr absl::Duration kPresenceRepeatSpread = absl::Seconds(10);
 // How often Puppet's files are looked at for news that nobody told us.
 inline constexpr absl::Duration kPuppetLookInterval = absl::Seconds(30);
 // Facts larger than this don't fit into an envelope beside the rest.
@@ -41,7 +44,7 @@ struct PresenceParts {
 };
 
 // What this node says of itself, signed, on the presence topic of each of its collectives: on each
-// connect, on change, every interval with jitter, when asked, and once with `leaving` at the end.
+// connect, again after its first beacon, on change, every interval with jitter, when asked, and once with `leaving` at the end.
 // Has no timer of its own: OnTick is called every few seconds.
 //
 // Lives on: the agent's strand.
@@ -51,6 +54,8 @@ class Presence {
 
   void OnConnected();
   void OnDisconnected() { connected_ = false; }
+  // A controller was heard.
+  void OnBeacon();
   // Facts, classes or Puppet's state changed, or may have.
   void OnChange();
   void OnTick();
@@ -74,6 +79,7 @@ class Presence {
 
   const PresenceParts parts_;
   bool connected_ = false;
+  bool repeated_ = false;  // since the connect
   bool changed_ = false;
   absl::Time deaf_time_ = absl::InfinitePast();
   bool facts_owed_ = false;  // somebody asked before they were read

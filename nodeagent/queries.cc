@@ -83,6 +83,7 @@ std::optional<Stop> Agent::OnBeacon(const Message& message) {
     return Stop{Rung::kReplayed, "a newer beacon was heard"};
   }
   ++counters_.passed;
+  presence_.OnBeacon();
   const auto skew = beacons_.Skew(message.request.controller(), message.now);
   if (absl::AbsDuration(*skew) > kClockSkewMax && limiter_.Admit("clock skew", message.now)) {
     base::LogWarning(

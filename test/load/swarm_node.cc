@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "test/load/swarm_node.h"
 
+#include <chrono>
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "base/sha256.h"
 
@@ -43,7 +46,8 @@ SwarmNode::SwarmNode(SwarmShared* shared, int number, std::string identity,
       client_(shared->strand, {std::move(config), credentials_, identity_, 1 << 20},
               std::move(streams)),
       node_({&client_, credentials_, shared->destinations}, OptionsOf(*shared, number, identity_)),
-      run_(shared->strand) {}
+      run_(shared->strand),
+      repeat_(shared->strand) {}
 
 void SwarmNode::Start() {
   const auto take = [this](const bus::Delivery& delivery) { OnDelivery(delivery); };
@@ -52,6 +56,8 @@ void SwarmNode::Start() {
   client_.Start([this](bool connected) {
     if (connected_ != connected) shared_->connected += connected ? 1 : -1;
     connected_ = connected;
+    repeated_ = false;
+    repeat_.cancel();
     if (connected) node_.SendPresence(true, false);
   });
 }
@@ -81,6 +87,13 @@ void SwarmNode::OnDelivery(const bus::Delivery& delivery) {
   if (opened.request == nullptr) {
     ++shared_->refused;
     return;
+  }
+  if (opened.request->has_beacon() && !std::exchange(repeated_, true)) {
+    // As a node agent does, and spread as it spreads it.
+    repeat_.expires_after(std::chrono::milliseconds(number_ * 37 % 100 * 100));
+    repeat_.async_wait([this](boost::system::error_code error) {
+      if (!error) node_.SendPresence(false, false);
+    });
   }
   const int before = node_.started();
   node_.OnRequest(*opened.request, opened.digest);

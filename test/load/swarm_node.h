@@ -60,8 +60,9 @@ class SwarmNode {
   const std::shared_ptr<trust::Credentials> credentials_;
   bus::Client client_;
   testing::SimNode node_;
-  boost::asio::steady_timer run_;
+  boost::asio::steady_timer run_, repeat_;
   bool connected_ = false;
+  bool repeated_ = false;  // its presence, since the connect
   bool running_ = false;
 };
 
