@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """orch-broker as a program: flags, configuration, exit codes, signals, certificates, descriptors."""
 
+import contextlib
 import json
 import os
 import resource
@@ -154,16 +155,23 @@ class TlsTest(TestDirectory):
 
     def answer(self, port, name, *frames):
         """What comes last: an ERROR's message, a RECEIPT's id, or the handshake's end."""
-        last = None
         try:
             wire = self.connect(port, name)
-            self.addCleanup(wire.close)
+        except (ssl.SSLError, ConnectionError):
+            return "handshake"
+        # At once: a node may have only so many connections.
+        with contextlib.closing(wire):
+            return self.last_of(wire, frames)
+
+    @staticmethod
+    def last_of(wire, frames):
+        try:
             wire.send(CONNECT + b"".join(frames))
             last = wire.next()
             while frames and last and last[0] not in ("RECEIPT", "ERROR"):
                 last = wire.next()
         except (ssl.SSLError, ConnectionError):
-            return "handshake"
+            last = None
         if last is None:
             return "handshake"
         return last[1].get("message") or last[1].get("receipt-id") or last[0]
