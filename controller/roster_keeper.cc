@@ -49,10 +49,12 @@ void RosterKeeper::Tick() {
 
 void RosterKeeper::OnConnected() {
   // Nodes that spoke while this process was not there would be missing for a presence interval.
-  if (std::exchange(asked_everybody_, true)) return;
-  surroundings_->roster->OnAsked(surroundings_->clock->Read());
+  const base::Now now = surroundings_->clock->Read();
+  if (everybody_asked_.has_value() && now.steady - *everybody_asked_ < kEverybodyPause) return;
+  const bool first = !std::exchange(everybody_asked_, now.steady).has_value();
+  surroundings_->roster->OnAsked(now);
   for (const std::string& collective : surroundings_->options.collectives) {
-    SendQuery(collective, {}, /*facts=*/false, /*certificates=*/true);
+    SendQuery(collective, {}, /*facts=*/false, /*certificates=*/first);
   }
 }
 

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,8 @@ inline constexpr size_t kFactsAskedAtOnce = 50;
 inline constexpr size_t kCertificatesAskedAtOnce = 500;
 // A node that does not answer is asked again after this time, doubling up to an hour.
 inline constexpr absl::Duration kAskAgain = absl::Seconds(30);
+// Everybody is asked anew after a reconnect, but not more often than this.
+inline constexpr absl::Duration kEverybodyPause = absl::Seconds(30);
 // Nodes that are to be asked; more are asked when they speak again.
 inline constexpr size_t kAsksMax = 100'000;
 // Rows of the roster written at once.
@@ -72,8 +75,8 @@ class RosterKeeper : public std::enable_shared_from_this<RosterKeeper> {
   boost::asio::steady_timer timer_;
   absl::flat_hash_map<std::string, Ask> asks_;
   absl::flat_hash_map<uint64_t, Watcher> watchers_;
-  absl::Duration sweep_at_;  // steady
-  bool asked_everybody_ = false;
+  absl::Duration sweep_at_;                        // steady
+  std::optional<absl::Duration> everybody_asked_;  // steady
   bool storing_ = false;
   bool stopped_ = false;
 };

@@ -44,8 +44,8 @@ struct PresenceParts {
 };
 
 // What this node says of itself, signed, on the presence topic of each of its collectives: on each
-// connect, again after its first beacon, on change, every interval with jitter, when asked, and once with `leaving` at the end.
-// Has no timer of its own: OnTick is called every few seconds.
+// connect, again after its first beacon, on change, every interval with jitter, when asked, and
+// once with `leaving` at the end. Has no timer of its own: OnTick is called every few seconds.
 //
 // Lives on: the agent's strand.
 class Presence {

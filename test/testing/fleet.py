@@ -347,11 +347,11 @@ facts:
 
     def wait_present(self, count, seconds=WAIT_S, facts=True):
         """Until so many nodes are there and (with facts) their facts are known."""
-        ready = 0.0
+        ready, nodes = 0.0, []
 
         def present():
             # Of thousands of nodes the asking itself is work: at most a third of the time.
-            nonlocal ready
+            nonlocal ready, nodes
             if time.monotonic() < ready:
                 return False
             began = time.monotonic()
@@ -361,7 +361,11 @@ facts:
             nodes = json.loads(done.stdout).get("nodes", []) if done.stdout else []
             ready = 3 * time.monotonic() - 2 * began
             return sum(1 for node in nodes if node["state"] == "ROSTER_STATE_PRESENT" and (node.get("facts_time") or not facts)) >= count
-        wait_for(f"{count} nodes in the roster", present, seconds)
+        try:
+            wait_for(f"{count} nodes in the roster", present, seconds)
+        except AssertionError as error:
+            logs = "\n".join(process.text()[-2000:] for process in (self.controller, *list(self.nodes.values())[:3]))
+            raise AssertionError(f"{error}; {len(nodes)} are known, for example {nodes[:2]}\n{logs}") from None
 
     def environment(self, user="operator"):
         env = {key: value for key, value in os.environ.items() if not key.startswith("ORCHCTL_")}
