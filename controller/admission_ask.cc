@@ -184,6 +184,7 @@ void Admission::OnDiscoverSent() {
 
 void Admission::OnNodeBack(const std::string& node) {
   if (!done_ || !discovery_.has_value() || discovered_) return;
+  if (discover_.envelope == nullptr) return;  // being signed: it hears what is sent then
   if (!discovery_->OnBack(node, surroundings_->clock->Read())) return;
   // The same signed bytes: a node that did hear them answers once.
   surroundings_->outbox->Send(surroundings_->options.destinations.Node(target_.collective(), node),

@@ -280,6 +280,19 @@ TEST_F(RecoveryTest, ANodeOnItsWayBackIsWaitedFor) {
   EXPECT_LE(node("a")->heard(Request::kDiscover), 2);
 }
 
+// Each step between a node's first presence and the discovery that it is meant by, so also the one
+// where the question is still being signed.
+TEST_F(RecoveryTest, ANodeComesBackAtAnyMomentOfADiscovery) {
+  AddNode("a");
+  int jobs = 0;
+  for (int steps = 0; steps < 50; ++steps) {
+    boost::asio::post(node_strand_, [this] { node("a")->SendPresence(true, false); });
+    for (int i = 0; i < steps; ++i) io_.poll_one();
+    EXPECT_EQ(End(Run(PuppetRun())).state(), orch::v1::JOB_STATE_SUCCEEDED);
+    EXPECT_EQ(node("a")->started(), ++jobs);
+  }
+}
+
 // Kills the controller after a random number of steps of the loop, again and again, until the job
 // has ended.
 TEST_F(RecoveryTest, KilledAtAnyMoment) {
