@@ -45,6 +45,7 @@ void Admission::Start() {
   const base::Now now = surroundings_->clock->Read();
   if (!Nobody()) {
     resolved_ = surroundings_->roster->Resolve(target_, admitted_.spec.target(), names_, now);
+    if (admitted_.listing) HideUnseen(now);
   }
   roster_known_ = resolved_.exact || surroundings_->roster->Settled(now);
   if (admitted_.validate_only) return Preview();
@@ -56,6 +57,27 @@ void Admission::Start() {
   }
   if (!NeedsDiscovery()) return AskAll();
   Nobody() ? OnDiscovered() : Discover();
+}
+
+void Admission::HideUnseen(base::Now now) {
+  const policy::Decision& sees = admitted_.decision;
+  if (sees.conditions.empty()) return;
+  const policy::NodeDecider decider(sees.conditions, sees.otherwise);
+  Resolved seen;
+  seen.exact = resolved_.exact;
+  // Where the roster can't tell the node does, and names itself or stays unnamed.
+  seen.maybe = std::move(resolved_.unknown);
+  const auto sort_in = [&](const std::vector<std::string>& nodes, std::vector<std::string>* into) {
+    for (const std::string& node : nodes) {
+      const policy::NodeDecision on_node =
+          decider.Decide(RosterView(*surroundings_->roster->Find(node), now));
+      if (on_node.effect != policy::Effect::kAllow && !on_node.unknown) continue;
+      (on_node.unknown ? &seen.maybe : into)->push_back(node);
+    }
+  };
+  sort_in(resolved_.expected, &seen.expected);
+  sort_in(resolved_.maybe, &seen.maybe);
+  resolved_ = std::move(seen);
 }
 
 bool Admission::NeedsDiscovery() const {

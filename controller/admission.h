@@ -46,6 +46,8 @@ class Admission : public std::enable_shared_from_this<Admission> {
 
  private:
   absl::Status Prepare();
+  // Of a listing: leaves nobody in `resolved_` who would be named though the caller may not see it.
+  void HideUnseen(base::Now now);
   void Preview();
   void Discover();
   void OnDiscoverSigned(absl::StatusOr<SignedRequest> ready);

@@ -58,6 +58,7 @@ JobSetup Admission::Setup() const {
   setup.traceparent = admitted_.traceparent;
   setup.roster_known = roster_known_;
   setup.nobody = nobody_;
+  setup.listing = admitted_.listing;
   const bool timeout = admitted_.spec.has_timeout();
   if (mutating_) {
     setup.run_timeout = kRunGrace + (timeout ? ToDuration(admitted_.spec.timeout())
@@ -115,6 +116,7 @@ StoredJob Admission::Record(const Job& job) const {
   record.set_batch_size(setup.rollout.batch_size);
   *record.mutable_batch_sleep() = ToProtoDuration(setup.rollout.batch_sleep);
   record.set_max_failures(setup.rollout.max_failures);
+  record.set_listing(setup.listing);
   return record;
 }
 

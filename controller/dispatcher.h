@@ -23,6 +23,7 @@ struct AdmittedJob {
   orch::v1::JobSpec spec;
   std::string idempotency_key;  // empty: none
   bool validate_only = false;
+  bool listing = false;       // asks who is there: nothing is told of nodes that `decision` hides
   policy::Decision decision;  // its conditions travel with the requests
   std::string traceparent;
   // In place of `spec.nodes` where more than those says who (`spec.pql`): exactly these, sorted;

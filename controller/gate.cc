@@ -232,6 +232,7 @@ void Gate::Admit(const Caller& caller, JobRequest request, const std::string& ri
   job.idempotency_key = std::move(request.idempotency_key);
   job.validate_only = request.validate_only;
   job.traceparent = std::move(request.traceparent);
+  job.listing = !own_right;
   job.decision = std::move(decision);
   if (job.spec.pql().empty()) return Dispatch(std::move(job), std::move(record), std::move(done));
   AskPuppetDb(std::move(job), std::move(record), own_right ? "spec.pql" : "pql", std::move(done));

@@ -283,6 +283,7 @@ TEST_F(GateTest, ADiscoveryGoesUnderTheConditionsOfNodeList) {
   EXPECT_EQ(job.spec.nodes(0), "a");
   ASSERT_EQ(job.decision.conditions.size(), 1u);
   EXPECT_EQ(job.decision.conditions[0].where, "role=web");
+  EXPECT_TRUE(job.listing);
   EXPECT_EQ(discover("operator").status().code(), absl::StatusCode::kPermissionDenied)
       << "may ping, but not list";
 }

@@ -20,6 +20,7 @@ std::shared_ptr<JobRun> JobRun::Restore(Surroundings* surroundings, UnfinishedJo
   setup.controller = record.job().controller();
   setup.spec = record.job().spec();
   setup.mutating = record.job().mutating();
+  setup.listing = record.listing();
   setup.create_time = ToTime(record.job().create_time());
   setup.traceparent = record.job().traceparent();
   setup.answer_timeout = ToDuration(record.answer_timeout());

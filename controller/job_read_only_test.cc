@@ -34,6 +34,19 @@ TEST_F(JobTest, ReadOnlyNamesTheSilent) {
   EXPECT_EQ(At("b"), orch::v1::NODE_STATE_NO_RESPONSE);
 }
 
+TEST_F(JobTest, AListingNamesNobodyThatThePolicyHides) {
+  JobSetup setup = ReadOnly();
+  setup.listing = true;
+  Make(setup, Nodes({"a"}), {"maybe"});
+  job_->OnBroadcast(now());
+  EXPECT_EQ(End("hidden", orch::v1::NODE_STATE_DENIED), Applied::kUnknownNode);
+  EXPECT_EQ(End("a"), Applied::kChanged);
+  EXPECT_FALSE(job_->ended()) << "the one that the roster can't tell of is waited for";
+  EXPECT_EQ(End("maybe", orch::v1::NODE_STATE_DENIED), Applied::kUnknownNode);
+  EXPECT_EQ(state(), orch::v1::JOB_STATE_SUCCEEDED);
+  EXPECT_EQ(job_->Snapshot(false).targets(), 1u);
+}
+
 TEST_F(JobTest, ABusyFleetIsNotCalledDead) {
   std::vector<JobNodeStart> nodes;
   for (int i = 0; i < 100; ++i) nodes.push_back({.node = "n" + std::to_string(i)});

@@ -45,6 +45,10 @@ Job::Applied Job::Apply(const Reply& reply, base::Now now) {
     // Whoever matches a read-only target live is counted in; a mutating job's list is frozen.
     const bool open = !setup_.mutating && state_ == orch::v1::JOB_STATE_RUNNING;
     if (!open || !news || nodes_.size() >= kJobNodesMax) return Applied::kUnknownNode;
+    if (setup_.listing && reply.outcome().state() == orch::v1::NODE_STATE_DENIED) {
+      if (maybe_.erase(reply.node()) > 0) Settle(now);
+      return Applied::kUnknownNode;
+    }
     record = &nodes_[AddNode(reply.node())];
     record->phase = Phase::kAsked;
     maybe_.erase(reply.node());

@@ -49,6 +49,8 @@ struct JobSetup {
   bool roster_known = false;  // read-only: who matches is known, as far as that can be; else nodes
                               // that nobody expects may be many, and are waited for
   bool nobody = false;        // read-only: an empty list of names: nobody is asked
+  bool listing = false;       // read-only: who declines by the policy, and was not expected, is not
+                              // told of
   absl::Time create_time;
   std::string traceparent;        // the caller's; empty: none
   absl::Duration answer_timeout;  // read-only
