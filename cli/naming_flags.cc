@@ -16,6 +16,8 @@
 namespace orch::cli {
 namespace {
 
+constexpr char kGroup[] = "Who, by name";
+
 // Nothing to do, rather than a wrong command line.
 absl::Status Nobody(absl::string_view text) {
   return api::Error(absl::StatusCode::kNotFound, "NODE_NOT_FOUND", text);
@@ -34,9 +36,8 @@ absl::StatusOr<std::string> InventoryPath(const std::string& given) {
 }  // namespace
 
 void NamingFlags::AddTo(CLI::App* command, bool asks_only) {
-  const std::string group = "Who, by name";
   const auto option = [&](const char* names, auto& value, const char* help, const char* type) {
-    return command->add_option(names, value, help)->group(group)->type_name(type);
+    return command->add_option(names, value, help)->group(kGroup)->type_name(type);
   };
   option("--last-failed", last_failed, "the nodes of an ended job that did not succeed", "JOB");
   option("--group", groups, "the nodes of a group of the inventory file", "GROUP")
@@ -123,6 +124,21 @@ absl::Status NamingFlags::FillIn(const Session& session, const TargetFlags& targ
   return FillInTimeout(session, request->mutable_timeout());
 }
 
+void RefuseEmptyValues(CLI::App* command) {
+  for (CLI::Option* option : command->get_options()) {
+    const std::string& group = option->get_group();
+    if (group != "Who" && group != kGroup && group != "How fast") continue;
+    option->check([](const std::string& value) {
+      return value.empty()
+                 ? "is empty; is a variable not set? Leave the flag out if it is not meant"
+                 : std::string();
+    });
+  }
+  for (CLI::App* sub : command->get_subcommands([](const CLI::App*) { return true; })) {
+    RefuseEmptyValues(sub);
+  }
+}
+
 absl::StatusOr<std::vector<std::string>> LastFailed(Connection& connection,
                                                     const std::string& job) {
   orch::v1::GetJobRequest get;
@@ -147,7 +163,10 @@ absl::StatusOr<std::vector<std::string>> LastFailed(Connection& connection,
     list.set_page_token(page->next_page_token());
   } while (!list.page_token().empty());
   if (names.empty()) {
-    return Nobody(absl::StrCat("--last-failed: every node of ", get.name(), " succeeded"));
+    return Nobody(absl::StrCat("--last-failed: ",
+                               found->job().targets() == 0
+                                   ? absl::StrCat(get.name(), " had no nodes")
+                                   : absl::StrCat("every node of ", get.name(), " succeeded")));
   }
   std::sort(names.begin(), names.end());
   return names;

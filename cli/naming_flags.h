@@ -39,8 +39,12 @@ struct NamingFlags {
   absl::Status FillInTimeout(const Session& session, google::protobuf::Duration* timeout) const;
 };
 
+// Makes every option of the command and of those below it that says who or how fast refuse an empty
+// value: a script's variable that was never set must not mean everybody at once.
+void RefuseEmptyValues(CLI::App* command);
+
 // The nodes of an ended job that did not succeed, whatever became of them instead.
-// FailedPrecondition: it has not ended. NotFound: all of them succeeded.
+// FailedPrecondition: it has not ended. NotFound: all of them succeeded, or it had none.
 absl::StatusOr<std::vector<std::string>> LastFailed(Connection& connection, const std::string& job);
 
 }  // namespace orch::cli

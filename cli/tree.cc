@@ -2,6 +2,7 @@
 #include "cli/tree.h"
 
 #include "cli/commands.h"
+#include "cli/naming_flags.h"
 
 namespace orch::cli {
 namespace {
@@ -63,6 +64,7 @@ void AddCommands(CLI::App& app, Session& session) {
   AddAuditCommands(app, session);
   AddBrokerCommands(app, session);
   AddSetupCommands(app, session);
+  RefuseEmptyValues(&app);
 }
 
 }  // namespace orch::cli
