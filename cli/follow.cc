@@ -292,9 +292,15 @@ int ShowDryRun(Session& session, const orch::v1::CreateJobResponse& response) {
     terminal.out << Serialized(response, output);
   } else {
     for (const std::string& node : response.nodes()) terminal.out << node << "\n";
+    terminal.out.flush();
+    for (const JobNode& node : response.others()) terminal.err << NodeLine(terminal, node) << "\n";
     terminal.err << "dry run: " << api::NameOf(response.job().spec().action()) << " would go to "
-                 << response.nodes_size() << (response.nodes_size() == 1 ? " node" : " nodes")
-                 << "; nothing was sent" << std::endl;
+                 << response.nodes_size() << (response.nodes_size() == 1 ? " node" : " nodes");
+    // As --expect-nodes counts: with those of which it is known already that they would not.
+    if (response.others_size() > 0) {
+      terminal.err << " of the " << response.nodes_size() + response.others_size() << " meant";
+    }
+    terminal.err << "; nothing was sent" << std::endl;
   }
   return response.nodes_size() == 0 ? kExitNothing : kExitOk;
 }

@@ -11,6 +11,7 @@
 #include "base/ids.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "controller/proto_time.h"
 #include "controller/roster.h"
 #include "controller/store.h"
 
@@ -137,7 +138,7 @@ absl::StatusOr<std::vector<JobNodeStart>> Admission::FreezeList(
   FreezeInput input;
   input.willing = std::move(willing);
   input.over = std::move(over);
-  input.mutating = mutating_;
+  input.mutating = mutating_ && !admitted_.validate_only;  // a preview needs no confirmation
   input.confirm_above = surroundings_->options.confirm_above;
   input.max_nodes = admitted_.decision.max_nodes;
   input.max_percent = admitted_.decision.max_percent;
@@ -164,9 +165,13 @@ void Admission::Preview() {
     JobNodeStart denied;
     denied.node = std::move(node);
     denied.state = orch::v1::NODE_STATE_DENIED;
+    denied.reason = "policy";
+    denied.message = decision.rule;
     over.push_back(std::move(denied));
   }
-  for (const std::string& node : resolved_.unknown) over.push_back(SilentNode(node, ""));
+  for (const std::string& node : resolved_.unknown) {
+    over.push_back(SilentNode(node, "it is named, but was never heard of"));
+  }
   std::sort(allowed.begin(), allowed.end());
   auto list = FreezeList(std::move(allowed), std::move(over));
   if (!list.ok()) return Refuse(list.status());
@@ -178,7 +183,20 @@ void Admission::Preview() {
   job.set_controller(surroundings_->options.controller);
   job.set_mutating(mutating_);
   job.set_traceparent(admitted_.traceparent);
-  for (JobNodeStart& start : *list) outcome.created.nodes.push_back(std::move(start.node));
+  for (JobNodeStart& start : *list) {
+    if (start.state == orch::v1::NODE_STATE_PENDING) {
+      outcome.created.nodes.push_back(std::move(start.node));
+      continue;
+    }
+    orch::v1::JobNode& other = outcome.created.others.emplace_back();
+    other.set_node(std::move(start.node));
+    other.set_state(start.state);
+    other.set_reason(std::move(start.reason));
+    other.set_message(std::move(start.message));
+    if (start.last_seen != absl::InfinitePast()) {
+      *other.mutable_last_seen() = ToTimestamp(start.last_seen);
+    }
+  }
   done_(std::move(outcome));
 }
 

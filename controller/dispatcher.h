@@ -34,7 +34,10 @@ struct AdmittedJob {
 // What came of it.
 struct CreatedJob {
   orch::v1::Job job;
-  std::vector<std::string> nodes;  // with validate_only: by name
+  // With validate_only, both by name: who would be asked, and of whom it is known already that they
+  // would not start.
+  std::vector<std::string> nodes;
+  std::vector<orch::v1::JobNode> others;
 };
 
 // Part of a job's log for one reader.

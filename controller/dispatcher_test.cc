@@ -194,6 +194,58 @@ TEST_F(DispatcherTest, ADryRunPublishesNothing) {
   EXPECT_TRUE(page->jobs.empty());
 }
 
+TEST_F(DispatcherTest, ADryRunSaysWhoWouldNotStartAndNeedsNoConfirmation) {
+  options_.confirm_above = 1;
+  KillController();
+  StartController();
+  AddNode("db", SimNodeOptions{.identity = "", .facts = R"({"role":"db"})"});
+  AddNode("old",
+          SimNodeOptions{.identity = "", .facts = R"({"role":"web"})", .actions = {"node.ping"}});
+  AddNode("web", SimNodeOptions{.identity = "", .facts = R"({"role":"web"})"});
+  AdmittedJob run = PuppetRun();
+  run.validate_only = true;
+  run.decision.otherwise = policy::Effect::kDeny;
+  run.decision.conditions.push_back(
+      {.effect = policy::Effect::kAllow, .where = "role=web", .rule = "policy.yaml:3"});
+  for (const char* name : {"db", "nobody", "old", "web"}) run.spec.add_nodes(name);
+  const auto created = Create(run);
+  ASSERT_TRUE(created.ok()) << created.status();
+  EXPECT_EQ(created->nodes, std::vector<std::string>{"web"});
+  ASSERT_EQ(created->others.size(), 3u);
+  EXPECT_EQ(created->others[0].node(), "db");
+  EXPECT_EQ(created->others[0].state(), orch::v1::NODE_STATE_DENIED);
+  EXPECT_EQ(created->others[1].state(), orch::v1::NODE_STATE_NO_RESPONSE);
+  EXPECT_EQ(created->others[2].state(), orch::v1::NODE_STATE_REFUSED);
+  EXPECT_EQ(created->job.targets(), 4u) << "what --expect-nodes counts";
+}
+
+// What `find` makes for a caller that may list some nodes only.
+TEST_F(DispatcherTest, AListingTellsNothingOfNodesThatTheCallerMayNotSee) {
+  AddNode("db", SimNodeOptions{.identity = "", .facts = R"({"role":"db"})"});
+  AddNode("silent-db", SimNodeOptions{.identity = "", .facts = R"({"role":"db"})"});
+  AddNode("silent-web", SimNodeOptions{.identity = "", .facts = R"({"role":"web"})"});
+  AddNode("web", SimNodeOptions{.identity = "", .facts = R"({"role":"web"})"});
+  for (const char* name : {"silent-db", "silent-web"}) node(name)->options().silent = true;
+  AdmittedJob find = Ping();
+  find.listing = true;
+  find.decision.otherwise = policy::Effect::kDeny;
+  find.decision.conditions.push_back(
+      {.effect = policy::Effect::kAllow, .where = "role=web", .rule = "policy.yaml:3"});
+  find.spec.mutable_timeout()->set_nanos(300'000'000);
+  for (const bool named : {false, true}) {
+    if (named) {
+      for (const char* name : {"db", "nobody", "silent-db", "silent-web", "web"})
+        find.spec.add_nodes(name);
+    }
+    const std::string id = Run(find);
+    End(id);
+    const auto nodes = Nodes(id);
+    ASSERT_EQ(nodes.size(), 2u) << named;
+    EXPECT_EQ(nodes.at("silent-web").state(), orch::v1::NODE_STATE_NO_RESPONSE);
+    EXPECT_EQ(nodes.at("web").state(), orch::v1::NODE_STATE_SUCCEEDED);
+  }
+}
+
 TEST_F(DispatcherTest, TheWindowIsKept) {
   for (const char* name : {"a", "b", "c", "d"}) {
     AddNode(name, SimNodeOptions{.identity = "", .hold = true});

@@ -96,16 +96,17 @@ class JobServer : public JobService::CallbackService {
     job.idempotency_key = std::move(*request.mutable_idempotency_key());
     job.validate_only = request.validate_only();
     job.traceparent = std::move(traceparent);
-    core.parts.gate->PostCreateJob(std::move(who), std::move(job),
-                                   [reply](absl::StatusOr<CreatedJob> created) {
-                                     if (!created.ok()) return reply(created.status());
-                                     CreateJobResponse response;
-                                     *response.mutable_job() = std::move(created->job);
-                                     for (std::string& node : created->nodes) {
-                                       response.add_nodes(std::move(node));
-                                     }
-                                     reply(std::move(response));
-                                   });
+    core.parts.gate->PostCreateJob(
+        std::move(who), std::move(job), [reply](absl::StatusOr<CreatedJob> created) {
+          if (!created.ok()) return reply(created.status());
+          CreateJobResponse response;
+          *response.mutable_job() = std::move(created->job);
+          for (std::string& node : created->nodes) {
+            response.add_nodes(std::move(node));
+          }
+          response.mutable_others()->Assign(created->others.begin(), created->others.end());
+          reply(std::move(response));
+        });
   }
 
   static void Get(const std::shared_ptr<ServiceCore>& core, CallerEvidence who,
