@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -29,6 +30,8 @@ struct AdmittedJob {
   // In place of `spec.nodes` where more than those says who (`spec.pql`): exactly these, sorted;
   // empty: nobody.
   std::optional<std::vector<std::string>> names = {};
+  // Set once nobody waits for the answer any more; null: never.
+  std::shared_ptr<const std::atomic<bool>> abandoned = {};
 };
 
 // What came of it.

@@ -233,6 +233,7 @@ void Gate::Admit(const Caller& caller, JobRequest request, const std::string& ri
   job.validate_only = request.validate_only;
   job.traceparent = std::move(request.traceparent);
   job.listing = !own_right;
+  job.abandoned = std::move(request.abandoned);
   job.decision = std::move(decision);
   if (job.spec.pql().empty()) return Dispatch(std::move(job), std::move(record), std::move(done));
   AskPuppetDb(std::move(job), std::move(record), own_right ? "spec.pql" : "pql", std::move(done));
@@ -274,6 +275,12 @@ void Gate::OnCertnames(absl::StatusOr<std::vector<std::string>> certnames, Admit
     return Audit<CreatedJob>(std::move(record), done, [done, failed] { done(failed); });
   }
   absl::StrAppend(target, " (PuppetDB gave ", certnames->size(), ")");
+  if (job.abandoned != nullptr && *job.abandoned) {
+    absl::StrAppend(target, " (the caller had left: no job)");
+    return Audit<CreatedJob>(std::move(record), done, [done] {
+      done(absl::CancelledError("the caller left before PuppetDB had answered"));
+    });
+  }
   job.names = NarrowedTo(*certnames, {job.spec.nodes().begin(), job.spec.nodes().end()});
   Dispatch(std::move(job), std::move(record), std::move(done));
 }

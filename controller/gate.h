@@ -39,6 +39,7 @@ struct JobRequest {
   std::string idempotency_key;
   bool validate_only = false;
   std::string traceparent;
+  std::shared_ptr<const std::atomic<bool>> abandoned = {};  // as in AdmittedJob
 };
 
 // Permission to list nodes.
@@ -165,7 +166,8 @@ class Gate : public std::enable_shared_from_this<Gate> {
   // What else the spec wants than its own right, and is not granted: that right, and `decision`.
   std::string MissingRight(const Caller& caller, const orch::v1::JobSpec& spec,
                            policy::Decision* decision) const;
-  // Asks PuppetDB, then goes on as without a query, but with its names.
+  // Asks PuppetDB, then goes on as without a query, but with its names; not at all if the caller
+  // has left meanwhile without having heard of a job.
   void AskPuppetDb(AdmittedJob job, orch::v1::AuditRecord record, std::string field,
                    Callback<CreatedJob> done);
   void OnCertnames(absl::StatusOr<std::vector<std::string>> certnames, AdmittedJob job,

@@ -307,6 +307,21 @@ TEST_F(GateTest, APuppetDbQueryNamesTheNodes) {
   EXPECT_EQ(asked_, 3);
 }
 
+TEST_F(GateTest, WhoeverLeavesWhilePuppetDbIsAskedHasNoJob) {
+  puppetdb_ = Names{"a"};
+  MakeGate();
+  JobRequest request = PuppetRun();
+  request.spec.set_pql("nodes[certname]{}");
+  auto abandoned = std::make_shared<std::atomic<bool>>(false);
+  request.abandoned = abandoned;
+  ASSERT_TRUE(Create(As("admin"), request).ok());
+  *abandoned = true;
+  EXPECT_EQ(Create(As("admin"), request).status().code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(Seen().admitted.size(), 1u);
+  EXPECT_EQ(audit_.back().target(),
+            "pql \"nodes[certname]{}\" (PuppetDB gave 1) (the caller had left: no job)");
+}
+
 TEST_F(GateTest, APuppetDbQueryNeedsARightOfItsOwn) {
   puppetdb_ = Names{"a"};
   MakeGate();

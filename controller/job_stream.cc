@@ -3,7 +3,9 @@
 
 #include <google/protobuf/util/time_util.h>
 
+#include <atomic>
 #include <map>
+#include <memory>
 #include <optional>
 
 #include "base/status.h"
@@ -121,7 +123,9 @@ class JobStream : public LogStream<Response> {
 class RunJobStream : public JobStream<orch::v1::RunJobResponse> {
  public:
   RunJobStream(std::shared_ptr<ServiceCore> core, CallerEvidence who, JobRequest request)
-      : JobStream(std::move(core)), who_(std::move(who)), request_(std::move(request)) {}
+      : JobStream(std::move(core)), who_(std::move(who)), request_(std::move(request)) {
+    request_.abandoned = abandoned_;
+  }
 
  private:
   using Base = LogStream<orch::v1::RunJobResponse>;
@@ -144,7 +148,12 @@ class RunJobStream : public JobStream<orch::v1::RunJobResponse> {
           stream->WriteLast(std::move(only));
         }));
   }
+  void OnEnded() override {
+    *abandoned_ = true;
+    JobStream::OnEnded();
+  }
 
+  const std::shared_ptr<std::atomic<bool>> abandoned_ = std::make_shared<std::atomic<bool>>(false);
   CallerEvidence who_;
   JobRequest request_;
 };
