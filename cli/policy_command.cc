@@ -63,6 +63,9 @@ int ExplainPolicy(Session& session, const ExplainFlags& flags) {
   absl::StatusOr<orch::v1::Target> target = flags.target.Build();
   if (!target.ok()) return Fail(session, target.status());
   *request.mutable_target() = *std::move(target);
+  const absl::StatusOr<std::vector<std::string>> nodes = flags.target.Nodes();
+  if (!nodes.ok()) return Fail(session, nodes.status());
+  request.mutable_nodes()->Assign(nodes->begin(), nodes->end());
   const auto connection = Connect(session);
   if (!connection.ok()) return Fail(session, connection.status());
   const auto response = (*connection)->Call(request);

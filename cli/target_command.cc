@@ -55,9 +55,7 @@ int ExplainTarget(Session& session, const TargetFlags& flags, const std::string&
   if (!connection.ok()) return Fail(session, connection.status());
   const auto response = (*connection)->Call(request);
   if (!response.ok()) return Fail(session, response.status());
-  bool matches = true;
-  for (const auto& clause : response->clauses()) matches = matches && clause.node_matches();
-  const int exit = node.empty() || matches ? kExitOk : kExitNothing;
+  const int exit = node.empty() || response->matches() ? kExitOk : kExitNothing;
   const Output output = OutputOf(session.options);
   if (output != Output::kTable && output != Output::kWide) {
     session.terminal.out << Serialized(*response, output) << std::flush;

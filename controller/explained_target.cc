@@ -37,6 +37,9 @@ std::string Verdict(const target::Target& target, const AskedNode& node) {
     return absl::StrCat(node.identity, " does not match: it is not in collective ",
                         target.collective());
   }
+  if (!node.named) {
+    return absl::StrCat(node.identity, " does not match: it is not one of the named nodes");
+  }
   if (const size_t index = first(Truth::kFalse); index < node.clauses.size()) {
     return absl::StrCat(node.identity, " does not match: ", ClauseName(target, index),
                         " does not hold: ", node.clauses[index].seen);
@@ -100,7 +103,13 @@ orch::v1::ExplainTargetResponse ToResponse(const target::Target& target,
     clause.set_node_matches(explained.asked->clauses[i].truth == Truth::kTrue);
     clause.set_why(explained.asked->clauses[i].seen);
   }
-  if (explained.asked.has_value()) out.set_verdict(Verdict(target, *explained.asked));
+  if (explained.asked.has_value()) {
+    const AskedNode& asked = *explained.asked;
+    out.set_verdict(Verdict(target, asked));
+    out.set_matches(asked.in_collective && asked.named &&
+                    std::all_of(asked.clauses.begin(), asked.clauses.end(),
+                                [](const auto& clause) { return clause.truth == Truth::kTrue; }));
+  }
   return out;
 }
 

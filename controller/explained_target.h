@@ -33,6 +33,7 @@ struct AskedNode {
   std::string identity;
   orch::v1::RosterState state = orch::v1::ROSTER_STATE_UNSPECIFIED;
   bool in_collective = false;
+  bool named = true;  // one of those that were named, or none was
   std::vector<Clause> clauses;
 };
 

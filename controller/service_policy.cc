@@ -70,11 +70,14 @@ class PolicyServer : public PolicyService::CallbackService {
     return PostCall(
         core_, context, response,
         [core = core_, request = *request](CallerEvidence who, Reply<ExplainPolicyResponse> reply) {
-          core->parts.gate->PostExplain(std::move(who), request,
-                                        [core, reply](absl::StatusOr<Explained> explained) {
-                                          if (!explained.ok()) return reply(explained.status());
-                                          Count(*core, *std::move(explained), reply);
-                                        });
+          const absl::StatusOr<Named> named = NamesIn(request);
+          if (!named.ok()) return reply(named.status());
+          core->parts.gate->PostExplain(
+              std::move(who), request,
+              [core, named = *named, reply](absl::StatusOr<Explained> explained) {
+                if (!explained.ok()) return reply(explained.status());
+                Count(*core, *std::move(explained), named, reply);
+              });
         });
   }
   grpc::ServerUnaryReactor* ExplainTarget(grpc::CallbackServerContext* context,
@@ -88,15 +91,33 @@ class PolicyServer : public PolicyService::CallbackService {
   }
 
  private:
+  using Named = std::optional<std::set<std::string>>;  // only these
+
+  // The request's `nodes`.
+  template <typename Request>
+  static absl::StatusOr<Named> NamesIn(const Request& request) {
+    Named named;
+    for (const std::string& name : request.nodes()) {
+      if (!base::IsIdentity(name)) {
+        return api::BadField("nodes", "one of them is not a node's identity");
+      }
+      if (!named.has_value()) named.emplace();
+      named->insert(name);
+    }
+    return named;
+  }
+
   // How many nodes the answer comes to; none for a caller that may not list them.
-  static void Count(ServiceCore& core, Explained explained, Reply<ExplainPolicyResponse> reply) {
+  static void Count(ServiceCore& core, Explained explained, const Named& named,
+                    Reply<ExplainPolicyResponse> reply) {
     auto out = std::make_shared<ExplainPolicyResponse>(Answer(explained));
     NodeWalk walk;
     walk.target = std::move(explained.target);
     walk.sees = std::move(explained.sees_nodes);
     walk.with_facts = !explained.decision.conditions.empty();
-    walk.visit = [out, decision = std::move(explained.decision)](const Node& node,
-                                                                 const target::NodeData* view) {
+    walk.visit = [out, named, decision = std::move(explained.decision)](
+                     const Node& node, const target::NodeData* view) {
+      if (named.has_value() && named->count(node.identity()) == 0) return true;
       const bool allowed = MaySee(decision, view != nullptr ? *view : ViewOf(node));
       if (allowed) {
         out->set_allowed_nodes(out->allowed_nodes() + 1);
@@ -115,8 +136,8 @@ class PolicyServer : public PolicyService::CallbackService {
 
   struct TargetQuestion {
     CallerEvidence who;
-    std::string node;                            // empty: none
-    std::optional<std::set<std::string>> named;  // only these
+    std::string node;  // empty: none
+    Named named;
   };
 
   static void Explain(const std::shared_ptr<ServiceCore>& core, CallerEvidence who,
@@ -130,13 +151,9 @@ class PolicyServer : public PolicyService::CallbackService {
     if (!request.pql().empty()) {
       return reply(api::BadField("pql", "is answered by discovery; name the nodes it found"));
     }
-    for (const std::string& name : request.nodes()) {
-      if (!base::IsIdentity(name)) {
-        return reply(api::BadField("nodes", "one of them is not a node's identity"));
-      }
-      if (!question.named.has_value()) question.named.emplace();
-      question.named->insert(name);
-    }
+    absl::StatusOr<Named> named = NamesIn(request);
+    if (!named.ok()) return reply(named.status());
+    question.named = *std::move(named);
     core->parts.gate->PostListing(
         question.who, request.target(), [core, question, reply](absl::StatusOr<Listing> listing) {
           if (!listing.ok()) return reply(listing.status());
@@ -169,6 +186,9 @@ class PolicyServer : public PolicyService::CallbackService {
         std::make_shared<absl::StatusOr<target::Target>>(target::Target::Compile(listing.target));
     if (!target->ok()) return reply(target->status());
     if (question.named.has_value()) {
+      if (explained.asked.has_value()) {
+        explained.asked->named = question.named->count(explained.asked->identity) > 0;
+      }
       std::vector<ClausesOnNode>& nodes = explained.nodes;
       nodes.erase(std::remove_if(nodes.begin(), nodes.end(),
                                  [&question](const ClausesOnNode& node) {

@@ -209,6 +209,10 @@ TEST_F(ServiceTest, ExplainsPolicyAndTarget) {
   ASSERT_TRUE(Call(Policies(), &PolicyService::Stub::ExplainPolicy, question, &answer).ok());
   EXPECT_EQ(answer.effect(), POLICY_EFFECT_DENY);
   EXPECT_EQ(answer.denied_nodes(), 10u);
+  question.add_nodes("node1000");
+  question.add_nodes("elsewhere");
+  ASSERT_TRUE(Call(Policies(), &PolicyService::Stub::ExplainPolicy, question, &answer).ok());
+  EXPECT_EQ(answer.denied_nodes(), 1u);
   ExplainTargetRequest target;
   target.mutable_target()->add_facts("role=web");
   target.mutable_target()->add_identities("/node100[0-3]/");
@@ -230,6 +234,14 @@ TEST_F(ServiceTest, ExplainsPolicyAndTarget) {
   ASSERT_TRUE(Call(Policies(), &PolicyService::Stub::ExplainTarget, target, &explained).ok());
   EXPECT_EQ(explained.nodes(), 2u);
   EXPECT_EQ(explained.clauses(1).nodes_left(), 1u);
+  EXPECT_FALSE(explained.matches());
+  target.set_node("node1002");  // it has the role and the name, but is not named
+  ASSERT_TRUE(Call(Policies(), &PolicyService::Stub::ExplainTarget, target, &explained).ok());
+  EXPECT_FALSE(explained.matches());
+  EXPECT_EQ(explained.verdict(), "node1002 does not match: it is not one of the named nodes");
+  target.add_nodes("node1002");
+  ASSERT_TRUE(Call(Policies(), &PolicyService::Stub::ExplainTarget, target, &explained).ok());
+  EXPECT_TRUE(explained.matches()) << explained.verdict();
   target.set_pql("nodes[certname]{}");
   EXPECT_EQ(Call(Policies(), &PolicyService::Stub::ExplainTarget, target, &explained).error_code(),
             grpc::StatusCode::INVALID_ARGUMENT);
