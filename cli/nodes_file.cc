@@ -27,6 +27,8 @@ using nlohmann::json;
 // Values in a YAML file, aliases counted each time: they could stand for any number.
 constexpr int kYamlValuesMax = 5'000'000;
 constexpr int kYamlDepthMax = 64;
+// How deep what orchctl prints is nested at most, and room; deeper is not ours.
+constexpr int kJsonDepthMax = 64;
 
 // A state in which a node has been heard in its job.
 bool TookPart(const std::string& state) {
@@ -48,14 +50,12 @@ bool TookPart(const std::string& state) {
 // job's events.
 class Collector {
  public:
-  void Take(const json& value, bool in_list) {
-    if (value.is_string() && in_list) {
-      names_[value.get<std::string>()] = true;
-    } else if (value.is_array()) {
-      for (const json& element : value) Take(element, true);
-    } else if (value.is_object()) {
-      TakeObject(value);
-    }
+  // InvalidArgument: it is nested too deep.
+  absl::Status Take(const json& value) {
+    Take(value, false, 0);
+    if (!too_deep_) return absl::OkStatus();
+    return absl::InvalidArgumentError(
+        absl::StrCat("nested deeper than ", kJsonDepthMax, " levels: not an earlier result"));
   }
   std::set<std::string> names() const {
     std::set<std::string> out;
@@ -70,7 +70,18 @@ class Collector {
     const auto it = object.find(key);
     return it == object.end() ? nullptr : it->get_ptr<const std::string*>();
   }
-  void TakeObject(const json& object) {
+  void Take(const json& value, bool in_list, int depth) {
+    if (depth > kJsonDepthMax) {
+      too_deep_ = true;
+    } else if (value.is_string() && in_list) {
+      names_[value.get<std::string>()] = true;
+    } else if (value.is_array()) {
+      for (const json& element : value) Take(element, true, depth + 1);
+    } else if (value.is_object()) {
+      TakeObject(value, depth);
+    }
+  }
+  void TakeObject(const json& object, int depth) {
     if (const std::string* identity = Text(object, "identity")) {
       names_[*identity] = true;
       return;
@@ -84,11 +95,12 @@ class Collector {
     }
     // Only where nodes are: silent ones of a discovery are not meant, nor whom a job began with.
     for (const char* key : {"nodes", "node", "progress"}) {
-      if (object.contains(key)) Take(object[key], std::string(key) == "nodes");
+      if (object.contains(key)) Take(object[key], std::string(key) == "nodes", depth + 1);
     }
   }
 
   std::map<std::string, bool> names_;
+  bool too_deep_ = false;
 };
 
 absl::StatusOr<std::set<std::string>> FromText(const std::string& content) {
@@ -111,7 +123,7 @@ absl::StatusOr<std::set<std::string>> FromJson(const std::string& content) {
   Collector collector;
   const json whole = json::parse(content, nullptr, false);
   if (!whole.is_discarded()) {
-    collector.Take(whole, false);
+    ORCH_RETURN_IF_ERROR(collector.Take(whole));
     return collector.names();
   }
   int number = 0;
@@ -122,7 +134,7 @@ absl::StatusOr<std::set<std::string>> FromJson(const std::string& content) {
     if (one.is_discarded()) {
       return absl::InvalidArgumentError(absl::StrCat("line ", number, ": not JSON"));
     }
-    collector.Take(one, false);
+    ORCH_RETURN_IF_ERROR(collector.Take(one));
   }
   return collector.names();
 }
@@ -155,7 +167,7 @@ absl::StatusOr<std::set<std::string>> FromYaml(const std::string& content) {
   int budget = kYamlValuesMax;
   try {  // yaml-cpp reports by throwing
     for (const YAML::Node& document : YAML::LoadAll(content)) {
-      collector.Take(OfYaml(document, 0, &budget), false);
+      ORCH_RETURN_IF_ERROR(collector.Take(OfYaml(document, 0, &budget)));
     }
   } catch (const YAML::Exception& error) {
     return absl::InvalidArgumentError(

@@ -57,6 +57,13 @@ TEST(ParseNodesTest, OfAJobsEventsTheLastWordCounts) {
             Names{"a"});
 }
 
+TEST(ParseNodesTest, ReadsNothingThatIsNestedWithoutEnd) {
+  const std::string open(200'000, '['), close(200'000, ']');
+  for (const std::string& text : {open + close, "{\"nodes\":" + open + close + "}", open}) {
+    EXPECT_EQ(ParseNodes(text).status().code(), absl::StatusCode::kInvalidArgument);
+  }
+}
+
 TEST(ParseNodesTest, ReadsYaml) {
   EXPECT_EQ(*ParseNodes("nodes:\n  - identity: a\n    state: ROSTER_STATE_PRESENT\nsilent:\n"
                         "  - identity: s\n"),
