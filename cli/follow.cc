@@ -131,12 +131,12 @@ class Follower {
                                  tally_.nodes().size() <= kNewsNodesMax);
     if (!shown || session_.options.quiet || session_.options.no_progress) return;
     ClearLive();
-    terminal_.err << Paint(
-                         terminal_, Color::kDim,
-                         absl::StrCat(
-                             "  ", news.node(), ": ", wrong ? absl::StrCat(line.level(), ": ") : "",
-                             line.source().empty() ? "" : absl::StrCat(Safe(line.source()), ": "),
-                             Safe(line.message())))
+    terminal_.err << Paint(terminal_, Color::kDim,
+                           absl::StrCat(
+                               "  ", news.node(), ": ",
+                               wrong ? absl::StrCat(Safe(line.level()), ": ") : "",
+                               line.source().empty() ? "" : absl::StrCat(Safe(line.source()), ": "),
+                               Safe(line.message())))
                   << "\n";
   }
 

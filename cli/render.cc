@@ -228,8 +228,9 @@ std::vector<std::string> NodeDetails(const JobNode& node, bool wide) {
   for (const orch::v1::ResourceChange& change : run.changes()) {
     if (change.status() == orch::v1::RESOURCE_CHANGE_STATUS_SKIPPED && !wide) continue;
     if (++shown > shown_max) continue;
-    lines.push_back(absl::StrCat("    ", change.resource(), change.property().empty() ? "" : "/",
-                                 change.property(), ": ", Safe(change.message()),
+    lines.push_back(absl::StrCat("    ", Safe(change.resource()),
+                                 change.property().empty() ? "" : "/", Safe(change.property()),
+                                 ": ", Safe(change.message()),
                                  change.corrective() ? " (corrective)" : ""));
   }
   const int left = shown - shown_max + static_cast<int>(run.changes_omitted());
