@@ -21,6 +21,7 @@
 #include "cli/contexts.h"
 #include "cli/failure.h"
 #include "cli/interrupt.h"
+#include "cli/rejoin.h"
 #include "cli/render.h"
 #include "cli/tally.h"
 
@@ -37,21 +38,19 @@ constexpr size_t kNewsNodesMax = 5;
 constexpr absl::Duration kSecondInterruptWithin = absl::Seconds(2);
 // How long a job whose taking was cut off is asked for again, with the same idempotency key.
 constexpr absl::Duration kRetakeFor = absl::Seconds(15);
-// Before each attempt, so that a controller that answers but can't is not overrun.
-constexpr absl::Duration kRejoinPause = absl::Milliseconds(50);
-// How long a lost watch tries to join again before it gives up (the job itself goes on).
-constexpr absl::Duration kRejoinFor = absl::Seconds(60);
 
 // Follows one job; owns the live line.
 class Follower {
  public:
-  // `again` takes or watches the job anew while nothing of it is known yet.
-  Follower(Session& session, Connection& connection, Tolerance tolerance,
+  // `again` takes (with `takes`) or watches the job anew while nothing of it is known yet.
+  Follower(Session& session, Connection& connection, Tolerance tolerance, bool takes,
            std::function<std::unique_ptr<JobStream>()> again)
       : session_(session),
         terminal_(session.terminal),
         connection_(connection),
         tolerance_(tolerance),
+        takes_(takes),
+        rejoin_(session, connection),
         again_(std::move(again)),
         output_(OutputOf(session.options)),
         start_(base::SystemClock().Read().steady) {}
@@ -69,12 +68,12 @@ class Follower {
       if (interrupts.count() > 0 && !OnInterrupt(interrupts.count())) return left_with_;
       if (Elapsed() >= detach_at_ && !tally_.finished()) return kExitInterrupted;
       if (got == JobStream::Got::kMessage) {
-        lost_since_.reset();
+        rejoin_.OnMessage();
         Take(batch);
       } else if (got == JobStream::Got::kEnd) {
         if (tally_.finished() || session_.options.dry_run) return Finish(stream->status());
         if (!MayRejoin(stream->status())) return Finish(stream->status());
-        stream = Rejoin();
+        stream = JoinAgain();
       }
       ShowProgress();
     }
@@ -167,7 +166,10 @@ class Follower {
     seen_interrupts_ = count;
     ClearLive();
     const std::string name = tally_.job().name();
-    if (name.empty()) return false;
+    if (name.empty()) {
+      if (takes_) SayNotKnown();
+      return false;
+    }
     if (count == 1) {
       terminal_.err << "\n"
                     << name << " goes on. Again ^C cancels it; `orchctl job watch " << name
@@ -191,32 +193,24 @@ class Follower {
   }
 
   bool MayRejoin(const absl::Status& status) {
-    if (!absl::IsUnavailable(status) && !status.ok()) return false;
-    const bool known = !tally_.job().name().empty();
-    // Nothing was ever there: nobody to wait for.
-    if (!known && !lost_since_.has_value() && !WasConnected(status)) return false;
-    const absl::Duration now = Elapsed();
-    if (!lost_since_.has_value()) {
-      lost_since_ = now;
-      ClearLive();
-      if (!session_.options.quiet) {
-        terminal_.err << "the connection was lost; "
-                      << (known ? absl::StrCat(tally_.job().name(), " goes on, joining again")
-                                : std::string("asking again for the same job"))
-                      << std::endl;
-      }
-    }
-    return now - *lost_since_ < (known ? kRejoinFor : kRetakeFor);
+    const std::string& name = tally_.job().name();
+    ClearLive();
+    return rejoin_.May(status, !name.empty(), name.empty() ? kRetakeFor : kRejoinFor,
+                       name.empty() ? "asking again for the same job"
+                                    : absl::StrCat(name, " goes on, joining again"));
   }
 
-  std::unique_ptr<JobStream> Rejoin() {
-    absl::SleepFor(kRejoinPause);
-    connection_.AwaitReachable(kTick);
+  std::unique_ptr<JobStream> JoinAgain() {
+    rejoin_.Await();
     if (tally_.job().name().empty()) return again_();
     orch::v1::WatchJobRequest request;
     request.set_name(tally_.job().name());
     request.set_after_sequence(tally_.last_sequence());
     return connection_.Watch(request);
+  }
+
+  void SayNotKnown() {
+    terminal_.err << "whether the job was taken is not known: `orchctl job list`" << std::endl;
   }
 
   // What is printed once, at the end.
@@ -249,9 +243,7 @@ class Follower {
     if (to_confirm_.has_value()) return kExitUsage;
     if (!status.ok() && !tally_.finished()) {
       const int code = Fail(session_, status);
-      if (tally_.job().name().empty() && lost_since_.has_value()) {
-        terminal_.err << "whether the job was taken is not known: `orchctl job list`" << std::endl;
-      }
+      if (takes_ && tally_.job().name().empty() && rejoin_.lost()) SayNotKnown();
       if (!tally_.job().name().empty() && !session_.options.dry_run) {
         terminal_.err << tally_.job().name() << " may go on: `orchctl job watch "
                       << tally_.job().name() << "`" << std::endl;
@@ -272,6 +264,8 @@ class Follower {
   Terminal& terminal_;
   Connection& connection_;
   const Tolerance tolerance_;
+  const bool takes_;
+  Rejoin rejoin_;
   const std::function<std::unique_ptr<JobStream>()> again_;
   const Output output_;
   const absl::Duration start_;
@@ -281,7 +275,6 @@ class Follower {
   int seen_interrupts_ = 0;
   ExitCode left_with_ = kExitInterrupted;
   absl::Duration detach_at_ = absl::InfiniteDuration();
-  std::optional<absl::Duration> lost_since_;
   std::optional<uint32_t> to_confirm_;
 };
 
@@ -352,7 +345,8 @@ int RunAndFollow(Session& session, Connection& connection, orch::v1::JobSpec spe
     request.set_idempotency_key(session.options.idempotency_key.empty()
                                     ? base::NewUlid(absl::Now())
                                     : session.options.idempotency_key);
-    Follower follower(session, connection, *tolerance, [&] { return connection.Run(request); });
+    Follower follower(session, connection, *tolerance, true,
+                      [&] { return connection.Run(request); });
     const int code = follower.Follow();
     if (!follower.to_confirm().has_value()) return code;
     // What was typed before the question was there is no answer to it.
@@ -371,7 +365,8 @@ int WatchAndFollow(Session& session, Connection& connection, const std::string& 
   if (!tolerance.ok()) return Fail(session, tolerance.status());
   orch::v1::WatchJobRequest request;
   request.set_name(job_name);
-  Follower follower(session, connection, *tolerance, [&] { return connection.Watch(request); });
+  Follower follower(session, connection, *tolerance, false,
+                    [&] { return connection.Watch(request); });
   return follower.Follow();
 }
 

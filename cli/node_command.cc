@@ -9,6 +9,7 @@
 #include "cli/failure.h"
 #include "cli/follow.h"
 #include "cli/node_text.h"
+#include "cli/rejoin.h"
 #include "cli/render.h"
 
 namespace orch::cli {
@@ -22,16 +23,28 @@ struct NodeListFlags {
   bool stale = false, gone = false, watch = false;
 };
 
-// Leaves the nodes that --stale and --gone ask for.
-void KeepAsked(const NodeListFlags& flags, Nodes* nodes) {
-  if (!flags.stale && !flags.gone) return;
-  nodes->erase(std::remove_if(nodes->begin(), nodes->end(),
-                              [&flags](const Node& node) {
-                                const bool stale = node.state() == orch::v1::ROSTER_STATE_STALE;
-                                const bool gone = node.state() == orch::v1::ROSTER_STATE_GONE;
-                                return !(stale && flags.stale) && !(gone && flags.gone);
-                              }),
-               nodes->end());
+// What is asked for: the target, and of that the nodes of --nodes; without it all.
+struct Asked {
+  orch::v1::Target target;
+  std::vector<std::string> names;  // sorted
+};
+
+// Leaves the nodes that --nodes, --stale and --gone ask for.
+void KeepAsked(const NodeListFlags& flags, const Asked& asked, Nodes* nodes) {
+  const std::vector<std::string>& names = asked.names;
+  nodes->erase(
+      std::remove_if(nodes->begin(), nodes->end(),
+                     [&](const Node& node) {
+                       if (!names.empty() &&
+                           !std::binary_search(names.begin(), names.end(), node.identity())) {
+                         return true;
+                       }
+                       if (!flags.stale && !flags.gone) return false;
+                       const bool stale = node.state() == orch::v1::ROSTER_STATE_STALE;
+                       const bool gone = node.state() == orch::v1::ROSTER_STATE_GONE;
+                       return !(stale && flags.stale) && !(gone && flags.gone);
+                     }),
+      nodes->end());
 }
 
 // The nodes' part of a list's output; the JSON of the whole is the caller's.
@@ -49,9 +62,10 @@ void PrintNodes(Session& session, const Grid& grid, const Nodes& nodes, bool hea
   terminal.out.flush();
 }
 
-// The nodes and then each change, until ^C or the controller ends it.
+// The nodes and then each change, until ^C, or the controller is gone for good; after a loss all of
+// them again.
 int WatchNodes(Session& session, Connection& connection, const NodeListFlags& flags,
-               const orch::v1::Target& target) {
+               const Asked& asked) {
   const Output output = OutputOf(session.options);
   if (output == Output::kJson || output == Output::kYaml || !session.options.sort_by.empty()) {
     return Fail(session, absl::InvalidArgumentError(
@@ -59,32 +73,47 @@ int WatchNodes(Session& session, Connection& connection, const NodeListFlags& fl
                              "--sort-by are not for it; -o jsonl is"));
   }
   orch::v1::WatchNodesRequest request;
-  *request.mutable_target() = target;
-  const std::unique_ptr<NodeChanges> stream = connection.WatchNodes(request);
+  *request.mutable_target() = asked.target;
+  std::unique_ptr<NodeChanges> stream = connection.WatchNodes(request);
+  Rejoin rejoin(session, connection);
+  bool known = false;
   bool headers = !session.options.no_headers;
-  for (;;) {
+  while (session.terminal.out) {
     orch::v1::WatchNodesResponse batch;
     const NodeChanges::Got got = stream->Next(absl::Seconds(1), &batch);
-    if (got == NodeChanges::Got::kEnd) break;
-    KeepAsked(flags, batch.mutable_nodes());
-    if (got == NodeChanges::Got::kNothingYet || batch.nodes_size() == 0) continue;
+    if (got == NodeChanges::Got::kEnd) {
+      if (!rejoin.May(stream->status(), known, kRejoinFor, "joining again")) {
+        return Fail(session, stream->status().ok()
+                                 ? absl::UnavailableError("the controller ended the watch")
+                                 : stream->status());
+      }
+      rejoin.Await();
+      stream = connection.WatchNodes(request);
+      continue;
+    }
+    if (got == NodeChanges::Got::kNothingYet) continue;
+    known = true;
+    rejoin.OnMessage();
+    KeepAsked(flags, asked, batch.mutable_nodes());
+    if (batch.nodes_size() == 0) continue;
     const Grid grid = NodeGrid(batch.nodes(), session.terminal, absl::Now());
     PrintNodes(session, grid, batch.nodes(), headers);
     headers = false;
   }
-  return Fail(session, stream->status().ok()
-                           ? absl::UnavailableError("the controller ended the watch")
-                           : stream->status());
+  return kExitInternal;  // nobody takes what is printed
 }
 
 int ListNodes(Session& session, const NodeListFlags& flags) {
-  const absl::StatusOr<orch::v1::Target> target = flags.target.Build();
+  absl::StatusOr<orch::v1::Target> target = flags.target.Build();
   if (!target.ok()) return Fail(session, target.status());
+  absl::StatusOr<std::vector<std::string>> names = flags.target.Nodes();
+  if (!names.ok()) return Fail(session, names.status());
+  const Asked asked{*std::move(target), *std::move(names)};
   const auto connection = Connect(session);
   if (!connection.ok()) return Fail(session, connection.status());
-  if (flags.watch) return WatchNodes(session, **connection, flags, *target);
+  if (flags.watch) return WatchNodes(session, **connection, flags, asked);
   orch::v1::ListNodesRequest request;
-  *request.mutable_target() = *target;
+  *request.mutable_target() = asked.target;
   request.set_page_size(1000);
   orch::v1::ListNodesResponse all;
   do {
@@ -93,7 +122,7 @@ int ListNodes(Session& session, const NodeListFlags& flags) {
     all.mutable_nodes()->MergeFrom(response->nodes());
     request.set_page_token(response->next_page_token());
   } while (!request.page_token().empty());
-  KeepAsked(flags, all.mutable_nodes());
+  KeepAsked(flags, asked, all.mutable_nodes());
   Grid grid = NodeGrid(all.nodes(), session.terminal, absl::Now());
   const absl::Status sorted = grid.SortBy(session.options.sort_by);
   if (!sorted.ok()) return Fail(session, sorted);
