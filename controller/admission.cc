@@ -64,20 +64,36 @@ void Admission::HideUnseen(base::Now now) {
   const policy::Decision& sees = admitted_.decision;
   if (sees.conditions.empty()) return;
   const policy::NodeDecider decider(sees.conditions, sees.otherwise);
+  // Unknown: the node decides, and names itself or stays unnamed.
+  const auto decide = [&](const std::string& node) {
+    const RosterEntry* entry = surroundings_->roster->Find(node);
+    if (entry != nullptr) return decider.Decide(RosterView(*entry, now));
+    policy::NodeDecision unheard;
+    unheard.unknown = true;
+    return unheard;
+  };
   Resolved seen;
   seen.exact = resolved_.exact;
-  // Where the roster can't tell the node does, and names itself or stays unnamed.
-  seen.maybe = std::move(resolved_.unknown);
   const auto sort_in = [&](const std::vector<std::string>& nodes, std::vector<std::string>* into) {
     for (const std::string& node : nodes) {
-      const policy::NodeDecision on_node =
-          decider.Decide(RosterView(*surroundings_->roster->Find(node), now));
-      if (on_node.effect != policy::Effect::kAllow && !on_node.unknown) continue;
-      (on_node.unknown ? &seen.maybe : into)->push_back(node);
+      const policy::NodeDecision on_node = decide(node);
+      if (on_node.unknown) seen.maybe.push_back(node);
+      if (!on_node.unknown && on_node.effect == policy::Effect::kAllow) into->push_back(node);
     }
   };
   sort_in(resolved_.expected, &seen.expected);
   sort_in(resolved_.maybe, &seen.maybe);
+  // Whoever is asked for by name and hidden is waited for like one that does not exist, whether or
+  // not the target is true for it: else the time that it takes would tell of it.
+  if (seen.exact) {
+    const auto& identities = admitted_.spec.target().identities();
+    std::vector<std::string> asked = names_;
+    if (asked.empty()) asked.assign(identities.begin(), identities.end());
+    for (const std::string& node : asked) {
+      const policy::NodeDecision on_node = decide(node);
+      if (on_node.unknown || on_node.effect != policy::Effect::kAllow) seen.maybe.push_back(node);
+    }
+  }
   resolved_ = std::move(seen);
 }
 

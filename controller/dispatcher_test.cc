@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "absl/strings/str_cat.h"
 #include "api/errors.h"
 #include "base/log.h"
@@ -244,6 +246,26 @@ TEST_F(DispatcherTest, AListingTellsNothingOfNodesThatTheCallerMayNotSee) {
     EXPECT_EQ(nodes.at("silent-web").state(), orch::v1::NODE_STATE_NO_RESPONSE);
     EXPECT_EQ(nodes.at("web").state(), orch::v1::NODE_STATE_SUCCEEDED);
   }
+}
+
+TEST_F(DispatcherTest, AListingTellsAHiddenNodeFromNoneByNothing) {
+  AddNode("db", SimNodeOptions{.identity = "", .facts = R"({"role":"db"})"});
+  std::set<std::string> told;
+  for (const char* name : {"db", "nobody"}) {
+    for (const char* fact : {"role=db", "role=mail"}) {
+      AdmittedJob find = Ping();
+      find.listing = true;
+      find.decision.otherwise = policy::Effect::kDeny;
+      find.decision.conditions.push_back(
+          {.effect = policy::Effect::kAllow, .where = "role=web", .rule = "policy.yaml:3"});
+      find.spec.mutable_timeout()->set_nanos(100'000'000);
+      find.spec.add_nodes(name);
+      find.spec.mutable_target()->add_facts(fact);
+      const orch::v1::Job job = End(Run(find));
+      told.insert(absl::StrCat(job.state(), " ", job.targets(), " ", job.message()));
+    }
+  }
+  EXPECT_EQ(told.size(), 1u) << *told.rbegin();
 }
 
 TEST_F(DispatcherTest, TheWindowIsKept) {

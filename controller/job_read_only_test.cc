@@ -43,6 +43,8 @@ TEST_F(JobTest, AListingNamesNobodyThatThePolicyHides) {
   EXPECT_EQ(End("a"), Applied::kChanged);
   EXPECT_FALSE(job_->ended()) << "the one that the roster can't tell of is waited for";
   EXPECT_EQ(End("maybe", orch::v1::NODE_STATE_DENIED), Applied::kUnknownNode);
+  EXPECT_FALSE(job_->ended()) << "nor does the time it takes tell that it is there";
+  Pass(Seconds(10));
   EXPECT_EQ(state(), orch::v1::JOB_STATE_SUCCEEDED);
   EXPECT_EQ(job_->Snapshot(false).targets(), 1u);
 }

@@ -45,8 +45,8 @@ Job::Applied Job::Apply(const Reply& reply, base::Now now) {
     // Whoever matches a read-only target live is counted in; a mutating job's list is frozen.
     const bool open = !setup_.mutating && state_ == orch::v1::JOB_STATE_RUNNING;
     if (!open || !news || nodes_.size() >= kJobNodesMax) return Applied::kUnknownNode;
+    // As if it were not there: who is named and hidden takes as long as who does not exist.
     if (setup_.listing && reply.outcome().state() == orch::v1::NODE_STATE_DENIED) {
-      if (maybe_.erase(reply.node()) > 0) Settle(now);
       return Applied::kUnknownNode;
     }
     record = &nodes_[AddNode(reply.node())];
