@@ -34,6 +34,8 @@ BrokerRefusal RefusalOf(const absl::Status& status) {
       return BrokerRefusal::kSlow;
     case absl::StatusCode::kDeadlineExceeded:
       return BrokerRefusal::kTimeout;
+    case absl::StatusCode::kUnavailable:
+      return BrokerRefusal::kConnections;
     default:
       return BrokerRefusal::kMalformed;
   }
@@ -67,11 +69,13 @@ BrokerCore::~BrokerCore() = default;
 BrokerSession* BrokerCore::Open(BrokerPeer peer, std::string where, BrokerLink* link,
                                 base::Now now) {
   const bool node = peer.kind == BrokerPeer::Kind::kNode;
-  if (sessions_.size() >= bounds_.connections ||
-      (node && of_node_[peer.name] >= kConnectionsOfNodeMax)) {
+  const auto of_node = of_node_.find(peer.name);
+  const size_t others = node && of_node != of_node_.end() ? of_node->second : 0;
+  if (sessions_.size() >= bounds_.connections || others >= 2 * kConnectionsOfNodeMax) {
     CountRefusal(BrokerRefusal::kConnections);
     return nullptr;
   }
+  if (others >= kConnectionsOfNodeMax) EndLongestSilent(peer.name, now);
   if (node) ++of_node_[peer.name];
   auto session = std::make_unique<BrokerSession>(std::move(peer), std::move(where), link,
                                                  LimitsOf(bounds_), &meter_);
@@ -85,10 +89,32 @@ BrokerSession* BrokerCore::Open(BrokerPeer peer, std::string where, BrokerLink* 
   return out;
 }
 
+void BrokerCore::EndLongestSilent(const std::string& node, base::Now now) {
+  BrokerSession* longest = nullptr;
+  for (const auto& [session, owned] : sessions_) {
+    if (session->peer.kind != BrokerPeer::Kind::kNode || session->peer.name != node ||
+        session->state == BrokerSession::State::kEnded) {
+      continue;
+    }
+    if (longest == nullptr || session->last_in < longest->last_in) longest = session;
+  }
+  if (longest == nullptr) return;
+  Fail(longest, nullptr,
+       absl::UnavailableError(absl::StrCat("a newer connection of ", node,
+                                           " took its place: it has more than ",
+                                           kConnectionsOfNodeMax)),
+       now);
+}
+
+void BrokerCore::Evict(BrokerSession* session, const absl::Status& why, base::Now now) {
+  Fail(session, nullptr, why, now);
+}
+
 void BrokerCore::OnBytes(BrokerSession* session, absl::string_view bytes, base::Now now) {
   counters_.bytes_in += bytes.size();
   session->last_in = now.steady;
   if (session->state == BrokerSession::State::kEnded) return;
+  bool completed = false;
   // CONNECT decides how the bytes behind it are to be read, so until then one frame at a time.
   while (!bytes.empty() && session->state == BrokerSession::State::kNew) {
     const size_t nul = bytes.find('\0');
@@ -96,12 +122,14 @@ void BrokerCore::OnBytes(BrokerSession* session, absl::string_view bytes, base::
     frames_.clear();
     const absl::Status status = session->decoder.Feed(bytes.substr(0, size), &frames_);
     bytes.remove_prefix(size);
+    completed = completed || !frames_.empty();
     for (Frame& frame : frames_) OnFrame(session, std::move(frame), now);
     if (!status.ok()) Fail(session, nullptr, base::Annotate(status, "malformed frame"), now);
   }
   if (!bytes.empty() && session->state == BrokerSession::State::kOpen) {
     frames_.clear();
     const absl::Status status = session->decoder.Feed(bytes, &frames_);
+    completed = completed || !frames_.empty();
     for (Frame& frame : frames_) {
       if (session->state != BrokerSession::State::kOpen) break;
       OnFrame(session, std::move(frame), now);
@@ -112,7 +140,8 @@ void BrokerCore::OnBytes(BrokerSession* session, absl::string_view bytes, base::
   CountInput(session);
   if (session->decoder.pending_bytes() == 0) {
     session->frame_begun = absl::InfiniteDuration();
-  } else if (session->frame_begun == absl::InfiniteDuration()) {
+  } else if (completed || session->frame_begun == absl::InfiniteDuration()) {
+    // Each frame has its own time: a busy publisher may end every read of ours within one.
     session->frame_begun = now.steady;
     Schedule(session);
   }

@@ -34,7 +34,7 @@ enum class BrokerRefusal : uint8_t {
   kFull,         // a limit of queues, destinations, subscriptions, transactions, memory
   kSlow,         // it reads too slowly
   kTimeout,      // no CONNECT, no end of a frame, no heart-beat in time
-  kConnections,  // over the limit of connections
+  kConnections,  // over the limit of connections, in all or of this node
 };
 inline constexpr size_t kBrokerRefusals = 6;
 absl::string_view BrokerRefusalName(BrokerRefusal refusal);
@@ -67,8 +67,9 @@ class BrokerCore {
   BrokerCore(BrokerBounds bounds, std::string prefix);
   ~BrokerCore();
 
-  // A transport was accepted. Null: over the limit of connections, in all or of this node. The
-  // session lives until Close.
+  // A transport was accepted. Null: over the limit of connections. A node that has its fill of them
+  // loses the one that was silent for longest: those whose link broke without a word would else
+  // keep it out. The session lives until Close.
   BrokerSession* Open(BrokerPeer peer, std::string where, BrokerLink* link, base::Now now);
   void OnBytes(BrokerSession* session, absl::string_view bytes, base::Now now);
   // The shell tried to write the outbox and the transport took `size` bytes, maybe none.
@@ -76,6 +77,8 @@ class BrokerCore {
   // The transport has ended; `session` is gone afterwards.
   void Close(BrokerSession* session, base::Now now);
 
+  // Ends one for a reason from outside the protocol, with an ERROR that gives it.
+  void Evict(BrokerSession* session, const absl::Status& why, base::Now now);
   // Ends all sessions once their outboxes are written: the broker stops.
   void EndAll(base::Now now);
 
@@ -113,6 +116,7 @@ class BrokerCore {
   // The status' code says which BrokerRefusal it is.
   void Fail(BrokerSession* session, const std::string* receipt, const absl::Status& status,
             base::Now now);
+  void EndLongestSilent(const std::string& node, base::Now now);
   void CountRefusal(BrokerRefusal refusal);
   void End(BrokerSession* session, base::Now now);
   void DropSlow(base::Now now);

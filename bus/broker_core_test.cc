@@ -258,6 +258,20 @@ TEST_F(BrokerSessionTest, AFrameThatEndsInTimeIsFine) {
   EXPECT_FALSE(client.ended());
 }
 
+// A busy publisher's reads rarely end between two frames.
+TEST_F(BrokerSessionTest, EachFrameHasItsOwnTime) {
+  BenchClient client = Anyone();
+  client.Connect();
+  client.Say("SEND|destination:/topic/a|");
+  for (int i = 0; i < 10; ++i) {
+    Pass(kFrameTimeMax / 2);
+    client.Say("|x^SEND|destination:/topic/a|");
+    ASSERT_FALSE(client.ended()) << i;
+  }
+  Pass(kFrameTimeMax);
+  EXPECT_EQ(client.Error(), "frame not complete within 30s");
+}
+
 // A node of the fleet can't take the places of all others.
 TEST_F(BrokerSessionTest, OneNodeHasFewConnections) {
   std::vector<std::unique_ptr<BenchClient>> mine;
@@ -269,16 +283,45 @@ TEST_F(BrokerSessionTest, OneNodeHasFewConnections) {
     mine.push_back(connect("greedy"));
     ASSERT_TRUE(mine.back()->accepted());
   }
-  EXPECT_FALSE(connect("greedy")->accepted());
   EXPECT_TRUE(connect("modest")->accepted());
+  // As many again while those that were ended are being closed, and no more.
+  for (size_t i = 0; i < kConnectionsOfNodeMax; ++i) {
+    mine.push_back(connect("greedy"));
+    ASSERT_TRUE(mine.back()->accepted());
+  }
+  EXPECT_FALSE(connect("greedy")->accepted());
+  EXPECT_EQ(core->counters().refused, kConnectionsOfNodeMax + 1);
   mine.pop_back();
   EXPECT_TRUE(connect("greedy")->accepted());
-  EXPECT_EQ(core->counters().refused, 1u);
   for (int i = 0; i < 100; ++i) {
     mine.push_back(std::make_unique<BenchClient>(
         core.get(), &clock, BrokerPeer{BrokerPeer::Kind::kController, "controller"}));
     ASSERT_TRUE(mine.back()->accepted()) << "controllers are few and trusted with more";
   }
+}
+
+// Links that broke without a word must not keep their node out.
+TEST_F(BrokerSessionTest, ANodesLongestSilentConnectionMakesRoom) {
+  std::vector<std::unique_ptr<BenchClient>> mine;
+  const auto connect = [&] {
+    mine.push_back(std::make_unique<BenchClient>(core.get(), &clock,
+                                                 BrokerPeer{BrokerPeer::Kind::kNode, "node1"}));
+    ASSERT_TRUE(mine.back()->accepted());
+    mine.back()->Connect();
+    Pass(absl::Seconds(1));
+  };
+  for (size_t i = 0; i < kConnectionsOfNodeMax; ++i) connect();
+  mine[0]->Say("|");
+  Pass(absl::Seconds(1));
+  core->TakeNotes();
+  connect();
+  EXPECT_FALSE(mine[0]->ended()) << "it was heard later than the second";
+  EXPECT_EQ(mine[1]->Error(), "a newer connection of node1 took its place: it has more than 8");
+  EXPECT_EQ(core->counters().refused_by[static_cast<size_t>(BrokerRefusal::kConnections)], 1u);
+  const std::vector<BrokerNote> notes = core->TakeNotes();
+  ASSERT_FALSE(notes.empty());
+  EXPECT_EQ(notes[0].who, "node1@10.0.0.7:4711");
+  EXPECT_TRUE(notes[0].warning);
 }
 
 TEST_F(BrokerSessionTest, SendsHeartBeatsAsEmptyLines) {

@@ -43,8 +43,8 @@ inline constexpr absl::Duration kMessageAgeMax = absl::Hours(24);
 // How often queues are searched for expired messages.
 inline constexpr absl::Duration kExpiryInterval = absl::Seconds(5);
 
-// Connections of one node's certificate: one that lives, and some that died without a word. Without
-// it a single node could take all that there are.
+// Connections of one node's certificate: one that lives, and some that died without a word; as many
+// again may be about to be closed. Without it a single node could take all that there are.
 inline constexpr size_t kConnectionsOfNodeMax = 8;
 inline constexpr size_t kDestinationBytesMax = 512;
 inline constexpr size_t kDestinationsMax = 50'000;
