@@ -103,6 +103,10 @@ class Broker::Core {
     }
   }
 
+  void JudgeAgain() {
+    if (hub_.ok()) (*hub_)->JudgeAgain();
+  }
+
   BrokerStatus status() const {
     BrokerStatus out;
     if (!hub_.ok()) return out;
@@ -119,6 +123,7 @@ class Broker::Core {
     out.bytes_held = counters.bytes_held;
     out.discarded = counters.discarded;
     out.handshakes_refused = (*hub_)->handshakes_refused();
+    if (listener_ != nullptr) out.handshakes_pending = listener_->handshakes_pending();
     out.connections_max = bounds_->connections;
     out.bytes_held_max = bounds_->total_bytes;
     for (size_t i = 0; i < counters.refused_by.size(); ++i) {
@@ -158,6 +163,8 @@ std::string Broker::address() const { return core_->address(); }
 std::shared_ptr<StreamFactory> Broker::MemoryStreams(trust::Peer as) {
   return core_->MemoryStreams(as);
 }
+
+void Broker::JudgeAgain() { core_->JudgeAgain(); }
 
 void Broker::Stop(std::function<void()> done) { core_->Stop(std::move(done)); }
 

@@ -19,7 +19,7 @@ namespace orch::bus {
 struct BrokerStatus {
   uint64_t connections = 0, connections_total = 0, refused = 0, slow_consumers_dropped = 0;
   uint64_t frames_in = 0, frames_out = 0, bytes_in = 0, bytes_out = 0, expired = 0, bytes_held = 0;
-  uint64_t discarded = 0, handshakes_refused = 0;
+  uint64_t discarded = 0, handshakes_refused = 0, handshakes_pending = 0;
   uint64_t connections_max = 0, bytes_held_max = 0;  // the limits
   // `refused` by reason; what there is now, by who and by what for: `node`, `reply`. The names are
   // constants.
@@ -60,6 +60,9 @@ class Broker {
   // For a client in this process: a factory whose streams end in this broker, as the given peer
   // (the controller itself). It may be used from any strand, and outlive the broker.
   std::shared_ptr<StreamFactory> MemoryStreams(trust::Peer as);
+  // After the credentials have changed: ends connections whose certificate is revoked, has ended or
+  // lost its role, each with an ERROR that says so. Soon, not before it returns.
+  void JudgeAgain();
   // Writes what is ready, at most 2 s, and closes everything; `done` comes once.
   void Stop(std::function<void()> done);
   // Walks connections and destinations: a millisecond with ten thousand of them.

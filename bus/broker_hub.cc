@@ -17,6 +17,8 @@ constexpr size_t kReturnedBytes = 32 << 20;
 constexpr absl::Duration kReturnDelay = absl::Seconds(1);
 // What of a refusal's text tells its kind.
 constexpr size_t kReasonBytes = 24;
+// Chains verified between two looks at the other connections.
+constexpr int kJudgedInTurn = 32;
 
 }  // namespace
 
@@ -98,6 +100,27 @@ void BrokerHub::Bury(Pollable* link) {
   if (found == links_.end()) return;
   buried_.push_back(std::move(found->second));
   links_.erase(found);
+}
+
+void BrokerHub::JudgeAgain() {
+  if (stopped_) return;
+  const bool under_way = !to_judge_.empty();
+  to_judge_.clear();
+  for (const auto& [link, owned] : links_) to_judge_.push_back(link);
+  if (!under_way) JudgeSome();
+}
+
+void BrokerHub::JudgeSome() {
+  for (int i = 0; i < kJudgedInTurn && !to_judge_.empty(); ++i) {
+    Pollable* link = to_judge_.back();
+    to_judge_.pop_back();
+    if (links_.contains(link)) link->JudgeAgain();
+  }
+  Settle();
+  if (to_judge_.empty() || stopped_) return;
+  base::asio::post(strand_, [weak = weak_from_this()] {
+    if (const std::shared_ptr<BrokerHub> self = weak.lock()) self->JudgeSome();
+  });
 }
 
 void BrokerHub::WakeAt(absl::Duration when, std::function<void()> wake) {

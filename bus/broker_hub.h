@@ -50,6 +50,9 @@ class BrokerHub : public std::enable_shared_from_this<BrokerHub> {
   void Keep(std::unique_ptr<Pollable> link);
   // Deletes it once nobody can be within it any more.
   void Bury(Pollable* link);
+  // Has each connection judge its peer again, a few in each round: a chain takes half a
+  // millisecond.
+  void JudgeAgain();
   // Calls `wake` at the next look at the clock that is at or after `when` (steady).
   void WakeAt(absl::Duration when, std::function<void()> wake);
   // One of kHandshakeStepsMax a round; false: they are used up, try again in the next round.
@@ -63,6 +66,7 @@ class BrokerHub : public std::enable_shared_from_this<BrokerHub> {
  private:
   BrokerHub(base::Strand strand, BrokerBounds bounds, std::string prefix)
       : strand_(strand), core_(bounds, std::move(prefix)), timer_(strand), buffer_(kBufferBytes) {}
+  void JudgeSome();
   void LogNotes();
   void SetTimer();
   void OnTimer();
@@ -76,6 +80,7 @@ class BrokerHub : public std::enable_shared_from_this<BrokerHub> {
   std::vector<char> buffer_;
   absl::flat_hash_map<Pollable*, std::unique_ptr<Pollable>> links_;
   std::vector<std::unique_ptr<Pollable>> buried_;
+  std::vector<Pollable*> to_judge_;  // maybe gone by now
   std::vector<std::pair<absl::Duration, std::function<void()>>> wakes_;
   base::LogLimiter refusals_;
   size_t held_max_ = 0;  // bytes held, at most, since memory was last given back

@@ -2,6 +2,7 @@
 #include "bus/broker_link.h"
 
 #include <openssl/err.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "bus/broker_limits.h"
+#include "trust/tls.h"
 
 namespace orch::bus {
 namespace {
@@ -109,6 +111,7 @@ void SocketLink::OnEvents(uint32_t events) {
 
 void SocketLink::Handshake() {
   if (!hub_->TakeHandshakeStep()) return;
+  last_step_ = hub_->Now().steady;
   ERR_clear_error();
   const int returned = SSL_do_handshake(tls_);
   if (returned == 1) {
@@ -122,7 +125,8 @@ void SocketLink::Handshake() {
     WatchFor(EPOLLIN);
     if (!OpenSession(PeerFrom(*peer))) {
       hub_->LogRefusal(where_, absl::StrCat("over the limit of connections (connections, or ",
-                                            kConnectionsOfNodeMax, " of one node)"));
+                                            2 * kConnectionsOfNodeMax, " of one node, ",
+                                            peer->common_name, ")"));
       Close();
     }
     return;
@@ -143,9 +147,24 @@ void SocketLink::Handshake() {
   }
 }
 
-void SocketLink::OnHandshakeDeadline() {
-  hub_->RefuseHandshake(where_, "not complete in time");
+void SocketLink::GiveHandshakeUp(absl::string_view why) {
+  hub_->RefuseHandshake(where_, std::string(why));
   Close();
+}
+
+bool SocketLink::PeerIsSilent(absl::Duration unanswered, absl::Duration answered) const {
+  const bool we_answered = BIO_number_written(SSL_get_wbio(tls_)) > 0;
+  if (hub_->Now().steady - last_step_ < (we_answered ? answered : unanswered)) return false;
+  int unread = 0;
+  return ioctl(fd_, FIONREAD, &unread) == 0 && unread == 0;
+}
+
+void SocketLink::JudgeAgain() {
+  if (session_ == nullptr || tls_ == nullptr) return;
+  const base::Now now = hub_->Now();
+  if (const absl::Status status = trust::JudgeAgain(tls_, now.wall); !status.ok()) {
+    hub_->core().Evict(session_, absl::PermissionDeniedError(status.message()), now);
+  }
 }
 
 SocketLink::Result SocketLink::FromTls(int returned) {

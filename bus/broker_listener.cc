@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
@@ -23,6 +24,8 @@ namespace {
 constexpr int kAcceptTurn = 64;
 // Without descriptors, before the next try.
 constexpr absl::Duration kPause = absl::Milliseconds(200);
+// While accepting pauses: how often silent peers are looked for.
+constexpr absl::Duration kSilenceCheck = absl::Milliseconds(100);
 // The server's own certificate is looked at again after this.
 constexpr absl::Duration kContextAgeMax = absl::Seconds(10);
 
@@ -142,6 +145,7 @@ void BrokerListener::OnEvents(uint32_t) {
     if (fd < 0) {
       if (errno == EAGAIN) return;
       if (errno == ECONNABORTED || errno == EINTR) continue;
+      if ((errno == EMFILE || errno == ENFILE) && GiveUpSilent()) continue;
       hub_->LogRefusal(address_, absl::StrCat("accept: ", std::strerror(errno)));
       Pause();
       hub_->WakeAt(hub_->Now().steady + kPause, [self = self_] {
@@ -160,7 +164,6 @@ void BrokerListener::Accept(int fd, std::string where) {
     return;
   }
   if (!SocketLink::Start(hub_, fd, where, {BrokerPeer::Kind::kAnyone, ""})) {
-    ++refused_;
     hub_->LogRefusal(where, "over the limit of connections (connections)");
   }
 }
@@ -176,7 +179,6 @@ void BrokerListener::AcceptTls(int fd, std::string where) {
         if (*self != nullptr) (*self)->EndHandshake(pending);
       });
   if (pending->link == nullptr) {
-    ++refused_;
     pending_.erase(pending);
     return;
   }
@@ -200,27 +202,44 @@ void BrokerListener::EndHandshake(std::list<Pending>::iterator pending) {
   if (paused_ && pending_.size() < kHandshakesMax / 2) Resume();
 }
 
+bool BrokerListener::GiveUpSilent() {
+  const size_t before = pending_.size();
+  for (auto each = pending_.begin(); each != pending_.end();) {
+    SocketLink* link = (each++)->link;
+    if (!link->PeerIsSilent(kHelloTime, kAnswerTime)) continue;
+    // Takes itself out of the list.
+    link->GiveHandshakeUp("the peer is silent, and others wait");
+  }
+  return pending_.size() < before;
+}
+
 void BrokerListener::CheckHandshakes() {
   const absl::Duration now = hub_->Now().steady;
   // Ends the link, which takes itself out of the list.
   while (!pending_.empty() && pending_.front().deadline <= now) {
-    pending_.front().link->OnHandshakeDeadline();
+    pending_.front().link->GiveHandshakeUp("not complete in time");
   }
-  if (pending_.empty() || watching_) return;
-  watching_ = true;
-  hub_->WakeAt(pending_.front().deadline, [self = self_] {
+  if (paused_) GiveUpSilent();
+  if (pending_.empty()) return;
+  const absl::Duration next = paused_ ? std::min(pending_.front().deadline, now + kSilenceCheck)
+                                      : pending_.front().deadline;
+  if (next >= watch_at_) return;
+  watch_at_ = next;
+  hub_->WakeAt(next, [self = self_, next] {
     if (*self == nullptr) return;
-    (*self)->watching_ = false;
+    if ((*self)->watch_at_ == next) (*self)->watch_at_ = absl::InfiniteDuration();
     (*self)->CheckHandshakes();
   });
 }
 
 void BrokerListener::Pause() {
+  if (paused_) return;
   paused_ = true;
   hub_->poller().Change(fd_, 0, this);
 }
 
 void BrokerListener::Resume() {
+  if (!paused_) return;
   paused_ = false;
   hub_->poller().Change(fd_, EPOLLIN, this);
 }

@@ -19,12 +19,21 @@ namespace orch::bus {
 // Accepts connections and makes SocketLinks of them. Pauses while too many handshakes are under way
 // (more wait in the kernel's queue) and for a moment when the process has no descriptors left.
 //
+// Anybody can connect, so what strangers hold must not keep a fleet out: while it pauses, those are
+// given up whose peer is silent. A fleet that comes back at once is not: it waits for us, and who
+// had to wait in the kernel's queue has said his first word by the time he is accepted.
+//
 // Lives on: the broker's strand.
 class BrokerListener : public Pollable {
  public:
   // Handshakes at once.
   static constexpr size_t kHandshakesMax = 512;
   static constexpr absl::Duration kHandshakeTimeMax = absl::Seconds(10);
+  // While accepting pauses: how long a peer may be silent before its first message is complete, and
+  // after our answer to it. Far above a round trip; the second also above what a machine with very
+  // many clients takes to go through them.
+  static constexpr absl::Duration kHelloTime = absl::Milliseconds(500);
+  static constexpr absl::Duration kAnswerTime = absl::Seconds(3);
   // Connections in the kernel's queue: a fleet comes back all at once.
   static constexpr int kBacklog = 4096;
 
@@ -37,7 +46,7 @@ class BrokerListener : public Pollable {
   void OnEvents(uint32_t events) override;
   // `127.0.0.1:61613`, with the real port.
   const std::string& address() const { return address_; }
-  uint64_t refused() const { return refused_; }
+  size_t handshakes_pending() const { return pending_.size(); }
 
  private:
   // Which handshake has to be over when, oldest first.
@@ -53,6 +62,8 @@ class BrokerListener : public Pollable {
   absl::Status RenewContext();
   void EndHandshake(std::list<Pending>::iterator pending);
   void CheckHandshakes();
+  // True: some were.
+  bool GiveUpSilent();
   void Pause();
   void Resume();
 
@@ -64,8 +75,7 @@ class BrokerListener : public Pollable {
   absl::Duration context_made_ = -absl::InfiniteDuration();
   std::list<Pending> pending_;
   bool paused_ = false;
-  bool watching_ = false;  // a look at pending_ is on the hub's timer
-  uint64_t refused_ = 0;
+  absl::Duration watch_at_ = absl::InfiniteDuration();  // the next look at pending_
   // Shared with what the hub may call after our end.
   std::shared_ptr<BrokerListener*> self_ = std::make_shared<BrokerListener*>(this);
 };

@@ -12,6 +12,9 @@ void WriteBroker(const BrokerStatus& broker, base::MetricsPage* page) {
       .Value(broker.connections_total);
   page->Counter("broker_handshakes_refused_total", "TLS handshakes that failed or were refused.")
       .Value(broker.handshakes_refused);
+  page->Gauge("broker_handshakes_pending",
+              "Connections whose TLS handshake has not ended, or not begun.")
+      .Value(broker.handshakes_pending);
   page->Counter("broker_refused_total", "Connections that the broker ended, by reason.");
   for (const auto& [reason, count] : broker.refused_by) page->Value(count, {{"reason", reason}});
   page->Counter("broker_slow_consumers_total",

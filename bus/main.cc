@@ -170,6 +170,7 @@ class Process {
     } else if (*changed || asked) {
       base::LogInfo(*changed ? "certificates reloaded" : "certificates have not changed");
       WarnOfEnds();
+      if (*changed) broker_->JudgeAgain();
     }
   }
 

@@ -24,6 +24,8 @@ class Pollable {
   virtual ~Pollable() = default;
   // EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLHUP as epoll_ctl(2) has them, level-triggered.
   virtual void OnEvents(uint32_t events) = 0;
+  // What peers are judged by has changed: ends the connection if its peer may not be there now.
+  virtual void JudgeAgain() {}
 };
 
 // Lives on: the strand it is given.

@@ -166,6 +166,8 @@ void Process::ReloadCertificates(bool asked) {
   base::LogInfo("certificates reloaded");
   next_warning_ = absl::Time();
   parts_->dispatcher->PostCrlChanged();
+  if (parts_->broker == nullptr) return;
+  asio::post(parts_->broker_strand, [this] { parts_->broker->JudgeAgain(); });
 }
 
 void Process::ReloadPolicy(bool asked) {

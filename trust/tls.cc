@@ -154,4 +154,22 @@ absl::StatusOr<Peer> PeerOf(const SSL* ssl) {
   return *judgement;
 }
 
+absl::Status JudgeAgain(const SSL* ssl, absl::Time now) {
+  ORCH_ASSIGN_OR_RETURN(const Peer before, PeerOf(ssl));
+  const auto* policy =
+      static_cast<const TlsPolicy*>(SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), PolicyIndex()));
+  X509* leaf = SSL_get0_peer_certificate(ssl);
+  if (policy == nullptr || leaf == nullptr) {
+    return absl::UnauthenticatedError("the peer showed no certificate");
+  }
+  if (before.not_after > now && policy->verifier()->crl_end() <= now) return absl::OkStatus();
+  Refusal refusal = Refusal::kChain;
+  ORCH_ASSIGN_OR_RETURN(const Peer peer,
+                        JudgeClient(*policy, leaf, SSL_get_peer_cert_chain(ssl), now, &refusal));
+  if (peer.role == before.role && peer.common_name == before.common_name) return absl::OkStatus();
+  return absl::UnauthenticatedError(absl::StrCat("certificate ", before.common_name, " was a ",
+                                                 RoleName(before.role), "'s and is a ",
+                                                 RoleName(peer.role), "'s now"));
+}
+
 }  // namespace orch::trust

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "trust/identity.h"
 #include "trust/snapshot.h"
 
@@ -24,5 +25,11 @@ struct TlsPolicy {
 
 // A context with my certificate and key that judges peers by `policy`. The caller owns it.
 absl::StatusOr<SSL_CTX*> NewTlsContext(const Snapshot& snapshot, TlsPolicy policy);
+
+// Judges the peer of a connection whose handshake is over again, by the CAs, revocation lists and
+// roles in force now. Unauthenticated, with why: its certificate would not be let in any more, or
+// as somebody else. OK while a revocation list has ended: nobody can be judged then, and a fleet
+// that is connected should not be lost over it (its handshakes fail). Only for NewServerContext.
+absl::Status JudgeAgain(const SSL* ssl, absl::Time now);
 
 }  // namespace orch::trust

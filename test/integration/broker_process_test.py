@@ -234,10 +234,17 @@ class TlsTest(TestDirectory):
 
     def test_reload(self):
         with Broker(BINARY, "--config", self.tls_config()) as broker:
-            self.assertEqual(self.answer(broker.port, "web01"), "CONNECTED")
+            wire = self.connect(broker.port, "web01")
+            wire.send(CONNECT)
+            self.assertEqual(wire.next()[0], "CONNECTED")
             self.make_ca("--revoke", "web01")
             broker.process.send_signal(signal.SIGHUP)
             broker.logged("certificates reloaded")
+            command, headers = wire.next()[:2]
+            self.assertEqual(command, "ERROR")
+            self.assertIn("revoked by", headers["message"])
+            wire.close()
+            broker.logged("revoked by")
             self.assertEqual(self.answer(broker.port, "web01"), "handshake")
             self.assertEqual(self.answer(broker.port, "ctl"), "CONNECTED")
             with open(self.directory + "/crl.pem", "w", encoding="utf-8") as file:
