@@ -322,7 +322,7 @@ void Agent::OnTick() {
   if (bus.connected) replies_.Resend();
   // Why it is not connected may have changed.
   if (std::exchange(bus_failures_, bus.failures) != bus.failures) parts_.on_change();
-  if (const auto why = beacons_.NextDeafness(now)) {
+  if (const auto why = beacons_.NextDeafness(now, parts_.other_brokers)) {
     base::LogWarning(*why, {{"broker", bus.broker}});
     presence_.OnDeaf(beacons_.deaf_time());
     parts_.client->Reconnect(*why);

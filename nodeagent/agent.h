@@ -51,6 +51,7 @@ struct AgentParts {
   int running_max = kRunningMaxDefault;
   absl::Duration presence_interval = kPresenceIntervalDefault;
   absl::Time start_time;
+  bool other_brokers = false;  // the client has more than one to try
   // Something that status shows has changed.
   std::function<void()> on_change = [] {};
 };

@@ -8,18 +8,27 @@
 
 namespace orch::nodeagent {
 
+bool Beacons::Succeeds(const Seen& seen, absl::Time started, absl::Time issued, base::Now now) {
+  if (started > seen.latest_start) return true;
+  if (absl::AbsDuration(now.wall - issued) > kClockSkewMax) return false;
+  return issued > seen.issue_time ||
+         now.steady - seen.at.steady >= kBeaconsMissedMax * kBeaconInterval;
+}
+
 bool Beacons::OnBeacon(const orch::bus::v1::Request& request, base::Now now) {
   const orch::bus::v1::Beacon& beacon = request.beacon();
   const absl::Time started = ToTime(beacon.start_time());
   Seen& seen = seen_[request.controller()];
+  const absl::Time issued = ToTime(request.issue_time());
   const bool known = seen.sequence > 0;
-  if (known && (started < seen.start_time ||
-                (started == seen.start_time && beacon.sequence() <= seen.sequence))) {
+  if (known && (started == seen.start_time ? beacon.sequence() <= seen.sequence
+                                           : !Succeeds(seen, started, issued, now))) {
     return false;
   }
   seen.at = now;
-  seen.issue_time = ToTime(request.issue_time());
+  seen.issue_time = issued;
   seen.start_time = started;
+  seen.latest_start = std::max(seen.latest_start, started);
   seen.sequence = std::max<uint64_t>(beacon.sequence(), 1);
   seen.frozen = beacon.frozen();
   seen.crl_numbers.clear();
@@ -45,8 +54,8 @@ std::optional<absl::Duration> Beacons::WidestSkew(base::Now now) const {
   return widest;
 }
 
-std::optional<std::string> Beacons::NextDeafness(base::Now now) {
-  if (!connected_ || seen_.empty()) return std::nullopt;
+std::optional<std::string> Beacons::NextDeafness(base::Now now, bool other_brokers) {
+  if (!connected_ || (seen_.empty() && !other_brokers)) return std::nullopt;
   absl::Duration heard = *connected_;
   for (const auto& [controller, seen] : seen_) heard = std::max(heard, seen.at.steady);
   const absl::Duration silence = now.steady - heard;

@@ -30,6 +30,39 @@ TEST(Beacons, TakeOnlyWhatIsNewer) {
   EXPECT_FALSE(beacons.OnBeacon(Beacon(7, clock.Read().wall), clock.Read()));
 }
 
+TEST(Beacons, AControllerWhoseClockWasAheadIsHeardAgain) {
+  base::FakeClock clock;
+  Beacons beacons;
+  const auto soon = absl::FromUnixSeconds(kStart) + absl::Hours(5);
+  const int64_t ahead = absl::ToUnixSeconds(soon);
+  // It started five hours ahead, went on until its clock was set right, and was restarted.
+  const auto recorded = Beacon(4, soon, ahead);
+  ASSERT_TRUE(beacons.OnBeacon(recorded, clock.Read()));
+  const absl::Time first = clock.Read().wall;
+  EXPECT_FALSE(beacons.OnBeacon(Beacon(1, first), clock.Read())) << "the other may still be there";
+  clock.Advance(absl::Seconds(90));
+  EXPECT_FALSE(beacons.OnBeacon(Beacon(2, first), clock.Read())) << "recorded a while ago";
+  ASSERT_TRUE(beacons.OnBeacon(Beacon(4, clock.Read().wall), clock.Read()));
+  EXPECT_EQ(beacons.Skew("c1", clock.Read()), absl::ZeroDuration());
+  // Neither of its lives comes back from a recording.
+  EXPECT_FALSE(beacons.OnBeacon(recorded, clock.Read()));
+  EXPECT_FALSE(beacons.OnBeacon(Beacon(2, first), clock.Read()));
+  clock.Advance(absl::Minutes(10));
+  EXPECT_FALSE(beacons.OnBeacon(recorded, clock.Read()));
+  EXPECT_FALSE(beacons.OnBeacon(Beacon(9, first, kStart - 100), clock.Read()));
+  EXPECT_TRUE(beacons.OnBeacon(Beacon(24, clock.Read().wall), clock.Read()));
+  EXPECT_TRUE(beacons.OnBeacon(Beacon(1, clock.Read().wall, ahead + 9), clock.Read()));
+}
+
+TEST(Beacons, ABeaconIssuedAfterTheKnownOneIsBelievedAtOnce) {
+  base::FakeClock clock;
+  Beacons beacons;
+  ASSERT_TRUE(beacons.OnBeacon(Beacon(4, clock.Read().wall, kStart + 5000), clock.Read()));
+  clock.Advance(absl::Seconds(5));
+  EXPECT_TRUE(beacons.OnBeacon(Beacon(1, clock.Read().wall), clock.Read()));
+  EXPECT_FALSE(beacons.OnBeacon(Beacon(1, clock.Read().wall), clock.Read()));
+}
+
 TEST(Beacons, MeasureTheClockAlsoAfterAStep) {
   base::FakeClock clock;
   Beacons beacons;
@@ -57,15 +90,31 @@ TEST(Beacons, ThreeMissedMeanDeaf) {
   Beacons beacons;
   beacons.OnConnected(clock.Read());
   clock.Advance(absl::Hours(1));
-  EXPECT_FALSE(beacons.NextDeafness(clock.Read()));  // never heard one: there may be none
+  EXPECT_FALSE(beacons.NextDeafness(clock.Read(), false));  // never heard one: there may be none
   beacons.OnBeacon(Beacon(1, clock.Read().wall), clock.Read());
   clock.Advance(absl::Seconds(89));
-  EXPECT_FALSE(beacons.NextDeafness(clock.Read()));
+  EXPECT_FALSE(beacons.NextDeafness(clock.Read(), false));
   clock.Advance(absl::Seconds(1));
-  EXPECT_EQ(beacons.NextDeafness(clock.Read()), "deaf: no controller's beacon for 90 s");
+  EXPECT_EQ(beacons.NextDeafness(clock.Read(), false), "deaf: no controller's beacon for 90 s");
   EXPECT_EQ(beacons.times_deaf(), 1u);
   EXPECT_EQ(beacons.deaf_time(), clock.Read().wall);
-  EXPECT_FALSE(beacons.NextDeafness(clock.Read()));  // it reconnects just now
+  EXPECT_FALSE(beacons.NextDeafness(clock.Read(), false));  // it reconnects just now
+}
+
+TEST(Beacons, WithAnotherBrokerThereMayBeAControllerThere) {
+  base::FakeClock clock;
+  Beacons beacons;
+  beacons.OnConnected(clock.Read());
+  clock.Advance(absl::Seconds(89));
+  EXPECT_FALSE(beacons.NextDeafness(clock.Read(), true));
+  clock.Advance(absl::Seconds(1));
+  EXPECT_FALSE(beacons.NextDeafness(clock.Read(), false));
+  EXPECT_TRUE(beacons.NextDeafness(clock.Read(), true));
+  beacons.OnConnected(clock.Read());
+  clock.Advance(absl::Seconds(179));
+  EXPECT_FALSE(beacons.NextDeafness(clock.Read(), true));
+  clock.Advance(absl::Seconds(1));
+  EXPECT_TRUE(beacons.NextDeafness(clock.Read(), true));
 }
 
 TEST(Beacons, DeafAgainWaitsLonger) {
@@ -74,16 +123,16 @@ TEST(Beacons, DeafAgainWaitsLonger) {
   beacons.OnConnected(clock.Read());
   beacons.OnBeacon(Beacon(1, clock.Read().wall), clock.Read());
   clock.Advance(absl::Seconds(90));
-  ASSERT_TRUE(beacons.NextDeafness(clock.Read()));
+  ASSERT_TRUE(beacons.NextDeafness(clock.Read(), false));
   beacons.OnConnected(clock.Read());
   clock.Advance(absl::Seconds(179));
-  EXPECT_FALSE(beacons.NextDeafness(clock.Read()));
+  EXPECT_FALSE(beacons.NextDeafness(clock.Read(), false));
   clock.Advance(absl::Seconds(1));
-  EXPECT_TRUE(beacons.NextDeafness(clock.Read()));
+  EXPECT_TRUE(beacons.NextDeafness(clock.Read(), false));
   beacons.OnConnected(clock.Read());
   beacons.OnBeacon(Beacon(2, clock.Read().wall), clock.Read());  // heard: as at first
   clock.Advance(absl::Seconds(90));
-  EXPECT_TRUE(beacons.NextDeafness(clock.Read()));
+  EXPECT_TRUE(beacons.NextDeafness(clock.Read(), false));
 }
 
 TEST(Beacons, OneOfTwoControllersIsEnough) {
@@ -95,7 +144,7 @@ TEST(Beacons, OneOfTwoControllersIsEnough) {
   clock.Advance(absl::Seconds(80));
   beacons.OnBeacon(Beacon(2, clock.Read().wall, kStart, "c2"), clock.Read());
   clock.Advance(absl::Seconds(80));
-  EXPECT_FALSE(beacons.NextDeafness(clock.Read()));
+  EXPECT_FALSE(beacons.NextDeafness(clock.Read(), false));
 }
 
 TEST(Beacons, WhileDisconnectedThereIsNothingToHear) {
@@ -105,9 +154,9 @@ TEST(Beacons, WhileDisconnectedThereIsNothingToHear) {
   beacons.OnBeacon(Beacon(1, clock.Read().wall), clock.Read());
   beacons.OnDisconnected();
   clock.Advance(absl::Hours(1));
-  EXPECT_FALSE(beacons.NextDeafness(clock.Read()));
+  EXPECT_FALSE(beacons.NextDeafness(clock.Read(), false));
   beacons.OnConnected(clock.Read());
-  EXPECT_FALSE(beacons.NextDeafness(clock.Read()));
+  EXPECT_FALSE(beacons.NextDeafness(clock.Read(), false));
 }
 
 }  // namespace

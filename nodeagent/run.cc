@@ -220,6 +220,7 @@ void MakeAgent(Parts* parts) {
                   .running_max = static_cast<int>(parts->config.max_running()),
                   .presence_interval = DurationOf(parts->config.presence_interval()),
                   .start_time = parts->start_time,
+                  .other_brokers = bus.brokers_size() > 1,
                   .on_change = [parts] {
                     if (parts->status_file != nullptr) parts->status_file->OnChange();
                   }};

@@ -195,6 +195,30 @@ tests:
         values: '0+5x60'
       - series: 'orch_node_outcomes_total{{instance="c1",outcome="succeeded"}}'
         values: '0+5x60'
+      - series: 'orch_nodes{{instance="c2",state="present"}}'
+        values: '4x40'
+      - series: 'orch_nodes{{instance="c2",state="stale"}}'
+        values: '1x40'
+      - series: 'orch_nodes{{instance="c3",state="present"}}'
+        values: '9x40'
+      - series: 'orch_nodes{{instance="c3",state="stale"}}'
+        values: '1x40'
+      - series: 'orch_node_outcomes_total{{instance="c2",outcome="no_response"}}'
+        values: '0+0x9 0+1x5 6+0x60'
+      - series: 'orch_node_outcomes_total{{instance="c2",outcome="succeeded"}}'
+        values: '0+0x9 0+1x5 6+0x60'
+      - series: 'orch_nodeagent_controllers{{instance="n1",state="heard"}}'
+        values: '0x40'
+      - series: 'orch_nodeagent_controllers{{instance="n1",state="silent"}}'
+        values: '1x40'
+      - series: 'orch_nodeagent_controllers{{instance="n2",state="heard"}}'
+        values: '1x40'
+      - series: 'orch_nodeagent_last_beacon_timestamp_seconds{{instance="n2"}}'
+        values: '0x40'
+      - series: 'orch_nodeagent_controllers{{instance="n3",state="heard"}}'
+        values: '1x40'
+      - series: 'orch_nodeagent_last_beacon_timestamp_seconds{{instance="n3"}}'
+        values: '0+60x40'
       - series: 'orch_broker_connections{{instance="b1",peer="node"}}'
         values: '95x20'
       - series: 'orch_broker_connections_max{{instance="b1"}}'
@@ -204,9 +228,14 @@ tests:
           exp_annotations: {{summary: "The controller c1 has had no broker for a minute", description: "Nothing starts meanwhile; runs under way go on and report afterwards."}}}}]}}
       - {{eval_time: 1m, alertname: OrchBusDisconnected, exp_alerts: []}}
       - {{eval_time: 30m, alertname: OrchNodesSilent, exp_alerts: [{{exp_labels: {{severity: warn, instance: c1}},
-          exp_annotations: {{summary: "More than a tenth of the nodes of c1 have not been heard of"}}}}]}}
+          exp_annotations: {{summary: "More than a tenth of the nodes of c1 have not been heard of"}}}}, {{exp_labels: {{severity: warn, instance: c2}},
+          exp_annotations: {{summary: "More than a tenth of the nodes of c2 have not been heard of"}}}}]}}
+      - {{eval_time: 30m, alertname: OrchNodeAgentUnheard, exp_alerts: [{{exp_labels: {{severity: warn, instance: n1}},
+          exp_annotations: {{summary: "The node agent of n1 hears no controller"}}}}, {{exp_labels: {{severity: warn, instance: n2}},
+          exp_annotations: {{summary: "The node agent of n2 hears no controller"}}}}]}}
       - {{eval_time: 50m, alertname: OrchNoResponses, exp_alerts: [{{exp_labels: {{severity: warn, instance: c1}},
-          exp_annotations: {{summary: "More than a tenth of the nodes asked by c1 in an hour gave no answer"}}}}]}}
+          exp_annotations: {{summary: "More than a tenth of the nodes asked by c1 in an hour gave no answer"}}}}, {{exp_labels: {{severity: warn, instance: c2}},
+          exp_annotations: {{summary: "More than a tenth of the nodes asked by c2 in an hour gave no answer"}}}}]}}
       - {{eval_time: 10m, alertname: OrchBrokerNearlyFull, exp_alerts: [{{exp_labels: {{severity: page, instance: b1}},
           exp_annotations: {{summary: "The broker b1 is close to its limit of connections or of memory"}}}}]}}
 """)
