@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bus/http.h"
 
+#include <atomic>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
@@ -10,6 +11,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/clock.h"
+#include "base/log.h"
 #include "base/status.h"
 #include "bus/address.h"
 
@@ -22,8 +25,11 @@ using asio::ip::tcp;
 
 namespace {
 
-// A flat_buffer, tcp_stream and parser of one connection.
-using Stream = beast::tcp_stream;
+// One connection.
+struct Stream : beast::tcp_stream {
+  using beast::tcp_stream::tcp_stream;
+  std::atomic<bool> answering = false;  // a whole request has come; read by the listener
+};
 using Response = http::response<http::string_body>;
 
 // Waits for a callback that comes once from anywhere. Completes when: it came. Errors: none.
@@ -89,6 +95,7 @@ base::Awaitable<void> Serve(std::shared_ptr<Stream> stream,
     parser.body_limit(0);
     stream->expires_after(absl::ToChronoNanoseconds(HttpServer::kPatience));
     const auto [error, bytes] = co_await http::async_read(*stream, buffer, parser, base::kTuple);
+    stream->answering = true;
     Response response;
     if (error) {
       const bool theirs =
@@ -115,6 +122,7 @@ base::Awaitable<void> Serve(std::shared_ptr<Stream> stream,
       written = co_await http::async_write(*stream, serializer, base::kTuple);
     }
     if (std::get<0>(written)) break;
+    stream->answering = false;
   }
   boost::system::error_code ignored;
   stream->socket().shutdown(tcp::socket::shutdown_send, ignored);
@@ -157,13 +165,46 @@ class HttpServer::Listener : public std::enable_shared_from_this<Listener> {
     asio::post(strand_, [self = shared_from_this()] {
       boost::system::error_code ignored;
       self->acceptor_.close(ignored);
-      for (const std::shared_ptr<Stream>& stream : self->open_) {
-        asio::post(stream->get_executor(), [stream] { stream->close(); });
-      }
+      for (const Open& each : self->open_) PostClose(each.stream);
     });
   }
 
  private:
+  struct Open {
+    std::shared_ptr<Stream> stream;
+    bool closing = false;
+  };
+
+  static void PostClose(std::shared_ptr<Stream> stream) {
+    asio::post(stream->get_executor(), [stream] { stream->close(); });
+  }
+
+  // Closes the oldest connection that waits for its peer. Whoever opens them and says nothing must
+  // not keep the monitoring out. False: there is none.
+  bool CloseIdle() {
+    if (open_.size() >= 2 * kConnectionsMax) return false;  // those that are closing included
+    for (Open& each : open_) {
+      if (each.closing || each.stream->answering) continue;
+      each.closing = true;
+      PostClose(each.stream);
+      return true;
+    }
+    return false;
+  }
+
+  // Whether there is room for one more.
+  bool MakeRoom() {
+    if (open_.size() < kConnectionsMax) return true;
+    const bool closed = CloseIdle();
+    uint64_t suppressed = 0;
+    if (limiter_.Admit("full", base::SystemClock().Read(), &suppressed)) {
+      base::LogWarning(
+          "too many HTTP connections",
+          {{"closed", closed ? "the oldest" : "the newest"}, {"not_logged", suppressed}});
+    }
+    return closed;
+  }
+
   // Completes when: the acceptor was closed. Errors: of a single accept are waited out.
   // Cancellation: by PostStop. Runs on: strand_.
   static base::Awaitable<void> Accept(std::shared_ptr<Listener> self) {
@@ -176,9 +217,9 @@ class HttpServer::Listener : public std::enable_shared_from_this<Listener> {
         co_await pause.async_wait(base::kTuple);
         continue;
       }
-      if (self->open_.size() >= kConnectionsMax) continue;
+      if (!self->MakeRoom()) continue;
       auto stream = std::make_shared<Stream>(std::move(socket));
-      const auto place = self->open_.insert(self->open_.end(), stream);
+      const auto place = self->open_.insert(self->open_.end(), Open{stream});
       asio::co_spawn(stream->get_executor(), Serve(stream, self->sources_),
                      [self, place](std::exception_ptr) {
                        asio::post(self->strand_, [self, place] { self->open_.erase(place); });
@@ -190,7 +231,8 @@ class HttpServer::Listener : public std::enable_shared_from_this<Listener> {
   const base::Strand strand_;
   tcp::acceptor acceptor_;
   const std::shared_ptr<const HttpSources> sources_;
-  std::list<std::shared_ptr<Stream>> open_;
+  std::list<Open> open_;  // oldest first
+  base::LogLimiter limiter_;
 };
 
 absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(asio::io_context* io,

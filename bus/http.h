@@ -30,7 +30,8 @@ struct HttpSources {
 // thread at a time.
 class HttpServer {
  public:
-  // Connections at once; more are closed as soon as they are accepted.
+  // Connections at once. For one more the oldest is closed that is not being answered; if all are,
+  // the new one.
   static constexpr int kConnectionsMax = 64;
   static constexpr size_t kHeaderBytesMax = 8 << 10;
   // For a request to arrive, and for its answer to be taken.
