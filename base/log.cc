@@ -18,7 +18,8 @@ struct Sink {
   std::shared_ptr<spdlog::logger> logger;
   LogFormat format = LogFormat::kText;
   std::string program;
-  std::string origin;  // `,"node":"web1"`
+  std::string origin_key;  // `node`
+  std::string origin;      // `,"node":"web1"`
 };
 
 Sink& TheSink() {
@@ -117,6 +118,7 @@ void SetUpLog(absl::string_view program, LogLevel least, LogFormat format) {
 }
 
 void SetLogOrigin(absl::string_view key, absl::string_view identity) {
+  TheSink().origin_key = std::string(key);
   TheSink().origin = absl::StrCat(",", JsonString(key), ":", JsonString(identity));
 }
 
@@ -131,7 +133,8 @@ void Log(LogLevel level, absl::string_view message, std::initializer_list<LogFie
                         "\",\"program\":", JsonString(sink.program), sink.origin,
                         ",\"message\":", JsonString(message));
     for (const LogField& field : fields) {
-      if (field.value.empty()) continue;
+      // One key, one value; the origin has this one already.
+      if (field.value.empty() || field.key == sink.origin_key) continue;
       absl::StrAppend(&line, ",\"", field.key,
                       "\":", field.bare ? field.value : JsonString(field.value));
     }

@@ -73,5 +73,15 @@ TEST(LogTest, TextStaysReadable) {
       << said;
 }
 
+// Last: the origin stays for the rest of the process.
+TEST(LogTest, AnOriginsKeyStandsOnceInALine) {
+  SetLogOrigin("node", "web1");
+  const std::string said = Said(LogFormat::kJson, "ready", {{"node", "web1"}, {"role", "node"}});
+  EXPECT_EQ(said.find("\"node\":"), said.rfind("\"node\":")) << said;
+  EXPECT_EQ(nlohmann::json::parse(said)["role"], "node");
+  const std::string text = Said(LogFormat::kText, "ready", {{"node", "web1"}});
+  EXPECT_TRUE(absl::EndsWith(text, " ready node=web1\n")) << text;
+}
+
 }  // namespace
 }  // namespace orch::base
