@@ -44,6 +44,7 @@ class Check {
 
   base::Awaitable<absl::StatusOr<Peer>> Open(CheckRole role);
   base::Awaitable<void> Connect(const CheckCase& tried);
+  base::Awaitable<absl::Status> TryLogin(const CheckCase& tried);
   base::Awaitable<absl::Status> Try(const CheckCase& tried);
   base::Awaitable<absl::Status> TrySubscribe(const CheckCase& tried, Peer peer);
   base::Awaitable<absl::Status> TrySend(const CheckCase& tried, Peer peer);
@@ -116,7 +117,28 @@ base::Awaitable<void> Check::Connect(const CheckCase& tried) {
   }
 }
 
+base::Awaitable<absl::Status> Check::TryLogin(const CheckCase& tried) {
+  CheckCredentials as = credentials_.at(tried.row.role());
+  as.login = tried.login;
+  as.passcode = tried.passcode;
+  base::Awaitable<absl::StatusOr<Peer>> opening = CheckPeer::Open(strand_, broker_, std::move(as));
+  const absl::Status status = (co_await std::move(opening)).status();
+  const bool refused = absl::IsPermissionDenied(status);
+  if (!status.ok() && !refused && !absl::IsDeadlineExceeded(status)) co_return status;
+  Add(tried,
+      status.ok() ? CHECK_FINDING_ALLOWED
+      : refused   ? CHECK_FINDING_REFUSED
+                  : CHECK_FINDING_UNANSWERED,
+      status.message());
+  co_return absl::OkStatus();
+}
+
 base::Awaitable<absl::Status> Check::Try(const CheckCase& tried) {
+  if (tried.row.verb() == CHECK_VERB_CONNECT) {
+    base::Awaitable<absl::Status> trying = TryLogin(tried);
+    absl::Status status = co_await std::move(trying);
+    co_return status;
+  }
   base::Awaitable<absl::StatusOr<Peer>> opening = Open(tried.row.role());
   absl::StatusOr<Peer> peer = co_await std::move(opening);
   // It could connect a moment ago: this says nothing about rights.

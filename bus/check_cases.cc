@@ -35,7 +35,9 @@ class Cases {
     outside_.prefix += "x";
   }
 
-  void Connect(CheckExpectation expected) { Add(CHECK_VERB_CONNECT, "", "", expected); }
+  CheckCase& Connect(std::string what, CheckExpectation expected) {
+    return Add(CHECK_VERB_CONNECT, "", std::move(what), expected);
+  }
   CheckCase& Hear(std::string destination, std::string what, CheckExpectation expected,
                   std::optional<CheckWitness> sender = {}) {
     return Add(CHECK_VERB_SUBSCRIBE, std::move(destination), std::move(what), expected,
@@ -204,6 +206,14 @@ void TopicAndQueueCases(CheckRole role, Cases* to) {
   to->Say("/queue/ActiveMQ.DLQ", "to the messages that nobody took", kRefused);
 }
 
+// A login counts there even with a certificate, and the user that RabbitMQ makes for itself may do
+// everything.
+void GuestCase(Cases* to) {
+  CheckCase& guest = to->Connect("as guest, whose password everybody knows", kRefused);
+  guest.login = "guest";
+  guest.passcode = "guest";
+}
+
 void ExchangeCases(CheckRole role, Cases* to) {
   const std::string cmd = absl::StrCat("/exchange/", to->names().prefix, ".cmd/");
   const std::string rep = absl::StrCat("/exchange/", to->names().prefix, ".rep/");
@@ -248,7 +258,7 @@ std::string Word(const std::string& value_name, absl::string_view enum_prefix) {
 
 std::vector<CheckCase> CheckCasesOf(CheckRole role, const CheckNames& names) {
   Cases cases(role, names);
-  cases.Connect(role == CHECK_ROLE_STRANGER ? kRefused : kAllowed);
+  cases.Connect("", role == CHECK_ROLE_STRANGER ? kRefused : kAllowed);
   if (role == CHECK_ROLE_STRANGER) {
     StrangerCases(&cases);
     return cases.Take();
@@ -258,6 +268,7 @@ std::vector<CheckCase> CheckCasesOf(CheckRole role, const CheckNames& names) {
   cases.Hear(cases.outside().Request(names.collective), "outside the prefix", kRefused);
   cases.Say(cases.outside().Request(names.collective), "outside the prefix", kRefused);
   cases.rabbitmq() ? ExchangeCases(role, &cases) : TopicAndQueueCases(role, &cases);
+  if (cases.rabbitmq()) GuestCase(&cases);
   return cases.Take();
 }
 

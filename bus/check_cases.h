@@ -42,6 +42,8 @@ struct CheckCase {
   CheckRow row;                      // without what was found
   std::vector<Header> headers = {};  // besides destination, id and ack
   std::optional<CheckWitness> witness = {};
+  std::string login = {};  // of CONNECT, in place of the role's own; empty: that
+  std::string passcode = {};
 };
 
 // Every permitted and every forbidden verb of `role`, the connection first.

@@ -67,6 +67,21 @@ TEST(CheckCasesTest, AControllerMaySayRequestsAndHearRepliesAndPresence) {
   EXPECT_EQ(Of(cases, kHear, "/exchange/amq.topic/#"), kNo);
 }
 
+TEST(CheckCasesTest, NobodyIsGuestAtARabbitMq) {
+  for (const CheckRole role : {CHECK_ROLE_NODE, CHECK_ROLE_CONTROLLER}) {
+    for (const Flavour flavour : {FLAVOUR_EMBEDDED, FLAVOUR_RABBITMQ}) {
+      int guests = 0;
+      for (const CheckCase& each : CheckCasesOf(role, Names(flavour))) {
+        if (each.login != "guest") continue;
+        ++guests;
+        EXPECT_EQ(each.row.verb(), CHECK_VERB_CONNECT);
+        EXPECT_EQ(each.row.expected(), kNo);
+      }
+      EXPECT_EQ(guests, flavour == FLAVOUR_RABBITMQ ? 1 : 0);
+    }
+  }
+}
+
 TEST(CheckCasesTest, WhatABrokerGrantsByGroupSaysSoAndIsNoSurprise) {
   for (const CheckRole role : {CHECK_ROLE_NODE, CHECK_ROLE_CONTROLLER}) {
     for (const Flavour flavour : {FLAVOUR_EMBEDDED, FLAVOUR_ACTIVEMQ, FLAVOUR_RABBITMQ}) {
