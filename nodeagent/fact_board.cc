@@ -27,10 +27,22 @@ FactBoard::FactBoard(const FactsConfig& config)
 
 void FactBoard::SetClassfile(const std::string& path) {
   std::vector<std::string>& paths = sources_.back().plan.paths;
+  classfile_told_ = true;
   if (path == classfile_) return;
   paths.erase(std::remove(paths.begin(), paths.end(), classfile_), paths.end());
   if (!path.empty()) paths.push_back(path);
   classfile_ = path;
+}
+
+void FactBoard::OnNoClassfile(const std::string& why, bool expected, base::Now now) {
+  const Source& source = sources_.back();
+  const bool told =
+      expected || std::any_of(source.pieces.begin(), source.pieces.end(), [&](const auto& piece) {
+        const std::vector<std::string>& paths = source.plan.paths;
+        return piece.first == classfile_ ||
+               std::find(paths.begin(), paths.end(), piece.first) == paths.end();
+      });
+  SetOther(kClassesSource, told ? why : "", now);
 }
 
 LookOrder FactBoard::NextLook(size_t source, LookReason reason) const {
@@ -89,8 +101,10 @@ std::vector<std::string> FactBoard::OnLook(size_t index, Look look, LookReason r
   std::vector<std::string> run = ListRuns(&source, look, reason, now);
   source.looked = true;
   if (look.status.ok()) {
+    // One that is not among the names may yet turn out to be Puppet's.
+    const bool all_named = source.plan.kind != SourceKind::kClasses || classfile_told_;
     changed_ |= std::erase_if(source.pieces, [&](const auto& piece) {
-                  return !look.names.contains(piece.first);
+                  return all_named && !look.names.contains(piece.first);
                 }) > 0;
     for (auto& [name, read] : look.read) {
       // Before its first run Puppet has written none.

@@ -40,8 +40,12 @@ class FactBoard {
   size_t size() const { return sources_.size(); }
   const SourcePlan& plan(size_t source) const { return sources_[source].plan; }
   bool looked(size_t source) const { return sources_[source].looked; }
-  // Where Puppet keeps its classes; empty: nowhere.
+  // Where Puppet keeps its classes; empty: nowhere. Until it is told, classes of before the restart
+  // stay.
   void SetClassfile(const std::string& path);
+  // Where that is can't be found out. What is known of it stays, and it is an error if `expected`,
+  // or if there were classes before.
+  void OnNoClassfile(const std::string& why, bool expected, base::Now now);
 
   LookOrder NextLook(size_t source, LookReason reason) const;
   // Takes over what was found; gives the programs that are to be run.
@@ -119,6 +123,7 @@ class FactBoard {
   std::vector<std::string> volatile_facts_;
   std::vector<Source> sources_;  // the last one is the classes'
   std::string classfile_;
+  bool classfile_told_ = false;
   bool changed_ = false;
   absl::Time read_time_ = absl::InfinitePast();
   std::map<std::string, std::string> others_;

@@ -207,6 +207,35 @@ TEST_F(FactBoardTest, PuppetsClassesMayBeMissingOthersNot) {
   EXPECT_EQ(board_->plan(2).paths, (std::vector<std::string>{"/chef", "/other.txt"}));
 }
 
+TEST_F(FactBoardTest, ClassesStayWhilePuppetDoesNotSayWhereTheyAre) {
+  board_->SetClassfile("/classes.txt");
+  board_->OnLook(2, File("/classes.txt", "[\"role::db\"]"), LookReason::kChange, now_);
+  MergedText();
+  board_->OnNoClassfile("exit code 1", true, now_);
+  EXPECT_EQ(Errors(), "classes: exit code 1;");
+  board_->OnLook(2, File("/classes.txt", "[\"role::db\"]"), LookReason::kChange, now_);
+  EXPECT_EQ(Merge(board_->NextMerge()).classes, std::vector<std::string>{"role::db"});
+  const std::string cache = board_->ToCache();
+
+  Open();
+  ASSERT_TRUE(board_->FromCache(cache, now_));
+  board_->OnNoClassfile("no such program", false, now_);
+  EXPECT_EQ(Errors(), "classes: no such program;") << "there were some";
+  board_->OnLook(2, Look(), LookReason::kChange, now_);
+  EXPECT_EQ(Merge(board_->NextMerge()).classes, std::vector<std::string>{"role::db"});
+  board_->SetClassfile("/other.txt");
+  board_->OnLook(2, File("/other.txt", "[\"role::web\"]"), LookReason::kChange, now_);
+  EXPECT_EQ(Merge(board_->NextMerge()).classes, std::vector<std::string>{"role::web"});
+}
+
+TEST_F(FactBoardTest, ANodeMayDoWithoutPuppet) {
+  config_.add_class_files("/chef");
+  Open();
+  board_->OnLook(2, File("/chef", "[\"role.web\"]"), LookReason::kChange, now_);
+  board_->OnNoClassfile("no such program", false, now_);
+  EXPECT_EQ(Errors(), "");
+}
+
 TEST_F(FactBoardTest, WhatIsTooLargeIsNamedUntilItFits) {
   config_.set_max_bytes(100);
   Open();

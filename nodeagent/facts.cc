@@ -49,12 +49,22 @@ void Facts::State::ReadCache() {
 // Puppet may take seconds to say where its classes are; the facts need not wait for it, but their
 // first publication does, or nodes would not match by class for that long.
 void Facts::State::AskForClassfile() {
+  classfile_due = absl::InfiniteDuration();
   parts.paths->Get(
       [weak = weak_from_this()](absl::StatusOr<std::shared_ptr<const PuppetPaths>> paths) {
         const auto self = weak.lock();
         if (self == nullptr) return;
         self->classfile_known = true;
-        self->board.SetClassfile(paths.ok() ? (*paths)->classfile : "");
+        const base::Now now = self->parts.clock->Read();
+        if (paths.ok()) {
+          self->board.SetClassfile((*paths)->classfile);
+          self->board.SetOther(kClassesSource, "", now);
+        } else {
+          // A node may do without Puppet.
+          const bool expected = !PuppetProgram(self->parts.paths->config()).empty();
+          self->classfile_due = now.steady + kClassfileRetry;
+          self->board.OnNoClassfile(std::string(paths.status().message()), expected, now);
+        }
         self->StartLook(self->board.size() - 1, LookReason::kChange);
       });
 }
@@ -270,7 +280,7 @@ void Facts::State::Notify() {
 }
 
 void Facts::State::Arm() {
-  absl::Duration next = absl::InfiniteDuration();
+  absl::Duration next = classfile_due;
   for (size_t source = 0; source < board.size(); source++) {
     if (!looking[source].under_way) next = std::min(next, board.due(source));
   }
@@ -285,6 +295,7 @@ void Facts::State::Arm() {
 
 void Facts::State::OnTimer() {
   const absl::Duration steady = parts.clock->Read().steady;
+  if (classfile_due <= steady) AskForClassfile();
   for (size_t source = 0; source < board.size(); source++) {
     if (board.due(source) > steady || looking[source].under_way) continue;
     if (board.plan(source).kind == SourceKind::kClasses) AskForClassfile();

@@ -25,6 +25,8 @@ struct Facts::State : std::enable_shared_from_this<Facts::State> {
   // Programs that run at once: one that hangs does not hold up the next.
   static constexpr size_t kProgramsAtOnce = 2;
   static constexpr absl::Duration kSettleLook = absl::Milliseconds(500);
+  // Where Puppet's classes are is asked again so long after that failed.
+  static constexpr absl::Duration kClassfileRetry = absl::Seconds(30);
   static constexpr size_t kCacheMax = 16 << 20;
 
   explicit State(FactsParts p);
@@ -64,7 +66,8 @@ struct Facts::State : std::enable_shared_from_this<Facts::State> {
     absl::Status watch_error;
   };
   std::vector<Looking> looking;  // by source
-  bool classfile_known = false;
+  bool classfile_known = false;  // or asked for in vain
+  absl::Duration classfile_due = absl::InfiniteDuration();
 
   std::deque<Run> waiting;  // to be run
   std::map<Run, std::shared_ptr<Command>> running;

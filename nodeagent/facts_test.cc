@@ -67,6 +67,39 @@ TEST_F(FactsTest, ClassesComeFromPuppetAndFromFiles) {
             (std::vector<std::string>{"nginx", "role.web", "role[web]", "settings", "site::role"}));
 }
 
+TEST_F(FactsTest, ClassesStayWhilePuppetDoesNotSayWhereTheyAre) {
+  const std::string classes = directory_ + "/classes.txt";
+  std::ofstream(classes) << "role::db\n";
+  const auto puppet = [&](const std::string& stamp) {
+    std::string settings = "[ -e " + directory_ + "/broken ] && { echo broken >&2; exit 1; }\n";
+    for (const char* name :
+         {"config", "agent_disabled_lockfile", "agent_catalog_run_lockfile", "pidfile",
+          "lastrunfile", "lastrunreport", "resourcefile", "runtimeout"}) {
+      settings += "echo " + std::string(name) + " = " + directory_ + "/none\n";
+    }
+    Script("puppet", settings + "echo classfile = " + classes + "\n# " + stamp + "\n");
+  };
+  puppet("one");
+  puppet_.Clear();
+  puppet_.set_program(directory_ + "/puppet");
+  Start();
+  EXPECT_EQ(*facts_->classes(), std::vector<std::string>{"role::db"});
+  ASSERT_TRUE(Until([&] { return base::ReadFile(directory_ + "/cache.json").ok(); }));
+  // Another Puppet: what it said of before is forgotten.
+  Write("broken", "");
+  puppet("another one");
+  Start();
+  EXPECT_EQ(*facts_->classes(), std::vector<std::string>{"role::db"});
+  EXPECT_NE(ErrorOf("classes").find("broken"), std::string::npos) << ErrorOf("classes");
+  std::filesystem::remove(directory_ + "/broken");
+  clock_.Advance(absl::Seconds(31));
+  std::ofstream(classes) << "role::web\n";
+  Write("facts.d/a.txt", "a=1\n");  // wakes the timer, whose clock is another
+  ASSERT_TRUE(Until([&] {
+    return *facts_->classes() == std::vector<std::string>{"role::web"} && facts_->errors().empty();
+  }));
+}
+
 // Nobody asks: that is the point of it.
 TEST_F(FactsTest, AChangedFileIsSeenByItself) {
   Start();
