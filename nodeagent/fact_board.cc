@@ -194,7 +194,8 @@ void FactBoard::OnMerged(const MergeOrder& order, const Merged& merged, base::No
     const auto found = pieces.find(order.pieces[i].key);
     if (found == pieces.end()) continue;  // gone meanwhile
     Piece& piece = found->second;
-    piece.good = merged.taken[i];
+    // What was refused stays, for when there is room.
+    if (merged.taken[i] != nullptr) piece.good = merged.taken[i];
     piece.refused = merged.refused[i];
     if (piece.fresh == piece.good) piece.fresh = nullptr;
   }

@@ -252,6 +252,26 @@ TEST_F(FactBoardTest, WhatIsTooLargeIsNamedUntilItFits) {
   EXPECT_EQ(Errors(), "");
 }
 
+TEST_F(FactBoardTest, WhatFindsNoRoomForAWhileComesBack) {
+  config_.set_max_bytes(200);
+  Open();
+  RunsOf(Program(""), LookReason::kChange);
+  Printed("{\"a\":1}");
+  const std::string file = "{\"b\":\"" + std::string(100, 'x') + "\"}";
+  board_->OnLook(1, File("/facts.d/b.txt", file), LookReason::kChange, now_);
+  EXPECT_EQ(MergedText(), "{\"a\":1," + file.substr(1));
+  RunsOf(Program(""), LookReason::kAsked);
+  Printed("{\"a\":\"" + std::string(150, 'y') + "\"}");
+  for (int i = 0; i < 3; i++) {
+    EXPECT_EQ(MergedText().find("\"b\""), std::string::npos);
+    EXPECT_EQ(Errors().rfind("/facts.d/b.txt: ", 0), 0u) << Errors();
+  }
+  RunsOf(Program(""), LookReason::kAsked);
+  Printed("{\"a\":2}");
+  EXPECT_EQ(MergedText(), "{\"a\":2," + file.substr(1)) << "nobody had to read it again";
+  EXPECT_EQ(Errors(), "");
+}
+
 TEST_F(FactBoardTest, ManyErrorsAreCounted) {
   Look look;
   for (int i = 0; i < 1000; i++) {

@@ -43,7 +43,7 @@ struct Merged {
 };
 
 // A piece with which the facts would be larger than bytes_max is left out; its good text stands in,
-// if that fits.
+// if that fits. Neither is lost: it is for the caller to keep them for the next merge.
 Merged Merge(const MergeOrder& order);
 
 }  // namespace orch::nodeagent
