@@ -106,15 +106,18 @@ std::vector<std::string> FactBoard::OnLook(size_t index, Look look, LookReason r
     changed_ |= std::erase_if(source.pieces, [&](const auto& piece) {
                   return all_named && !look.names.contains(piece.first);
                 }) > 0;
+    source.seen = std::move(look.seen);
     for (auto& [name, read] : look.read) {
       // Before its first run Puppet has written none.
       if (name == classfile_ && absl::IsNotFound(read.status())) {
         changed_ |= source.pieces.erase(name) > 0;
       } else {
-        TakeRead(NameOf(source, name), &source.pieces[name], std::move(read), now);
+        // What found no room has not been seen: there may be some the next time.
+        if (!TakeRead(NameOf(source, name), &source.pieces[name], std::move(read), now)) {
+          source.seen.erase(name);
+        }
       }
     }
-    source.seen = std::move(look.seen);
   }
   SetErrors(now);
   return run;
@@ -125,9 +128,13 @@ void FactBoard::OnLate(size_t index, base::Now now) {
   SetErrors(now);
 }
 
-void FactBoard::TakeRead(const std::string& name, Piece* piece, absl::StatusOr<std::string> read,
+bool FactBoard::TakeRead(const std::string& name, Piece* piece, absl::StatusOr<std::string> read,
                          base::Now now) {
-  if (read.ok() && HeldBytes() - BytesOf(piece->fresh) + read->size() > kFactsHeldMax) {
+  const FactsText& before = piece->fresh != nullptr ? piece->fresh : piece->good;
+  const bool same = read.ok() && before != nullptr && *before == *read;
+  bool room = true;
+  if (read.ok() && !same && HeldBytes() - BytesOf(piece->fresh) + read->size() > kFactsHeldMax) {
+    room = false;
     read = absl::ResourceExhaustedError(
         absl::StrCat(read->size(), " bytes: all sources together hold more than ", kFactsHeldMax));
   }
@@ -135,14 +142,13 @@ void FactBoard::TakeRead(const std::string& name, Piece* piece, absl::StatusOr<s
     piece->error = std::string(read.status().message());
     if (piece->error.empty()) piece->error = "fails";
     base::LogDebug("a fact source is not read", {{"source", name}, {"why", piece->error}});
-    return;
+    return room;
   }
   piece->error.clear();
   piece->time = read_time_ = now.wall;
-  const FactsText& before = piece->fresh != nullptr ? piece->fresh : piece->good;
-  if (before != nullptr && *before == *read) return;
+  if (same) return true;
   piece->fresh = std::make_shared<const std::string>(*std::move(read));
-  changed_ = true;
+  return changed_ = true;
 }
 
 void FactBoard::OnPrinted(size_t index, const std::string& name, absl::StatusOr<std::string> facts,

@@ -15,8 +15,6 @@
 
 namespace orch::nodeagent {
 
-// What all sources hold together, taken or not. What comes beyond is refused.
-inline constexpr size_t kFactsHeldMax = 8 << 20;
 // Errors that are told one by one: they travel in each presence.
 inline constexpr size_t kFactErrorsMax = 16;
 // A failing program is run again after so long, doubled each time, at most its interval.
@@ -112,7 +110,8 @@ class FactBoard {
                 LookReason reason, base::Now now) const;
   std::vector<std::string> ListRuns(Source* source, const Look& look, LookReason reason,
                                     base::Now now);
-  void TakeRead(const std::string& name, Piece* piece, absl::StatusOr<std::string> read,
+  // False: there is no room for it.
+  bool TakeRead(const std::string& name, Piece* piece, absl::StatusOr<std::string> read,
                 base::Now now);
   void SetErrors(base::Now now);
   // What failed before a restart is taken to fail until all have had their say.

@@ -293,11 +293,17 @@ TEST_F(FactBoardTest, WhatSourcesHoldIsBounded) {
   for (int i = 0; i < 10; i++) {
     const std::string name = "/facts.d/" + std::to_string(i);
     look.names.insert(name);
+    look.seen[name] = {1, 2, 3, 4, 5};
     look.read.emplace(name, "{\"b\":\"" + std::string(1'000'000, 'x') + "\"}");
   }
   board_->OnLook(1, look, LookReason::kChange, now_);
   EXPECT_NE(Errors().find("all sources together hold more than 8388608"), std::string::npos)
       << Errors();
+  MergedText();
+  // Nothing is read but what has changed; what found no room is asked for again.
+  const auto seen = board_->NextLook(1, LookReason::kChange).seen;
+  EXPECT_TRUE(seen.contains("/facts.d/0"));
+  EXPECT_FALSE(seen.contains("/facts.d/9"));
 }
 
 }  // namespace

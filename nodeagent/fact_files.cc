@@ -151,11 +151,17 @@ void ReadOne(const LookOrder& order, const std::string& path, const std::string&
     look->seen[name] = mark;
     return;
   }
+  if (look->bytes_read > kFactsHeldMax) {
+    look->read.emplace(name, absl::ResourceExhaustedError(absl::StrCat(
+                                 "not read: what was before it is more than ", kFactsHeldMax)));
+    return;
+  }
   const absl::Time now = absl::Now();
   absl::StatusOr<std::string> read =
       !S_ISREG(info.st_mode)                    ? absl::InvalidArgumentError("not a regular file")
       : order.plan.kind == SourceKind::kClasses ? ReadClasses(path)
                                                 : ReadFactsFile(path, order.bytes_max);
+  if (read.ok()) look->bytes_read += read->size();
   const absl::Duration age = now - TimeOf(info.st_mtim);
   if (!read.ok() && age >= absl::ZeroDuration() && age < kSettleTime) {
     look->unsettled = true;

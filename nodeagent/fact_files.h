@@ -19,6 +19,9 @@ namespace orch::nodeagent {
 
 // Files of one directory that count.
 inline constexpr size_t kFactFilesMax = 1000;
+// What all sources hold together, taken or not. What comes beyond is refused; one look reads no
+// more.
+inline constexpr size_t kFactsHeldMax = 8 << 20;
 // A file whose content makes no sense and that was changed within this time is still being written.
 inline constexpr absl::Duration kSettleTime = absl::Seconds(1);
 
@@ -58,7 +61,8 @@ struct Look {
   std::map<std::string, FileMark> seen;
   std::set<int> watches;     // descriptors of inotify(7)
   absl::Status watch_error;  // why not all can be watched
-  bool unsettled = false;    // something is being written: look again soon
+  size_t bytes_read = 0;
+  bool unsettled = false;  // something is being written: look again soon
 };
 
 Look LookAt(const LookOrder& order);
