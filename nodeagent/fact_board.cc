@@ -158,11 +158,10 @@ void FactBoard::OnPrinted(size_t index, const std::string& name, absl::StatusOr<
   const auto piece = source.pieces.find(name);
   if (piece == source.pieces.end()) return;  // its file is gone
   TakeRead(NameOf(source, name), &piece->second, std::move(facts), now);
-  const bool all_well = std::all_of(source.pieces.begin(), source.pieces.end(),
-                                    [](const auto& each) { return each.second.error.empty(); });
-  if (all_well) source.failures = 0;
-  if (!piece->second.error.empty()) {
-    const absl::Duration wait = kFactsRetryMin * (1 << std::min(source.failures++, 10));
+  if (piece->second.error.empty()) {
+    piece->second.failures = 0;
+  } else {
+    const absl::Duration wait = kFactsRetryMin * (1 << std::min(piece->second.failures++, 10));
     source.due = std::min(source.due, now.steady + std::min(wait, source.plan.interval));
   }
   SetErrors(now);

@@ -91,6 +91,7 @@ class FactBoard {
     std::string program;                     // its real path, if it is one
     std::string error;
     std::string refused;
+    int failures = 0;  // of a program, one after the other
   };
   struct Source {
     SourcePlan plan;
@@ -100,8 +101,7 @@ class FactBoard {
     std::string error;
     bool late = false;
     bool looked = false;
-    int running = 0;  // programs
-    int failures = 0;
+    int running = 0;                                // programs
     absl::Duration due = absl::InfiniteDuration();  // until it is looked at first
   };
 

@@ -122,6 +122,27 @@ TEST_F(FactBoardTest, ProgramsRunOnTheTimerAndSoonerIfTheyFailed) {
   }
 }
 
+TEST_F(FactBoardTest, SeveralProgramsThatFailAreEachTriedAgainAsSoonAsOne) {
+  Look look;
+  for (const char* name : {"/facts.d/a", "/facts.d/b", "/facts.d/c", "/facts.d/d"}) {
+    look.names.insert(name);
+    look.programs[name] = {name, false, absl::FromUnixSeconds(1'000'000'000)};
+    look.seen[name] = {1, 2, 3, 4, 5};
+  }
+  absl::Duration wait = kFactsRetryMin;
+  for (int round = 0; round < 4; round++) {
+    const std::vector<std::string> run = board_->OnLook(1, look, LookReason::kTimer, now_);
+    EXPECT_EQ(run.size(), 4u);
+    for (const std::string& name : run) {
+      board_->OnStart(1);
+      board_->OnPrinted(1, name, absl::UnknownError("x"), now_);
+    }
+    EXPECT_EQ(board_->due(1) - now_.steady, wait) << round;
+    Pass(wait);
+    wait *= 2;
+  }
+}
+
 TEST_F(FactBoardTest, YoungFactsSurviveARestart) {
   RunsOf(Program(""), LookReason::kChange);
   Printed("{\"a\":1}");
