@@ -45,11 +45,15 @@ void FactBoard::OnNoClassfile(const std::string& why, bool expected, base::Now n
   SetOther(kClassesSource, told ? why : "", now);
 }
 
-LookOrder FactBoard::NextLook(size_t source, LookReason reason) const {
+LookOrder FactBoard::NextLook(size_t source, LookReason reason, base::Now now) const {
   LookOrder order;
   order.plan = sources_[source].plan;
   order.bytes_max = bytes_max_;
   if (reason != LookReason::kAsked) order.seen = sources_[source].seen;
+  for (const auto& [name, piece] : sources_[source].pieces) order.known.insert(name);
+  for (const auto& [name, since] : sources_[source].unsettled) {
+    if (now.steady - since >= kSettleMax) order.had_time.insert(name);
+  }
   return order;
 }
 
@@ -97,6 +101,12 @@ std::vector<std::string> FactBoard::OnLook(size_t index, Look look, LookReason r
   source.late = false;
   source.watches = std::move(look.watches);
   source.error = std::string(look.status.message());
+  std::map<std::string, absl::Duration> unsettled;
+  for (const std::string& name : look.unsettled) {
+    const auto before = source.unsettled.find(name);
+    unsettled[name] = before == source.unsettled.end() ? now.steady : before->second;
+  }
+  source.unsettled = std::move(unsettled);
   changed_ |= !source.looked;
   std::vector<std::string> run = ListRuns(&source, look, reason, now);
   source.looked = true;
@@ -174,7 +184,7 @@ std::string FactBoard::ProgramPath(size_t source, const std::string& name) const
 
 bool FactBoard::complete() const {
   return std::all_of(sources_.begin(), sources_.end(), [](const Source& source) {
-    return source.late || (source.looked && source.running == 0);
+    return source.late || (source.looked && source.unsettled.empty() && source.running == 0);
   });
 }
 

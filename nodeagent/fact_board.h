@@ -45,7 +45,7 @@ class FactBoard {
   // or if there were classes before.
   void OnNoClassfile(const std::string& why, bool expected, base::Now now);
 
-  LookOrder NextLook(size_t source, LookReason reason) const;
+  LookOrder NextLook(size_t source, LookReason reason, base::Now now) const;
   // Takes over what was found; gives the programs that are to be run.
   std::vector<std::string> OnLook(size_t source, Look look, LookReason reason, base::Now now);
   // The source does not come to an end.
@@ -98,6 +98,7 @@ class FactBoard {
     std::map<std::string, Piece> pieces;
     std::map<std::string, FileMark> seen;
     std::set<int> watches;
+    std::map<std::string, absl::Duration> unsettled;  // since when (steady)
     std::string error;
     bool late = false;
     bool looked = false;

@@ -79,6 +79,23 @@ TEST_F(FactBoardTest, ASourceThatHangsDoesNotHoldUpTheRest) {
   EXPECT_EQ(Errors(), "");
 }
 
+TEST_F(FactBoardTest, WhatIsBeingWrittenHasNotHadItsSayButNotForEver) {
+  RunsOf(Look(), LookReason::kChange);
+  board_->OnLook(2, Look(), LookReason::kChange, now_);
+  Look look;
+  look.names = look.unsettled = {"/facts.d/a"};
+  for (absl::Duration time; time < kSettleMax; time += absl::Seconds(1)) {
+    board_->OnLook(1, look, LookReason::kChange, now_);
+    EXPECT_FALSE(board_->complete());
+    EXPECT_TRUE(board_->NextLook(1, LookReason::kChange, now_).had_time.empty());
+    Pass(absl::Seconds(1));
+  }
+  EXPECT_TRUE(board_->NextLook(1, LookReason::kChange, now_).had_time.contains("/facts.d/a"));
+  board_->OnLook(1, File("/facts.d/a", absl::UnknownError("broken")), LookReason::kChange, now_);
+  EXPECT_TRUE(board_->complete());
+  EXPECT_EQ(Errors(), "/facts.d/a: broken;");
+}
+
 TEST_F(FactBoardTest, FailureKeepsTheLastGoodAndItsTime) {
   RunsOf(Program(""), LookReason::kChange);
   Printed("{\"a\":1}");
@@ -322,7 +339,7 @@ TEST_F(FactBoardTest, WhatSourcesHoldIsBounded) {
       << Errors();
   MergedText();
   // Nothing is read but what has changed; what found no room is asked for again.
-  const auto seen = board_->NextLook(1, LookReason::kChange).seen;
+  const auto seen = board_->NextLook(1, LookReason::kChange, now_).seen;
   EXPECT_TRUE(seen.contains("/facts.d/0"));
   EXPECT_FALSE(seen.contains("/facts.d/9"));
 }

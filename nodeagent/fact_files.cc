@@ -163,8 +163,9 @@ void ReadOne(const LookOrder& order, const std::string& path, const std::string&
                                                 : ReadFactsFile(path, order.bytes_max);
   if (read.ok()) look->bytes_read += read->size();
   const absl::Duration age = now - TimeOf(info.st_mtim);
-  if (!read.ok() && age >= absl::ZeroDuration() && age < kSettleTime) {
-    look->unsettled = true;
+  if (!read.ok() && age >= absl::ZeroDuration() && age < kSettleTime &&
+      !order.had_time.contains(name)) {
+    look->unsettled.insert(name);
     return;
   }
   // Wrong content stays wrong until it changes; what else failed may do better the next time.

@@ -24,6 +24,8 @@ inline constexpr size_t kFactFilesMax = 1000;
 inline constexpr size_t kFactsHeldMax = 8 << 20;
 // A file whose content makes no sense and that was changed within this time is still being written.
 inline constexpr absl::Duration kSettleTime = absl::Seconds(1);
+// But not longer than this after it was found so.
+inline constexpr absl::Duration kSettleMax = absl::Seconds(3);
 
 // What tells that a file has changed.
 struct FileMark {
@@ -40,6 +42,8 @@ struct LookOrder {
   int inotify = -1;                      // where to add watches; -1: none
   size_t bytes_max = 0;                  // of one file
   std::map<std::string, FileMark> seen;  // what need not be read again while it stays so
+  std::set<std::string> known;           // what gave facts before
+  std::set<std::string> had_time;        // what has had its time to settle
 };
 
 // What was found. Files are named by their paths; the file or program that is a source of its own,
@@ -62,7 +66,7 @@ struct Look {
   std::set<int> watches;     // descriptors of inotify(7)
   absl::Status watch_error;  // why not all can be watched
   size_t bytes_read = 0;
-  bool unsettled = false;  // something is being written: look again soon
+  std::set<std::string> unsettled;  // is being written: look again soon
 };
 
 Look LookAt(const LookOrder& order);

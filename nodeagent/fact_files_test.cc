@@ -133,7 +133,7 @@ TEST_F(FactFilesTest, HostileEntriesAreNamed) {
   order_.bytes_max = 1000;
   const Look look = LookAt(order_);
   // The FIFO is young; that it is none of ours shows when it has settled.
-  EXPECT_TRUE(look.unsettled || Error(look, fifo) == "not a regular file");
+  EXPECT_TRUE(look.unsettled.contains(fifo) || Error(look, fifo) == "not a regular file");
   EXPECT_EQ(Error(look, dangling), "stat: No such file or directory");
   EXPECT_NE(Error(look, loop), "not read");
   EXPECT_EQ(Error(look, large), large + ": larger than 1000 bytes");
@@ -145,12 +145,17 @@ TEST_F(FactFilesTest, WhatIsBeingWrittenIsLookedAtAgain) {
   const std::string path = directory_ + "/facts.d/half.json";
   std::ofstream(path) << "{\"a\": ";
   Look look = LookAt(order_);
-  EXPECT_TRUE(look.unsettled);
+  EXPECT_EQ(look.unsettled, std::set<std::string>{path});
   EXPECT_TRUE(look.read.empty());
   EXPECT_TRUE(look.names.contains(path)) << "its facts of before stay";
+  order_.had_time = {path};
+  look = LookAt(order_);
+  EXPECT_TRUE(look.unsettled.empty());
+  EXPECT_FALSE(look.read.at(path).ok());
+  order_.had_time.clear();
   Write("facts.d/half.json", "{\"a\": ");
   look = LookAt(order_);
-  EXPECT_FALSE(look.unsettled);
+  EXPECT_TRUE(look.unsettled.empty());
   EXPECT_FALSE(look.read.at(path).ok());
 }
 

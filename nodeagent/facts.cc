@@ -88,7 +88,7 @@ void Facts::State::StartLook(size_t source, LookReason reason) {
     return;
   }
   mine.under_way = true;
-  LookOrder order = board.NextLook(source, reason);
+  LookOrder order = board.NextLook(source, reason, parts.clock->Read());
   order.inotify = watch.descriptor();
   const auto look = std::make_shared<Look>();
   const std::weak_ptr<State> weak = weak_from_this();
@@ -110,7 +110,7 @@ void Facts::State::OnLook(size_t source, Look look, LookReason reason) {
   Looking& mine = looking[source];
   mine.under_way = mine.late = false;
   mine.watch_error = look.watch_error;
-  const bool unsettled = look.unsettled;
+  const bool unsettled = !look.unsettled.empty();
   const base::Now now_read = parts.clock->Read();
   for (const std::string& name : board.OnLook(source, std::move(look), reason, now_read)) {
     Enqueue(source, name);

@@ -153,6 +153,14 @@ TEST_F(FactsTest, ASourceThatFailsKeepsItsLastGoodFacts) {
   EXPECT_TRUE(facts_->errors().empty());
 }
 
+TEST_F(FactsTest, AFileThatWasBrokenJustNowIsBrokenAtTheFirstReadingToo) {
+  Write("facts.d/a.yaml", "a: [\n");
+  Write("facts.d/b.yaml", "b: 1\n");
+  Start();
+  EXPECT_TRUE(Has("b"));
+  EXPECT_NE(ErrorOf(directory_ + "/facts.d/a.yaml"), "");
+}
+
 TEST_F(FactsTest, ARestartHasTheFactsAtOnceAndFacterRestsMeanwhile) {
   Facter("echo x >>" + directory_ + "/ran; echo '{\"a\": 1}'");
   std::ofstream(puppet_.classfile()) << "nginx\n";
