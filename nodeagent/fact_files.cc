@@ -188,10 +188,12 @@ void ListProgram(const LookOrder& order, const std::string& name, std::string pa
 void LookAtEntry(const LookOrder& order, const std::string& path, Look* look) {
   struct stat info;
   if (stat(path.c_str(), &info) != 0) {
-    if (errno == ENOENT && lstat(path.c_str(), &info) != 0) return;  // gone meanwhile
-    if (!IsData(path)) return;
+    const int error = errno;
+    if (error == ENOENT && lstat(path.c_str(), &info) != 0) return;  // gone meanwhile
+    // Whether it would be a program, nobody can tell who did not run it before.
+    if (!IsData(path) && !order.known.contains(path)) return;
     look->names.insert(path);
-    look->read.emplace(path, absl::ErrnoToStatus(errno, "stat"));
+    look->read.emplace(path, absl::ErrnoToStatus(error, "stat"));
     return;
   }
   if (S_ISDIR(info.st_mode)) return;
@@ -212,7 +214,16 @@ void LookAtDirectory(const LookOrder& order, Look* look) {
   }
   const absl::Cleanup closer = [open] { closedir(open); };
   size_t files = 0;
-  while (const dirent* entry = readdir(open)) {
+  while (true) {
+    errno = 0;
+    const dirent* const entry = readdir(open);
+    if (entry == nullptr) {
+      // Else what comes behind the error would be taken to be gone.
+      if (errno != 0) {
+        look->status = absl::ErrnoToStatus(errno, absl::StrCat("read directory ", directory));
+      }
+      return;
+    }
     const std::string name = entry->d_name;
     if (name[0] == '.' || IsLeftOver(name)) continue;
     if (++files > kFactFilesMax) {

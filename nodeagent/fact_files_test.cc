@@ -141,6 +141,16 @@ TEST_F(FactFilesTest, HostileEntriesAreNamed) {
   EXPECT_TRUE(look.read.at(good).ok());
 }
 
+TEST_F(FactFilesTest, AProgramWhoseLinkLeadsNowhereIsNamed) {
+  const std::string link = directory_ + "/facts.d/run";
+  std::filesystem::create_symlink("/nowhere", link);
+  EXPECT_TRUE(LookAt(order_).names.empty()) << "it never was one";
+  order_.known = {link};
+  const Look look = LookAt(order_);
+  EXPECT_TRUE(look.names.contains(link)) << "its facts of before stay";
+  EXPECT_EQ(Error(look, link), "stat: No such file or directory");
+}
+
 TEST_F(FactFilesTest, WhatIsBeingWrittenIsLookedAtAgain) {
   const std::string path = directory_ + "/facts.d/half.json";
   std::ofstream(path) << "{\"a\": ";
