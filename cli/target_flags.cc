@@ -14,36 +14,22 @@ namespace orch::cli {
 
 void TargetFlags::AddTo(CLI::App* command) {
   const std::string group = "Who";
-  command->add_option("-F,--with-fact", facts, "a fact comparison, for example os.family=Debian")
-      ->group(group)
-      ->expected(1)
-      ->take_all()
-      ->type_name("FACT");
-  command->add_option("-C,--with-class", classes, "a class the node has, or /regex/")
-      ->group(group)
-      ->expected(1)
-      ->take_all()
-      ->type_name("CLASS");
-  command->add_option("-A,--with-action", actions, "an action or group the node offers, or /regex/")
-      ->group(group)
-      ->expected(1)
-      ->take_all()
-      ->type_name("ACTION");
-  command->add_option("-I,--with-identity", identities, "an identity, or /regex/; several are OR")
-      ->group(group)
-      ->expected(1)
-      ->take_all()
-      ->type_name("NODE");
-  command->add_option("-W,--with", words, "facts and classes in one string")
-      ->group(group)
-      ->expected(1)
-      ->take_all()
-      ->type_name("WORDS");
-  command->add_option("-S,--select", select, "an expression, for example 'role=web and not nginx'")
-      ->group(group)
-      ->expected(1)
-      ->take_all()
-      ->type_name("EXPR");
+  // One value each time, as it is: `[a,b]` is no list, and what follows is not one more value.
+  const auto add = [&](const char* name, std::vector<std::string>* values, const char* text,
+                       const char* type) {
+    command->add_option(name, *values, text)
+        ->group(group)
+        ->expected(1)
+        ->allow_extra_args(false)
+        ->take_all()
+        ->type_name(type);
+  };
+  add("-F,--with-fact", &facts, "a fact comparison, for example os.family=Debian", "FACT");
+  add("-C,--with-class", &classes, "a class the node has, or /regex/", "CLASS");
+  add("-A,--with-action", &actions, "an action or group the node offers, or /regex/", "ACTION");
+  add("-I,--with-identity", &identities, "an identity, or /regex/; several are OR", "NODE");
+  add("-W,--with", &words, "facts and classes in one string", "WORDS");
+  add("-S,--select", &select, "an expression, for example 'role=web and not nginx'", "EXPR");
   command->add_option("-T,--collective", collective, "the collective; default main")->group(group);
   command
       ->add_option("--nodes", nodes_file,
@@ -69,7 +55,14 @@ absl::StatusOr<orch::v1::Target> TargetFlags::Build() const {
   for (const std::string& a : actions) out.add_actions(a);
   for (const std::string& i : identities) out.add_identities(i);
   for (const std::string& s : select) out.add_select(s);
-  for (const std::string& w : words) target::AddWords(w, &out);
+  for (const std::string& w : words) {
+    const int before = out.facts_size() + out.classes_size();
+    target::AddWords(w, &out);
+    // Nobody's clause would be everybody.
+    if (out.facts_size() + out.classes_size() == before) {
+      return absl::InvalidArgumentError("-W: expected a fact or class");
+    }
+  }
   out.set_collective(collective);
   if (!collective.empty() && !base::IsCollective(collective)) {
     return absl::InvalidArgumentError(absl::StrCat("-T ", collective, ": not a collective's name"));
