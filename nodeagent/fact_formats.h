@@ -15,6 +15,8 @@ namespace orch::nodeagent {
 
 // Values of one text, counted with what YAML aliases stand for.
 inline constexpr size_t kFactValuesMax = 200'000;
+// Bytes of a YAML text, counted likewise, with a few for each value.
+inline constexpr size_t kYamlBytesMax = 8 << 20;
 // Mappings and lists within each other: each costs three levels of protobuf's hundred on its way to
 // the API.
 inline constexpr int kFactsDepthMax = 24;

@@ -116,6 +116,14 @@ TEST(YamlFacts, AreBounded) {
   std::string huge = "a: [";
   for (int i = 0; i < 210'000; i++) absl::StrAppend(&huge, "1,");
   EXPECT_EQ(Yaml(huge + "1]\n"), "line 1: more than 200000 values");
+  // Few values, but large ones.
+  std::string large = "a: &a \"" + std::string(200'000, 'x') + "\"\nb: [";
+  for (int i = 0; i < 40'000; i++) absl::StrAppend(&large, "*a,");
+  EXPECT_EQ(Yaml(large + "1]\n"), "line 2: more than 8388608 bytes, with what aliases stand for");
+  std::string anchors = "a: ";
+  for (int i = 0; i < 20; i++) absl::StrAppend(&anchors, "&a", i, " [");
+  anchors += std::string(500'000, 'x') + std::string(20, ']') + "\n";
+  EXPECT_EQ(Yaml(anchors), "line 1: more than 8388608 bytes, with what aliases stand for");
   // Levels that aliases hide count too.
   std::string deep = "a0: &a0 {b: 1}\n";
   for (int i = 1; i < 30; i++) absl::StrAppend(&deep, "a", i, ": &a", i, " {b: *a", i - 1, "}\n");

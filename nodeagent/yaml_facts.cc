@@ -25,6 +25,8 @@ namespace {
 using nlohmann::json;
 
 constexpr size_t kQuotedMax = 80;
+// What each value takes besides its text, about.
+constexpr size_t kValueBytes = 16;
 
 bool AllOf(absl::string_view text, bool (*is)(unsigned char)) {
   return !text.empty() && std::all_of(text.begin(), text.end(), is);
@@ -107,15 +109,16 @@ class Builder : public YAML::EventHandler {
   void OnDocumentEnd() override {}
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     if (KeyNext()) return Fail(mark, "a key that is no text");
-    Place(mark, json(), anchor, 1, 0);
+    Place(mark, json(), anchor, {1, kValueBytes, 0});
   }
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     if (!status_.ok()) return;
     const auto found = anchors_.find(anchor);
     if (KeyNext()) return Fail(mark, "a key that is an alias");
     if (found == anchors_.end()) return Fail(mark, "an alias of what it is part of");
-    if (values_ + found->second.values > kFactValuesMax) return Fail(mark, TooMany());
-    Place(mark, found->second.value, 0, found->second.values, found->second.depth);
+    // Before it is copied.
+    if (!Fits(mark, found->second.extent)) return;
+    Place(mark, found->second.value, 0, found->second.extent);
   }
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& text) override {
@@ -124,6 +127,7 @@ class Builder : public YAML::EventHandler {
       Frame& frame = frames_.back();
       frame.key = text;
       frame.has_key = true;
+      bytes_ += kValueBytes + text.size();
       if (frame.value.contains(text)) {
         Fail(mark, absl::StrCat("two keys ", text.substr(0, kQuotedMax)));
       }
@@ -135,7 +139,7 @@ class Builder : public YAML::EventHandler {
                       tag == "tag:yaml.org,2002:null";
     absl::StatusOr<json> value = core ? CoreValue(text) : json(text);
     if (!value.ok()) return Fail(mark, value.status().message());
-    Place(mark, *std::move(value), anchor, 1, 0);
+    Place(mark, *std::move(value), anchor, {1, kValueBytes + text.size(), 0});
   }
   void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,
                        YAML::EmitterStyle::value) override {
@@ -154,6 +158,12 @@ class Builder : public YAML::EventHandler {
   }
 
  private:
+  // Of a value with all that is in it.
+  struct Extent {
+    size_t values = 0;
+    size_t bytes = 0;
+    int depth = 0;
+  };
   struct Frame {
     json value;
     std::string key;
@@ -161,15 +171,23 @@ class Builder : public YAML::EventHandler {
     YAML::Mark mark;
     YAML::anchor_t anchor = 0;
     size_t values_before = 0;
+    size_t bytes_before = 0;
     int depth = 1;  // of what is in it
   };
   struct Anchor {
     json value;
-    size_t values;
-    int depth;
+    Extent extent;
   };
 
-  static std::string TooMany() { return absl::StrCat("more than ", kFactValuesMax, " values"); }
+  // Fails where `more` would be too much.
+  bool Fits(const YAML::Mark& mark, const Extent& more) {
+    if (values_ + more.values > kFactValuesMax) {
+      Fail(mark, absl::StrCat("more than ", kFactValuesMax, " values"));
+    } else if (bytes_ + kept_bytes_ + more.bytes > kYamlBytesMax) {
+      Fail(mark, absl::StrCat("more than ", kYamlBytesMax, " bytes, with what aliases stand for"));
+    }
+    return status_.ok();
+  }
 
   bool KeyNext() const {
     return status_.ok() && !frames_.empty() && frames_.back().value.is_object() &&
@@ -186,34 +204,38 @@ class Builder : public YAML::EventHandler {
     if (!status_.ok()) return;
     if (KeyNext()) return Fail(mark, "a key that is no text");
     if (frames_.size() >= kFactsDepthMax) return Fail(mark, TooDeep());
-    frames_.push_back({std::move(empty), "", false, mark, anchor, values_, 1});
+    frames_.push_back({std::move(empty), "", false, mark, anchor, values_, bytes_, 1});
   }
   void Leave() {
     if (!status_.ok()) return;
     Frame frame = std::move(frames_.back());
     frames_.pop_back();
     const size_t values = values_ - frame.values_before;
+    const size_t bytes = bytes_ - frame.bytes_before;
     values_ = frame.values_before;  // Place counts them again
-    Place(frame.mark, std::move(frame.value), frame.anchor, values + 1, frame.depth);
+    bytes_ = frame.bytes_before;
+    Place(frame.mark, std::move(frame.value), frame.anchor,
+          {values + 1, bytes + kValueBytes, frame.depth});
   }
 
   static std::string TooDeep() {
     return absl::StrCat("nested more than ", kFactsDepthMax, " levels deep");
   }
 
-  // `values` and `depth` of the value with all that is in it.
-  void Place(const YAML::Mark& mark, json value, YAML::anchor_t anchor, size_t values, int depth) {
+  void Place(const YAML::Mark& mark, json value, YAML::anchor_t anchor, const Extent& extent) {
     if (!status_.ok()) return;
-    values_ += values;
-    if (values_ > kFactValuesMax) return Fail(mark, TooMany());
-    if (frames_.size() + depth > kFactsDepthMax) return Fail(mark, TooDeep());
-    if (anchor != 0) anchors_[anchor] = {value, values, depth};
+    if (anchor != 0) kept_bytes_ += extent.bytes;
+    if (!Fits(mark, extent)) return;
+    values_ += extent.values;
+    bytes_ += extent.bytes;
+    if (frames_.size() + extent.depth > kFactsDepthMax) return Fail(mark, TooDeep());
+    if (anchor != 0) anchors_[anchor] = {value, extent};
     if (frames_.empty()) {
       root_ = std::move(value);
       return;
     }
     Frame& frame = frames_.back();
-    frame.depth = std::max(frame.depth, depth + 1);
+    frame.depth = std::max(frame.depth, extent.depth + 1);
     if (frame.value.is_array()) {
       frame.value.push_back(std::move(value));
     } else {
@@ -227,6 +249,8 @@ class Builder : public YAML::EventHandler {
   std::vector<Frame> frames_;
   std::map<YAML::anchor_t, Anchor> anchors_;
   size_t values_ = 0;
+  size_t bytes_ = 0;
+  size_t kept_bytes_ = 0;  // in anchors_
 };
 
 }  // namespace
