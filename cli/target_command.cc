@@ -13,6 +13,7 @@
 #include "cli/node_files.h"
 #include "cli/render.h"
 #include "cli/target_flags.h"
+#include "target/fact_formats.h"
 #include "target/target.h"
 
 namespace orch::cli {
@@ -99,7 +100,7 @@ absl::StatusOr<target::NodeData> ReadNode(const TestFlags& flags) {
   }
   if (!flags.facts_file.empty()) {
     ORCH_ASSIGN_OR_RETURN(const std::string text, ReadInput(flags.facts_file));
-    absl::StatusOr<nlohmann::json> facts = ParseFacts(text);
+    absl::StatusOr<nlohmann::json> facts = ParseFacts(flags.facts_file, text);
     if (!facts.ok()) {
       return base::Annotate(facts.status(), absl::StrCat("--facts ", flags.facts_file));
     }
@@ -107,7 +108,11 @@ absl::StatusOr<target::NodeData> ReadNode(const TestFlags& flags) {
   }
   if (!flags.classes_file.empty()) {
     ORCH_ASSIGN_OR_RETURN(const std::string text, ReadInput(flags.classes_file));
-    node.classes_value = ParseClasses(text);
+    absl::StatusOr<std::vector<std::string>> classes = target::ParseClasses(text);
+    if (!classes.ok()) {
+      return base::Annotate(classes.status(), absl::StrCat("--classes ", flags.classes_file));
+    }
+    node.classes_value = *std::move(classes);
   }
   return node;
 }

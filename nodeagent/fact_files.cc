@@ -18,7 +18,7 @@
 #include "absl/strings/str_format.h"
 #include "base/config.h"
 #include "base/status.h"
-#include "nodeagent/fact_formats.h"
+#include "target/fact_formats.h"
 
 namespace orch::nodeagent {
 namespace {
@@ -136,7 +136,7 @@ bool IsLeftOver(const std::string& name) {
 
 absl::StatusOr<std::string> ReadClasses(const std::string& path) {
   ORCH_ASSIGN_OR_RETURN(const std::string text, base::ReadFile(path, kClassesFileMax));
-  const absl::StatusOr<std::vector<std::string>> classes = ParseClasses(text);
+  const absl::StatusOr<std::vector<std::string>> classes = target::ParseClasses(text);
   if (!classes.ok()) return classes.status();
   return OneLine(*classes);
 }
@@ -274,10 +274,10 @@ std::string OneLine(const nlohmann::json& json) {
 
 absl::StatusOr<std::string> ReadFactsFile(const std::string& path, size_t max) {
   ORCH_ASSIGN_OR_RETURN(const std::string text, base::ReadFile(path, max));
-  const absl::StatusOr<nlohmann::json> facts = absl::EndsWith(path, ".txt") ? ParseTextFacts(text)
-                                               : absl::EndsWith(path, ".json")
-                                                   ? ParseJsonFacts(text)
-                                                   : ParseYamlFacts(text);
+  const absl::StatusOr<nlohmann::json> facts =
+      absl::EndsWith(path, ".txt")    ? target::ParseTextFacts(text)
+      : absl::EndsWith(path, ".json") ? target::ParseJsonFacts(text)
+                                      : target::ParseYamlFacts(text);
   if (!facts.ok()) return facts.status();
   return OneLine(*facts);
 }

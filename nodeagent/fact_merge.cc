@@ -8,7 +8,8 @@
 #include "absl/strings/str_cat.h"
 #include "base/sha256.h"
 #include "nodeagent/fact_files.h"
-#include "nodeagent/fact_formats.h"
+#include "nodeagent/volatile_facts.h"
+#include "target/fact_formats.h"
 
 namespace orch::nodeagent {
 namespace {
@@ -79,7 +80,7 @@ class Merger {
     absl::StrAppend(&out->text, out->text.empty() ? "{}" : "}");
     std::sort(out->classes.begin(), out->classes.end());
     out->classes.erase(std::unique(out->classes.begin(), out->classes.end()), out->classes.end());
-    if (out->classes.size() > kClassesMax) out->classes.resize(kClassesMax);
+    if (out->classes.size() > target::kClassesMax) out->classes.resize(target::kClassesMax);
     for (const std::string& name : out->classes) absl::StrAppend(&lasting, "\n", name);
     out->digest = base::Sha256(lasting);
     out->facts = std::move(facts_);

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "nodeagent/volatile_facts.h"
+
 namespace orch::nodeagent {
 namespace {
 
@@ -105,6 +107,21 @@ TEST(FactMerge, OnlyLastingFactsAreNews) {
   const std::string less = Merge(order).digest;
   order.pieces[0].fresh = Text(R"({"uptime":1,"memory":{"free":1,"total":9},"mine":{"n":3}})");
   EXPECT_EQ(Merge(order).digest, less);
+}
+
+TEST(Volatile, PatternsRemove) {
+  Json facts = {{"memory", {{"system", {{"used", 1}, {"total", 2}}}, {"free", 3}, {"total", 4}}},
+                {"uptime", "x"},
+                {"filesystem", {{"by_mountpoint", {{"/a.b", {{"kb_used", 1}, {"fs", "ext4"}}}}}}},
+                {"os", "linux"}};
+  for (const std::string& pattern : DefaultVolatileFacts()) RemoveFact(&facts, pattern);
+  EXPECT_EQ(facts, Json({{"memory", {{"system", {{"total", 2}}}, {"total", 4}}},
+                         {"filesystem", {{"by_mountpoint", {{"/a.b", {{"fs", "ext4"}}}}}}},
+                         {"os", "linux"}}));
+  RemoveFact(&facts, "filesystem.*");
+  EXPECT_EQ(facts.at("filesystem"), Json::object());
+  RemoveFact(&facts, "os.family.x");
+  EXPECT_EQ(facts.at("os"), "linux");
 }
 
 }  // namespace

@@ -7,9 +7,9 @@
 #include "absl/strings/str_cat.h"
 #include "base/config.h"
 #include "base/log.h"
-#include "nodeagent/fact_formats.h"
 #include "nodeagent/facts_state.h"
 #include "nodeagent/node_calls.h"
+#include "target/fact_formats.h"
 
 namespace orch::nodeagent {
 namespace {
@@ -192,7 +192,7 @@ void Facts::State::OnPrinted(size_t source, const std::string& name,
   const bool some = board.plan(source).also_good_exit != 0;
   const auto parse = [facts, some] {
     if (!facts->ok()) return;
-    absl::StatusOr<Json> parsed = ParsePrintedFacts(**facts);
+    absl::StatusOr<Json> parsed = target::ParsePrintedFacts(**facts);
     if (some && parsed.ok() && parsed->empty()) parsed = absl::InvalidArgumentError("nothing");
     *facts = parsed.ok() ? absl::StatusOr<std::string>(OneLine(*parsed))
                          : absl::InvalidArgumentError(absl::StrCat("what it printed is no facts: ",

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "nodeagent/fact_formats.h"
+#include "target/fact_formats.h"
 
 #include <gtest/gtest.h>
 
 #include "absl/strings/str_cat.h"
 
-namespace orch::nodeagent {
+namespace orch::target {
 namespace {
 
 using Json = nlohmann::json;
@@ -221,20 +221,5 @@ TEST(Classes, OfChefAreKnownByBothNames) {
                                       "role.web", "role[web]", "tag.canary"}));
 }
 
-TEST(Volatile, PatternsRemove) {
-  Json facts = {{"memory", {{"system", {{"used", 1}, {"total", 2}}}, {"free", 3}, {"total", 4}}},
-                {"uptime", "x"},
-                {"filesystem", {{"by_mountpoint", {{"/a.b", {{"kb_used", 1}, {"fs", "ext4"}}}}}}},
-                {"os", "linux"}};
-  for (const std::string& pattern : DefaultVolatileFacts()) RemoveFact(&facts, pattern);
-  EXPECT_EQ(facts, Json({{"memory", {{"system", {{"total", 2}}}, {"total", 4}}},
-                         {"filesystem", {{"by_mountpoint", {{"/a.b", {{"fs", "ext4"}}}}}}},
-                         {"os", "linux"}}));
-  RemoveFact(&facts, "filesystem.*");
-  EXPECT_EQ(facts.at("filesystem"), Json::object());
-  RemoveFact(&facts, "os.family.x");
-  EXPECT_EQ(facts.at("os"), "linux");
-}
-
 }  // namespace
-}  // namespace orch::nodeagent
+}  // namespace orch::target

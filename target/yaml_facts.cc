@@ -17,9 +17,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "base/status.h"
-#include "nodeagent/fact_formats.h"
+#include "target/fact_formats.h"
 
-namespace orch::nodeagent {
+namespace orch::target {
 namespace {
 
 using nlohmann::json;
@@ -283,4 +283,4 @@ absl::StatusOr<json> ParseYamlFacts(const std::string& text) {
   }
 }
 
-}  // namespace orch::nodeagent
+}  // namespace orch::target

@@ -11,7 +11,7 @@
 // Facts and classes as they are written. What comes back is a JSON object of valid UTF-8, or
 // InvalidArgument with the line or the byte. Pure.
 
-namespace orch::nodeagent {
+namespace orch::target {
 
 // Values of one text, counted with what YAML aliases stand for.
 inline constexpr size_t kFactValuesMax = 200'000;
@@ -39,9 +39,4 @@ absl::StatusOr<nlohmann::json> ParsePrintedFacts(const std::string& output);
 // MCollective's `recipe.nginx` and `role.web`.
 absl::StatusOr<std::vector<std::string>> ParseClasses(absl::string_view text);
 
-// Removes the facts that `pattern` names: a dotted path, `*` for any key.
-void RemoveFact(nlohmann::json* facts, const std::string& pattern);
-// Facts that change all the time, as Facter and Ohai name them.
-std::vector<std::string> DefaultVolatileFacts();
-
-}  // namespace orch::nodeagent
+}  // namespace orch::target
