@@ -6,7 +6,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "api/json.h"
+#include "base/status.h"
 #include "controller/proto_time.h"
+#include "target/known_calls.h"
 
 namespace orch::controller {
 
@@ -150,6 +152,7 @@ orch::v1::Node RosterEntry::ToNode(bool with_facts) const {
 }
 
 absl::StatusOr<nlohmann::json> RosterView::Answer(const target::Call& call) const {
+  ORCH_RETURN_IF_ERROR(target::CheckCall(call));
   const auto unavailable = [&call] {
     return absl::UnavailableError(absl::StrCat(call.name, "() is answered by the node only"));
   };

@@ -103,8 +103,8 @@ class RosterView : public target::NodeView {
     return entry_.actions_known() ? &entry_.action_names() : nullptr;
   }
   const std::vector<std::string>& collectives() const override { return entry_.collectives(); }
-  // `puppet()` of a present node, from its last presence; everything else is Unavailable: only the
-  // node itself could.
+  // `puppet()` of a present node, from its last presence; NotFound for what no node could answer;
+  // everything else is Unavailable: only the node itself could.
   absl::StatusOr<nlohmann::json> Answer(const target::Call& call) const override;
 
  private:

@@ -220,6 +220,9 @@ TEST_F(RosterTest, PuppetStateAnswersWhileItIsFresh) {
   EXPECT_EQ(ResolveSelect("puppet().since_lastrun>=600").expected, Names{"on"});
   EXPECT_EQ(ResolveSelect("puppet().since_lastrun>=600").maybe, Names{"off"});
   EXPECT_EQ(ResolveSelect("fstat('/etc/motd').present=true").maybe, (Names{"off", "on"}));
+  // No node could answer: each says no.
+  EXPECT_EQ(ResolveSelect("puppet().enabled=true or foo().x=1").size(), 0u);
+  EXPECT_EQ(ResolveSelect("puppet().enabled=true or puppet().nosuch=1").size(), 0u);
 }
 
 TEST_F(RosterTest, CollectivesKeepApart) {

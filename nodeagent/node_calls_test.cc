@@ -8,6 +8,11 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <tuple>
+#include <vector>
+
+#include "absl/strings/str_split.h"
+#include "target/known_calls.h"
 
 namespace orch::nodeagent {
 namespace {
@@ -143,6 +148,30 @@ TEST_F(NodeCallsTest, AHangingFileSystemCostsTheAnswerNotTheStrand) {
     if (aside.Answer({"/srv"}, "/srv/x", "size", kNow).ok()) return;
   }
   FAIL() << "it never recovered";
+}
+
+// Who stands in for a node must not refuse what it answers.
+TEST_F(NodeCallsTest, EachFieldIsKnownToWhoStandsInForANode) {
+  PuppetPaths paths;
+  paths.lastrunfile = (root_ / "summary").string();
+  paths.resourcefile = (root_ / "none").string();
+  std::ofstream(paths.lastrunfile) << "version:\n  config: 1\ntime:\n  last_run: 1\n  total: 2\n"
+                                      "  config_retrieval: 1\nresources:\n  total: 9\n";
+  int fields = 0;
+  for (const auto& [name, argument, refused] :
+       {std::tuple("puppet", "", AnswerPuppet(&paths, "?", kNow).status()),
+        std::tuple("resource", "File[/x]", AnswerResource(&paths, "File[/x]", "?", kNow).status()),
+        std::tuple("fstat", "", Ask("open/file", "?").status())}) {
+    ASSERT_EQ(refused.code(), absl::StatusCode::kNotFound) << refused;
+    EXPECT_FALSE(target::CheckCall({name, argument, "?"}).ok());
+    const std::vector<std::string> halves = absl::StrSplit(refused.message(), ", but ");
+    ASSERT_EQ(halves.size(), 2u) << refused;
+    for (const absl::string_view field : absl::StrSplit(halves[1], ", ")) {
+      EXPECT_TRUE(target::CheckCall({name, argument, std::string(field)}).ok()) << name << field;
+      fields++;
+    }
+  }
+  EXPECT_GT(fields, 40);
 }
 
 }  // namespace

@@ -59,9 +59,8 @@ struct NodeData : public NodeView {
   }
   const std::vector<std::string>* actions() const override { return &actions_value; }
   const std::vector<std::string>& collectives() const override { return collectives_value; }
-  absl::StatusOr<nlohmann::json> Answer(const Call& call) const override {
-    return absl::UnavailableError(call.name + "() is answered by the node only");
-  }
+  // Unavailable, or NotFound for what no node could answer.
+  absl::StatusOr<nlohmann::json> Answer(const Call& call) const override;
 };
 
 }  // namespace orch::target

@@ -259,5 +259,22 @@ TEST(ConditionTest, TellsWhatIsMissingFromWhatIsNotKnown) {
   EXPECT_EQ(condition->Evaluate(node, Missing::kFalse).why, "facts are not known");
 }
 
+TEST(NodeDataTest, WhatNoNodeCouldAnswerIsNoMatch) {
+  NodeData node;
+  node.classes_value = {"nginx"};
+  const auto match = [&node](const std::string& select) {
+    orch::v1::Target proto;
+    proto.add_select(select);
+    return Target::Compile(proto)->Evaluate(node);
+  };
+  EXPECT_EQ(match("nginx").truth, Truth::kTrue);
+  EXPECT_EQ(match("nginx or foo().x=1").truth, Truth::kFalse);
+  EXPECT_EQ(match("nginx or foo().x=1").why, "no node knows foo()");
+  EXPECT_EQ(match("puppet().nosuch=1 or nginx").why, "puppet() has no field `nosuch`");
+  EXPECT_EQ(match("resource('File[/x]').enabled=1 or nginx").truth, Truth::kFalse);
+  EXPECT_EQ(match("fstat('/x').size>0").truth, Truth::kUnknown);
+  EXPECT_EQ(match("puppet().enabled=true or nginx").truth, Truth::kTrue);
+}
+
 }  // namespace
 }  // namespace orch::target
