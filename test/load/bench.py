@@ -142,7 +142,7 @@ def rss_kb(pid):
 
 def measure_node(directory, what, source):
     """The node agent idle: RSS, CPU over a while, and how long it takes to be ready."""
-    fleet = fleets.Fleet(os.path.join(directory, what), nodes=("node1.example.net",))
+    fleet = fleets.Fleet(os.path.join(directory, re.sub(r"\W+", "-", what)), nodes=("node1.example.net",))
     fleet.make_ca()
     fleet.start_controller()
     try:
