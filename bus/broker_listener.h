@@ -32,8 +32,8 @@ class BrokerListener : public Pollable {
   // While accepting pauses: how long a peer may be silent before its first message is complete, and
   // after our answer to it. Far above a round trip; the second also above what a machine with very
   // many clients takes to go through them.
-  static constexpr absl::Duration kHelloTime = absl::Milliseconds(500);
-  static constexpr absl::Duration kAnswerTime = absl::Seconds(3);
+  static constexpr absl::Duration kHelloTime = absl::Seconds(1);
+  static constexpr absl::Duration kAnswerTime = absl::Seconds(4);
   // Connections in the kernel's queue: a fleet comes back all at once.
   static constexpr int kBacklog = 4096;
 
