@@ -49,7 +49,12 @@ RunFixture::~RunFixture() {
   }
   KillAgent();
   worker_.join();
-  std::filesystem::remove_all(directory_);
+  // A wrapper that ends by itself may still write.
+  Until([&] {
+    std::error_code error;
+    std::filesystem::remove_all(directory_, error);
+    return !error;
+  });
 }
 
 void RunFixture::Script(const nlohmann::json& script) {
