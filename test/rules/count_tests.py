@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Prints `PASSED FAILED` from Bazel's build events: each test case of a test.xml, or the target where it has none."""
+"""Prints `PASSED FAILED` from Bazel's build events: each test case of a test.xml, or the target where it has none. Of a
+target that was tried again the last attempt counts; the earlier ones are named on standard error."""
 
 import json
 import sys
@@ -20,7 +21,8 @@ def cases(path):
 
 
 def main():
-    passed = failed = 0
+    failed = 0
+    counts = {}  # by target, run and shard
     with open(sys.argv[1], encoding="utf-8") as events:
         for line in events:
             event = json.loads(line)
@@ -36,9 +38,12 @@ def main():
                 counted = (1, 0) if good else (0, 1)
             elif not good and counted[1] == 0:
                 counted = (counted[0], 1)  # it crashed, or was ended by its time limit
-            passed += counted[0]
-            failed += counted[1]
-    print(passed, failed)
+            which = event["id"]["testResult"]
+            key = which.get("label"), which.get("run"), which.get("shard")
+            if key in counts:
+                print(f"TRIED AGAIN: {key[0]}: attempt {which.get('attempt')} {result.get('status')}", file=sys.stderr)
+            counts[key] = counted
+    print(sum(count[0] for count in counts.values()), failed + sum(count[1] for count in counts.values()))
 
 
 if __name__ == "__main__":
