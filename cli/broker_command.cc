@@ -14,14 +14,17 @@ namespace {
 
 constexpr char kProgram[] = "orch-broker";
 
-// Beside orchctl, where packages put it; empty if it is not there.
+// Beside orchctl, where packages put it, or where the build puts it; empty if it is not there.
 std::string BesideMe() {
   char path[4096];
   const ssize_t size = readlink("/proc/self/exe", path, sizeof path);
   if (size <= 0 || size == sizeof path) return "";
-  std::string out(path, static_cast<size_t>(size));
-  out = absl::StrCat(out.substr(0, out.rfind('/') + 1), kProgram);
-  return access(out.c_str(), X_OK) == 0 ? out : "";
+  const absl::string_view me(path, static_cast<size_t>(size));
+  for (const char* folder : {"", "../bus/"}) {
+    const std::string out = absl::StrCat(me.substr(0, me.rfind('/') + 1), folder, kProgram);
+    if (access(out.c_str(), X_OK) == 0) return out;
+  }
+  return "";
 }
 
 // Becomes `orch-broker check` with the same arguments: only that program speaks STOMP. Returns only

@@ -311,11 +311,12 @@ TEST_F(PuppetRunTest, KillOnTimeoutLeavesNoSurvivor) {
 
 TEST_F(PuppetRunTest, WithSystemdARunGetsAUnitOfItsOwn) {
   const std::string program = directory_ + "/systemd-run";
-  std::ofstream(program) << "#!/bin/sh\necho \"$@\" >" << directory_
-                         << "/unit\nwhile [ \"$1\" != -- ]; do shift; done; shift\n"
-                            "setsid \"$@\" </dev/null >/dev/null 2>&1 &\n"
-                            // Out of the command's group before that ends, as a unit is.
-                            "until [ \"$(cut -d' ' -f6 /proc/$!/stat)\" = $! ]; do sleep 0.01; done\n";
+  std::ofstream(program)
+      << "#!/bin/sh\necho \"$@\" >" << directory_
+      << "/unit\nwhile [ \"$1\" != -- ]; do shift; done; shift\n"
+         "setsid \"$@\" </dev/null >/dev/null 2>&1 &\n"
+         // Out of the command's group before that ends, as a unit is.
+         "until [ \"$(cut -d' ' -f6 /proc/$!/stat)\" = $! ]; do sleep 0.01; done\n";
   chmod(program.c_str(), 0755);
   config_.set_systemd_run(program);
   Start();
