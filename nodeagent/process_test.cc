@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nodeagent/process.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 
@@ -165,6 +169,62 @@ TEST_F(ProcessTest, ACommandThatHangsIsKilledWithItsGroup) {
   spec.argv = {"/bin/sh", "-c", "sleep 600 & sleep 600"};
   spec.timeout = absl::Milliseconds(100);
   EXPECT_EQ(Run(spec).status().code(), absl::StatusCode::kDeadlineExceeded);
+}
+
+// A program that cannot be opened, as on a file server that does not answer: whoever holds a lease
+// on a file keeps every execve(2) of it waiting (fcntl(2), F_SETLEASE).
+class UnreachableProgram {
+ public:
+  UnreachableProgram() : path(testing::TempDir() + "/unreachable-" + std::to_string(getpid())) {
+    signal(SIGIO, SIG_IGN);  // told to give the lease back
+    std::ofstream(path) << "#!/bin/sh\nexec sleep 600\n";
+    chmod(path.c_str(), 0755);
+    lease_ = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    EXPECT_EQ(fcntl(lease_, F_SETLEASE, F_WRLCK), 0) << strerror(errno);
+  }
+  ~UnreachableProgram() {
+    Return();
+    std::filesystem::remove(path);
+  }
+  void Return() {
+    if (lease_ >= 0) close(lease_);
+    lease_ = -1;
+  }
+  const std::string path;
+
+ private:
+  int lease_ = -1;
+};
+
+TEST_F(ProcessTest, AProgramThatCannotBeOpenedHoldsUpNothing) {
+  UnreachableProgram program;
+  CommandSpec spec;
+  spec.argv = {program.path};
+  spec.timeout = absl::Milliseconds(100);
+  std::vector<absl::StatusOr<std::string>> results;
+  const absl::Time begin = absl::Now();
+  std::shared_ptr<Command> late = RunCommand(
+      strand_, spec, [&](absl::StatusOr<std::string> r) { results.push_back(std::move(r)); });
+  spec.timeout = absl::Minutes(10);
+  std::shared_ptr<Command> dropped = RunCommand(
+      strand_, spec, [&](absl::StatusOr<std::string> r) { results.push_back(std::move(r)); });
+  EXPECT_EQ(*Shell("echo others go on"), "others go on\n");
+  ASSERT_TRUE(Until([&] { return results.size() == 1; }));
+  EXPECT_EQ(results[0].status().code(), absl::StatusCode::kDeadlineExceeded);
+  dropped.reset();
+  EXPECT_LT(absl::Now() - begin, kPatience);
+  program.Return();
+  // Both start now, and are killed.
+  ASSERT_TRUE(Until([&] {
+    siginfo_t info = {};
+    return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0;
+  }));
+  late.reset();
+  ASSERT_TRUE(Until([&] {
+    siginfo_t info = {};
+    return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 && errno == ECHILD;
+  })) << "a child is left";
+  EXPECT_EQ(results.size(), 1u);
 }
 
 TEST_F(ProcessTest, ADaemonThatKeepsThePipeIsNotWaitedFor) {
