@@ -124,7 +124,7 @@ class Gate : public std::enable_shared_from_this<Gate> {
   // A node.ping of the target under the right `node.list`; what the limit says is the caller's.
   // Errors: as PostCreateJob.
   void PostDiscover(CallerEvidence who, orch::v1::DiscoverNodesRequest request,
-                    Callback<CreatedJob> done);
+                    std::string traceparent, Callback<CreatedJob> done);
   // Cancels, pauses, resumes the caller's own job, or with `job.cancel` any. NotFound: it may not
   // even be seen.
   void PostChangeJob(CallerEvidence who, JobChange change, std::string job_id, std::string reason,

@@ -69,23 +69,25 @@ void Gate::PostCreateJob(CallerEvidence who, JobRequest request, Callback<Create
 }
 
 void Gate::PostDiscover(CallerEvidence who, orch::v1::DiscoverNodesRequest request,
-                        Callback<CreatedJob> done) {
-  asio::post(parts_.strand, [self = shared_from_this(), who = std::move(who),
-                             request = std::move(request), done = std::move(done)]() mutable {
-    const absl::StatusOr<Caller> caller = self->Identify(who);
-    if (!caller.ok()) return done(caller.status());
-    const absl::Status valid = ValidateDiscovery(self->options_.collectives, &request);
-    if (!valid.ok()) return done(valid);
-    JobRequest job;
-    *job.spec.mutable_target() = std::move(*request.mutable_target());
-    *job.spec.mutable_nodes() = std::move(*request.mutable_nodes());
-    job.spec.set_pql(std::move(*request.mutable_pql()));
-    job.spec.mutable_action()->mutable_node_ping();
-    if (google::protobuf::util::TimeUtil::DurationToNanoseconds(request.timeout()) > 0) {
-      *job.spec.mutable_timeout() = std::move(*request.mutable_timeout());
-    }
-    self->Admit(*caller, std::move(job), "node.list", std::move(done));
-  });
+                        std::string traceparent, Callback<CreatedJob> done) {
+  asio::post(parts_.strand,
+             [self = shared_from_this(), who = std::move(who), request = std::move(request),
+              traceparent = std::move(traceparent), done = std::move(done)]() mutable {
+               const absl::StatusOr<Caller> caller = self->Identify(who);
+               if (!caller.ok()) return done(caller.status());
+               const absl::Status valid = ValidateDiscovery(self->options_.collectives, &request);
+               if (!valid.ok()) return done(valid);
+               JobRequest job;
+               *job.spec.mutable_target() = std::move(*request.mutable_target());
+               *job.spec.mutable_nodes() = std::move(*request.mutable_nodes());
+               job.spec.set_pql(std::move(*request.mutable_pql()));
+               job.spec.mutable_action()->mutable_node_ping();
+               job.traceparent = std::move(traceparent);
+               if (google::protobuf::util::TimeUtil::DurationToNanoseconds(request.timeout()) > 0) {
+                 *job.spec.mutable_timeout() = std::move(*request.mutable_timeout());
+               }
+               self->Admit(*caller, std::move(job), "node.list", std::move(done));
+             });
 }
 
 void Gate::PostChangeJob(CallerEvidence who, JobChange change, std::string job_id,

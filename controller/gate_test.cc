@@ -274,7 +274,7 @@ TEST_F(GateTest, ADiscoveryGoesUnderTheConditionsOfNodeList) {
   request.add_nodes("b");
   request.add_nodes("a");
   const auto discover = [&](const std::string& who) {
-    return Await<CreatedJob>([&](auto done) { gate_->PostDiscover(As(who), request, done); });
+    return Await<CreatedJob>([&](auto done) { gate_->PostDiscover(As(who), request, "", done); });
   };
   EXPECT_TRUE(discover("web").ok());
   const AdmittedJob job = Seen().admitted.at(0);
@@ -343,7 +343,7 @@ TEST_F(GateTest, WhatPuppetDbSaysOfAQueryIsAboutItsField) {
   orch::v1::DiscoverNodesRequest discover;
   discover.set_pql("nodes(");
   EXPECT_EQ(FieldOf(Await<CreatedJob>([&](auto done) {
-                      gate_->PostDiscover(As("admin"), discover, done);
+                      gate_->PostDiscover(As("admin"), discover, "", done);
                     }).status()),
             "pql");
   EXPECT_TRUE(Seen().admitted.empty());

@@ -192,8 +192,11 @@ class WatchJobStream : public JobStream<orch::v1::WatchJobResponse> {
 class DiscoverStream : public LogStream<orch::v1::DiscoverNodesResponse> {
  public:
   DiscoverStream(std::shared_ptr<ServiceCore> core, CallerEvidence who,
-                 orch::v1::DiscoverNodesRequest request)
-      : LogStream(std::move(core)), who_(std::move(who)), request_(std::move(request)) {}
+                 orch::v1::DiscoverNodesRequest request, std::string traceparent)
+      : LogStream(std::move(core)),
+        who_(std::move(who)),
+        request_(std::move(request)),
+        traceparent_(std::move(traceparent)) {}
 
  private:
   using Base = LogStream<orch::v1::DiscoverNodesResponse>;
@@ -204,7 +207,7 @@ class DiscoverStream : public LogStream<orch::v1::DiscoverNodesResponse> {
                                  }));
   }
   void Ask(Watcher watcher) {
-    core().parts.gate->PostDiscover(std::move(who_), request_,
+    core().parts.gate->PostDiscover(std::move(who_), request_, std::move(traceparent_),
                                     OnStrand<CreatedJob>([watcher](Base* self, CreatedJob created) {
                                       constexpr size_t kPrefix = sizeof("jobs/") - 1;
                                       const std::string& name = created.job.name();
@@ -256,6 +259,7 @@ class DiscoverStream : public LogStream<orch::v1::DiscoverNodesResponse> {
 
   CallerEvidence who_;
   orch::v1::DiscoverNodesRequest request_;
+  std::string traceparent_;
   orch::v1::DiscoverNodesResponse silent_;    // all of them go into the last message
   orch::v1::DiscoverNodesResponse answered_;  // with a limit: what is chosen from, likewise
 };
@@ -293,8 +297,10 @@ grpc::ServerWriteReactor<orch::v1::WatchJobResponse>* StartWatchJob(
 }
 
 grpc::ServerWriteReactor<orch::v1::DiscoverNodesResponse>* StartDiscoverNodes(
-    std::shared_ptr<ServiceCore> core, CallerEvidence who, orch::v1::DiscoverNodesRequest request) {
-  return Start<DiscoverStream>(std::move(core), std::move(who), std::move(request));
+    std::shared_ptr<ServiceCore> core, CallerEvidence who, orch::v1::DiscoverNodesRequest request,
+    std::string traceparent) {
+  return Start<DiscoverStream>(std::move(core), std::move(who), std::move(request),
+                               std::move(traceparent));
 }
 
 }  // namespace orch::controller

@@ -148,7 +148,8 @@ grpc::ServerWriteReactor<orch::v1::WatchJobResponse>* StartWatchJob(
     std::shared_ptr<ServiceCore> core, CallerEvidence who, orch::v1::WatchJobRequest request);
 // NodeService.DiscoverNodes: a node.ping job, read by the same cursor.
 grpc::ServerWriteReactor<orch::v1::DiscoverNodesResponse>* StartDiscoverNodes(
-    std::shared_ptr<ServiceCore> core, CallerEvidence who, orch::v1::DiscoverNodesRequest request);
+    std::shared_ptr<ServiceCore> core, CallerEvidence who, orch::v1::DiscoverNodesRequest request,
+    std::string traceparent);
 // NodeService.WatchNodes.
 grpc::ServerWriteReactor<orch::v1::WatchNodesResponse>* StartWatchNodes(
     std::shared_ptr<ServiceCore> core, CallerEvidence who, orch::v1::WatchNodesRequest request);

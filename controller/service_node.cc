@@ -38,7 +38,7 @@ class NodeServer : public NodeService::CallbackService {
   }
   grpc::ServerWriteReactor<DiscoverNodesResponse>* DiscoverNodes(
       grpc::CallbackServerContext* context, const DiscoverNodesRequest* request) override {
-    return StartDiscoverNodes(core_, EvidenceOf(*context), *request);
+    return StartDiscoverNodes(core_, EvidenceOf(*context), *request, TraceparentOf(*context));
   }
   grpc::ServerWriteReactor<WatchNodesResponse>* WatchNodes(
       grpc::CallbackServerContext* context, const WatchNodesRequest* request) override {

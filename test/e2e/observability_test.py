@@ -290,6 +290,14 @@ tests:
         self.assertEqual(job["traceparent"], env["TRACEPARENT"])
         self.wait_event(self.fleet.nodes[NODE], "request ended", trace_id=trace, action="node.ping", state="SUCCEEDED")
 
+    def test_a_discovery_is_traced_like_a_job(self):
+        trace = "2" * 32
+        env = {**self.fleet.environment(), "TRACEPARENT": f"00-{trace}-{SPAN}-01"}
+        subprocess.run([fleets.binary("orchctl"), "find"], env=env, capture_output=True, timeout=60, check=True)
+        self.wait_event(self.fleet.controller, "request published", trace_id=trace)
+        for node in (NODE, OTHER):
+            self.wait_event(self.fleet.nodes[node], "request ended", trace_id=trace, action="node.ping", state="SUCCEEDED")
+
     def test_jobs_keep_their_trace_and_readyz_names_what_is_missing(self):
         name, _, _ = self.run_client(TRACEPARENT)
         self.fleet.controller.kill()
