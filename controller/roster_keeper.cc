@@ -61,6 +61,7 @@ void RosterKeeper::OnConnected() {
 void RosterKeeper::OnPresence(OpenedPresence opened, base::Now now) {
   ORCH_CHECK_ON(surroundings_->strand);
   const std::string node = opened.presence.node();
+  if (opened.presence.has_facts()) pace_.OnFacts(opened.presence.facts().ByteSizeLong());
   // The certificate comes with the first presence of a connection: what was sent before it may have
   // been lost, though the node was never away for long enough to be missed. (It comes hourly too:
   // being asked once more does no harm.)
@@ -105,7 +106,7 @@ void RosterKeeper::AskSome(base::Now now) {
       continue;
     }
     size_t& count = ask.facts ? facts : certificates;
-    if (count >= (ask.facts ? kFactsAskedAtOnce : kCertificatesAskedAtOnce)) {
+    if (count >= (ask.facts ? pace_.at_once() : kCertificatesAskedAtOnce)) {
       ++it;
       continue;
     }
@@ -126,7 +127,11 @@ void RosterKeeper::AskSome(base::Now now) {
   }
   for (auto& [group, nodes] : groups) {
     std::sort(nodes.begin(), nodes.end());
-    SendQuery(group.first, std::move(nodes), group.second, !group.second);
+    for (auto begin = nodes.begin(); begin != nodes.end();) {
+      const auto end = begin + std::min<ptrdiff_t>(kNodesInQuery, nodes.end() - begin);
+      SendQuery(group.first, {begin, end}, group.second, !group.second);
+      begin = end;
+    }
   }
 }
 

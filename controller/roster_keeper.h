@@ -9,6 +9,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "base/asio.h"
+#include "controller/ask_pace.h"
 #include "controller/inbox.h"
 #include "controller/roster.h"
 #include "controller/surroundings.h"
@@ -16,10 +17,10 @@
 
 namespace orch::controller {
 
-// Nodes asked for facts at once, twice a second: at 100 KB of facts each that is 10 MB/s.
-inline constexpr size_t kFactsAskedAtOnce = 50;
-// Nodes asked for their certificate or actions alone at once.
+// Nodes asked for their certificate or actions alone at once; for facts see AskPace.
 inline constexpr size_t kCertificatesAskedAtOnce = 500;
+// Nodes named in one query: each of them gets it whole.
+inline constexpr size_t kNodesInQuery = 50;
 // A node that does not answer is asked again after this time, doubling up to an hour.
 inline constexpr absl::Duration kAskAgain = absl::Seconds(30);
 // Everybody is asked anew after a reconnect, but not more often than this.
@@ -74,6 +75,7 @@ class RosterKeeper : public std::enable_shared_from_this<RosterKeeper> {
   const std::function<void(const std::string&)> on_back_;
   boost::asio::steady_timer timer_;
   absl::flat_hash_map<std::string, Ask> asks_;
+  AskPace pace_;
   absl::flat_hash_map<uint64_t, Watcher> watchers_;
   absl::Duration sweep_at_;                        // steady
   std::optional<absl::Duration> everybody_asked_;  // steady
