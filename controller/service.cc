@@ -7,7 +7,6 @@
 #include <grpcpp/resource_quota.h>
 
 #include <algorithm>
-#include <boost/asio/ip/tcp.hpp>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -17,6 +16,7 @@
 #include "base/status.h"
 #include "base/traceparent.h"
 #include "bus/address.h"
+#include "controller/grpc_listener.h"
 #include "controller/service_core.h"
 #include "controller/tls.h"
 
@@ -50,8 +50,6 @@ void SetArguments(grpc::ServerBuilder* builder) {
   builder->SetMaxSendMessageSize(-1);
   builder->SetResourceQuota(grpc::ResourceQuota("orch").Resize(kMemoryMax));
   const std::pair<const char*, int> integers[] = {
-      // A second server on the same port must fail, not take half of the calls.
-      {GRPC_ARG_ALLOW_REUSEPORT, 0},
       {GRPC_ARG_MAX_CONCURRENT_STREAMS, kStreamsPerConnectionMax},
       {GRPC_ARG_MAX_METADATA_SIZE, kMetadataBytesMax},
       {GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeTimeoutMs},
@@ -127,21 +125,20 @@ class Services::Server {
                                                   &core_->counts.handshakes_refused));
       credentials = tls_->credentials();
     }
-    ORCH_RETURN_IF_ERROR(CheckAddress(address));
+    ORCH_ASSIGN_OR_RETURN(listener_, GrpcListener::Bind(core_->parts.io, options.listen));
     grpc::EnableDefaultHealthCheckService(true);
     grpc::ServerBuilder builder;
     SetArguments(&builder);
-    int port = 0;
-    builder.AddListeningPort(options.listen, credentials, &port);
+    using Kind = grpc::ServerBuilder::experimental_type::ExternalConnectionType;
+    std::unique_ptr<GrpcListener::Acceptor> acceptor =
+        builder.experimental().AddExternalConnectionAcceptor(Kind::FROM_FD, credentials);
     for (const auto& service : services_) builder.RegisterService(service.get());
     server_ = builder.BuildAndStart();
-    if (server_ == nullptr || port == 0) {
-      server_.reset();
-      return absl::UnavailableError(absl::StrCat("listen ", options.listen, ": can't be bound"));
+    if (server_ == nullptr) {
+      return absl::InternalError(absl::StrCat("listen ", options.listen, ": gRPC did not start"));
     }
-    const bool v6 = absl::StrContains(address.host, ":");
-    address_ = absl::StrCat(v6 ? "[" : "", address.host, v6 ? "]" : "", ":", port);
     SetServing(false);
+    listener_->PostStart(std::move(acceptor));
     return absl::OkStatus();
   }
 
@@ -157,6 +154,7 @@ class Services::Server {
     if (server_ == nullptr) return;
     SetServing(false);
     core_->stopping = true;
+    listener_->PostStop();
     boost::asio::post(core_->strand, [core = core_] {
       for (const auto& stream : core->streams) stream->PostStop(Stopping());
     });
@@ -165,35 +163,15 @@ class Services::Server {
     server_.reset();
   }
 
-  const std::string& address() const { return address_; }
+  const std::string& address() const { return listener_->address(); }
   const CallCounts& counts() const { return core_->counts; }
 
  private:
-  // gRPC doesn't say why it can't bind; the kernel does.
-  absl::Status CheckAddress(const bus::Address& address) {
-    if (address.port == 0) return absl::OkStatus();
-    namespace ip = boost::asio::ip;
-    boost::system::error_code error;
-    ip::tcp::resolver resolver(*core_->parts.io);
-    const auto found = resolver.resolve(address.host, absl::StrCat(address.port), error);
-    if (!error) {
-      ip::tcp::acceptor probe(*core_->parts.io);
-      const ip::tcp::endpoint endpoint = found.begin()->endpoint();
-      probe.open(endpoint.protocol(), error);
-      if (!error) probe.set_option(boost::asio::socket_base::reuse_address(true), error);
-      if (!error) probe.bind(endpoint, error);
-      if (!error) probe.listen(1, error);
-    }
-    if (!error) return absl::OkStatus();
-    return absl::UnavailableError(
-        absl::StrCat("listen ", core_->options.listen, ": ", error.message()));
-  }
-
   const std::shared_ptr<ServiceCore> core_;
   std::vector<std::unique_ptr<grpc::Service>> services_;
   std::unique_ptr<ServerTls> tls_;
   std::unique_ptr<grpc::Server> server_;
-  std::string address_;
+  std::shared_ptr<GrpcListener> listener_;
 };
 
 Services::Services(std::unique_ptr<Server> server) : server_(std::move(server)) {}

@@ -1,7 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
 #include <set>
 
 #include "absl/strings/str_replace.h"
+#include "bus/address.h"
 #include "controller/service_fixture.h"
 #include "grpc/health/v1/health.pb.h"
 #include "grpcpp/generic/generic_stub.h"
@@ -354,6 +363,47 @@ TEST_F(ServiceTest, ABusyAddressIsNamed) {
   EXPECT_EQ(second.status().code(), absl::StatusCode::kUnavailable);
   EXPECT_EQ(second.status().message(),
             absl::StrCat("listen ", options.listen, ": Address already in use"));
+}
+
+TEST_F(ServiceTest, StrangersThatTakeAllDescriptorsEndNothing) {
+  Start();
+  rlimit before = {};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit low = {.rlim_cur = 400, .rlim_max = before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &low), 0);
+  const auto address = bus::ParseAddress(services_->address());
+  sockaddr_in to = {};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(address->port);
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  // Theirs and ours together are more than there are.
+  std::vector<int> strangers;
+  for (int i = 0; i < 300; ++i) {
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) break;
+    strangers.push_back(fd);
+    if (connect(fd, reinterpret_cast<const sockaddr*>(&to), sizeof(to)) != 0) break;
+  }
+  EXPECT_GT(strangers.size(), 200u);
+  // Some were turned away, and so the rest of the process can still open what it needs.
+  const auto turned_away = [&] {
+    return std::any_of(strangers.begin(), strangers.end(), [](int fd) {
+      pollfd poll_fd = {.fd = fd, .events = POLLRDHUP, .revents = 0};
+      return poll(&poll_fd, 1, 0) == 1 && (poll_fd.revents & (POLLRDHUP | POLLHUP)) != 0;
+    });
+  };
+  EXPECT_TRUE(Eventually(turned_away));
+  const int file = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  EXPECT_GE(file, 0) << "descriptors were left";
+  close(file);
+  for (const int fd : strangers) close(fd);
+  ListJobsRequest request;
+  ListJobsResponse response;
+  grpc::ClientContext context;
+  Limit(&context);
+  context.set_wait_for_ready(true);
+  EXPECT_TRUE(Jobs()->ListJobs(&context, request, &response).ok());
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
 TEST_F(ServiceTest, InsecureIsForLoopback) {
