@@ -34,6 +34,8 @@ struct DispatcherOptions {
   absl::Duration stale_after = absl::ZeroDuration();  // 0: three presence intervals
   absl::Duration request_ttl = absl::Seconds(60);     // of every signed request; at most 900 s
   absl::Duration beacon_interval = absl::Seconds(30);
+  // Everybody is asked anew after a reconnect, but not more often than this: later, then.
+  absl::Duration everybody_pause = absl::Seconds(30);
   // How long known nodes may stay silent when a job that changes something asks who would.
   absl::Duration discovery_timeout = absl::Seconds(2);
   uint64_t jobs_kept = 10000;  // ended jobs beyond these are forgotten, the oldest first

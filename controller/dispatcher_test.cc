@@ -41,6 +41,18 @@ TEST_F(DispatcherTest, AFreshControllerAsksWhoIsThere) {
   });
 }
 
+TEST_F(DispatcherTest, AConnectionThatComesBackAtOnceIsFollowedByTheQuestionToo) {
+  options_.everybody_pause = absl::Seconds(2);
+  KillController();
+  StartController();
+  AddQuietNode("a");
+  KillBroker();
+  Until([this] { return !nodes_.at("a").connected; });
+  StartBroker();
+  Until([this] { return nodes_.at("a").connected; });
+  Until([this] { return GetNode("a").ok(); });
+}
+
 TEST_F(DispatcherTest, BeaconsAndRevocationListsAreSentOnConnect) {
   AddQuietNode("a");
   KillController();

@@ -42,15 +42,24 @@ void RosterKeeper::Tick() {
     }
     self->TellWatchers(now);
     self->StoreSome();
-    if (self->surroundings_->connected) self->AskSome(now);
+    if (self->surroundings_->connected) {
+      if (self->ask_everybody_) self->AskEverybody(now);
+      self->AskSome(now);
+    }
     self->Tick();
   });
 }
 
 void RosterKeeper::OnConnected() {
   // Nodes that spoke while this process was not there would be missing for a presence interval.
-  const base::Now now = surroundings_->clock->Read();
-  if (everybody_asked_.has_value() && now.steady - *everybody_asked_ < kEverybodyPause) return;
+  ask_everybody_ = true;
+  AskEverybody(surroundings_->clock->Read());
+}
+
+void RosterKeeper::AskEverybody(base::Now now) {
+  const absl::Duration pause = surroundings_->options.everybody_pause;
+  if (everybody_asked_.has_value() && now.steady - *everybody_asked_ < pause) return;
+  ask_everybody_ = false;
   const bool first = !std::exchange(everybody_asked_, now.steady).has_value();
   surroundings_->roster->OnAsked(now);
   for (const std::string& collective : surroundings_->options.collectives) {

@@ -23,8 +23,6 @@ inline constexpr size_t kCertificatesAskedAtOnce = 500;
 inline constexpr size_t kNodesInQuery = 50;
 // A node that does not answer is asked again after this time, doubling up to an hour.
 inline constexpr absl::Duration kAskAgain = absl::Seconds(30);
-// Everybody is asked anew after a reconnect, but not more often than this.
-inline constexpr absl::Duration kEverybodyPause = absl::Seconds(30);
 // Nodes that are to be asked; more are asked when they speak again.
 inline constexpr size_t kAsksMax = 100'000;
 // Rows of the roster written at once.
@@ -64,6 +62,7 @@ class RosterKeeper : public std::enable_shared_from_this<RosterKeeper> {
     std::function<void(std::vector<orch::v1::Node>)> changed;
   };
   void Tick();
+  void AskEverybody(base::Now now);
   void AskSome(base::Now now);
   void SendQuery(const std::string& collective, std::vector<std::string> nodes, bool facts,
                  bool certificates);
@@ -79,6 +78,7 @@ class RosterKeeper : public std::enable_shared_from_this<RosterKeeper> {
   absl::flat_hash_map<uint64_t, Watcher> watchers_;
   absl::Duration sweep_at_;                        // steady
   std::optional<absl::Duration> everybody_asked_;  // steady
+  bool ask_everybody_ = false;                     // connected anew, and not asked since
   bool storing_ = false;
   bool stopped_ = false;
 };
