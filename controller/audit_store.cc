@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controller/audit_store.h"
 
+#include <algorithm>
 #include <deque>
 #include <thread>
 #include <utility>
@@ -66,19 +67,19 @@ class AuditStore::Writer {
     });
   }
 
-  absl::StatusOr<std::vector<AuditRecord>> List(uint64_t before, int limit,
-                                                const std::string& caller, const std::string& job) {
-    ORCH_RETURN_IF_ERROR(OpenIfNeeded());
-    const std::pair<const std::string&, const std::string&> wanted(caller, job);
-    return log_->List(
-        before, limit,
-        [](const AuditRecord& record, const void* context) {
-          const auto& [caller, job] =
-              *static_cast<const std::pair<const std::string&, const std::string&>*>(context);
-          return (caller.empty() || record.caller() == caller) &&
-                 (job.empty() || record.job() == job);
-        },
-        &wanted);
+  struct Listing {
+    uint64_t before;  // what is older is still to be looked at
+    int limit;
+    std::string caller, job;
+    std::function<void(absl::StatusOr<std::vector<AuditRecord>>)> done;
+    std::vector<AuditRecord> found = {};
+  };
+  void List(Listing listing) {
+    if (listings_.size() >= kListingsMax) {
+      return listing.done(absl::ResourceExhaustedError("too many look into the audit log"));
+    }
+    listings_.push_back(std::move(listing));
+    if (listings_.size() == 1) asio::post(io_, [this] { ListSome(); });
   }
 
  private:
@@ -92,6 +93,33 @@ class AuditStore::Writer {
     ORCH_ASSIGN_OR_RETURN(log_, open_log_());
     base::LogInfo("the audit log is open again");
     return absl::OkStatus();
+  }
+
+  // A part of the first listing; what is to be written gets its turn between two.
+  void ListSome() {
+    Listing& listing = listings_.front();
+    const absl::StatusOr<bool> over = Look(&listing);
+    if (over.ok() && !*over) return asio::post(io_, [this] { ListSome(); });
+    const Listing ended = std::move(listing);
+    listings_.pop_front();
+    if (!listings_.empty()) asio::post(io_, [this] { ListSome(); });
+    over.ok() ? ended.done(ended.found) : ended.done(over.status());
+  }
+
+  // Whether that was all.
+  absl::StatusOr<bool> Look(Listing* listing) {
+    if (stopping_) return absl::UnavailableError("the audit log is being closed");
+    ORCH_RETURN_IF_ERROR(OpenIfNeeded());
+    ORCH_ASSIGN_OR_RETURN(std::vector<AuditRecord> records,
+                          log_->List(listing->before, kListedAtOnce));
+    for (AuditRecord& record : records) {
+      listing->before = record.sequence();
+      if (listing->found.size() >= static_cast<size_t>(std::max(listing->limit, 0))) return true;
+      const bool wanted = (listing->caller.empty() || record.caller() == listing->caller) &&
+                          (listing->job.empty() || record.job() == listing->job);
+      if (wanted) listing->found.push_back(std::move(record));
+    }
+    return records.size() < kListedAtOnce || listing->before <= 1;
   }
 
   absl::Status Write(std::vector<AuditRecord>* records) {
@@ -155,6 +183,7 @@ class AuditStore::Writer {
   asio::steady_timer retry_timer_;
   std::unique_ptr<trust::AuditLog> log_;  // null after a failed write
   std::vector<Waiting> waiting_;
+  std::deque<Listing> listings_;
   std::deque<AuditRecord> retried_;
   bool stopping_ = false;
   std::thread thread_;
@@ -186,10 +215,10 @@ void AuditStore::PostAppend(AuditRecord record, Done done) {
 
 void AuditStore::PostList(uint64_t before_sequence, int limit, std::string caller, std::string job,
                           std::function<void(absl::StatusOr<std::vector<AuditRecord>>)> done) {
-  writer_->Post([writer = writer_.get(), before_sequence, limit, caller = std::move(caller),
-                 job = std::move(job), done = std::move(done)] {
-    done(writer->List(before_sequence, limit, caller, job));
-  });
+  writer_->Post(
+      [writer = writer_.get(),
+       listing = Writer::Listing{before_sequence, limit, std::move(caller), std::move(job),
+                                 std::move(done)}]() mutable { writer->List(std::move(listing)); });
 }
 
 void AuditStore::PostFrozen(orch::v1::Job job, uint32_t count, Done done) {

@@ -34,6 +34,9 @@ class AuditStore : public AuditSink {
   // log.
   static constexpr size_t kRetriedMax = 1000;
   static constexpr absl::Duration kRetryInterval = absl::Seconds(5);
+  // Records that are read before those that wait to be written get their turn; listings that wait.
+  static constexpr int kListedAtOnce = 500;
+  static constexpr size_t kListingsMax = 100;
 
   // Opens the file at once, so that a broken one is known before anything starts.
   static absl::StatusOr<std::shared_ptr<AuditStore>> Open(const std::string& path);

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <functional>
 #include <future>
 #include <mutex>
 
@@ -20,6 +22,8 @@ struct Disk {
   std::vector<AuditRecord> records;
   std::vector<size_t> batches;
   int opened = 0;
+  int lists = 0;
+  std::function<void(int)> on_list;  // the how-manieth; on the audit thread
   bool failing = false;
   std::shared_future<void> gate;  // Append waits for it, if valid
 };
@@ -41,15 +45,15 @@ class FakeLog : public trust::AuditLog {
     }
     return absl::OkStatus();
   }
-  absl::StatusOr<std::vector<AuditRecord>> List(uint64_t before, int limit,
-                                                bool (*accept)(const AuditRecord&, const void*),
-                                                const void* context) const override {
+  absl::StatusOr<std::vector<AuditRecord>> List(uint64_t before, int limit) const override {
     const std::lock_guard<std::mutex> lock(disk_->mutex);
+    ++disk_->lists;
+    if (disk_->on_list) disk_->on_list(disk_->lists);
     std::vector<AuditRecord> out;
     for (size_t i = disk_->records.size(); i > 0 && out.size() < size_t(limit); --i) {
       const AuditRecord& record = disk_->records[i - 1];
       if (before != 0 && record.sequence() >= before) continue;
-      if (accept(record, context)) out.push_back(record);
+      out.push_back(record);
     }
     return out;
   }
@@ -150,6 +154,33 @@ TEST_F(AuditStoreTest, ListsByCallerAndJobFromASequence) {
   ASSERT_EQ(records.size(), 2u);
   EXPECT_EQ(records[0].sequence(), 3u);
   EXPECT_EQ(records[1].sequence(), 1u);
+}
+
+TEST_F(AuditStoreTest, AListingOfManyRecordsHoldsUpNoWrite) {
+  Open();
+  constexpr int kRecords = 5 * AuditStore::kListedAtOnce;
+  for (int i = 1; i <= kRecords; ++i) {
+    disk_.records.emplace_back().set_sequence(static_cast<uint64_t>(i));
+    disk_.records.back().set_caller(i % 1000 == 1 ? "cert=a" : "cert=b");
+  }
+  std::atomic<int> written_after{0};
+  disk_.on_list = [&](int lists) {
+    if (lists != 1) return;
+    store_->PostAppend(AuditRecord(), [&, this](const absl::Status& status) {
+      EXPECT_TRUE(status.ok());
+      const std::lock_guard<std::mutex> lock(disk_.mutex);
+      written_after = disk_.lists;
+    });
+  };
+  std::promise<std::vector<AuditRecord>> listed;
+  store_->PostList(0, 10, "cert=a", "", [&](auto records) { listed.set_value(*records); });
+  auto future = listed.get_future();
+  ASSERT_EQ(future.wait_for(kPatience), std::future_status::ready);
+  std::vector<uint64_t> found;
+  for (const AuditRecord& record : future.get()) found.push_back(record.sequence());
+  EXPECT_EQ(found, (std::vector<uint64_t>{2001, 1001, 1}));
+  EXPECT_GT(written_after, 0);
+  EXPECT_LT(written_after, 4) << "it waited for the whole listing";
 }
 
 TEST_F(AuditStoreTest, EndingWritesWhatWaits) {

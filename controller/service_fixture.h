@@ -35,15 +35,12 @@ class MemoryLog : public trust::AuditLog {
     }
     return absl::OkStatus();
   }
-  absl::StatusOr<std::vector<orch::v1::AuditRecord>> List(
-      uint64_t before, int limit, bool (*accept)(const orch::v1::AuditRecord&, const void*),
-      const void* context) const override {
+  absl::StatusOr<std::vector<orch::v1::AuditRecord>> List(uint64_t before,
+                                                          int limit) const override {
     std::vector<orch::v1::AuditRecord> out;
     for (auto record = records_.rbegin(); record != records_.rend(); ++record) {
       if (static_cast<int>(out.size()) == limit) break;
-      if ((before == 0 || record->sequence() < before) && accept(*record, context)) {
-        out.push_back(*record);
-      }
+      if (before == 0 || record->sequence() < before) out.push_back(*record);
     }
     return out;
   }

@@ -30,10 +30,8 @@ class FileAuditLog : public AuditLog {
       : file_(std::move(file)), sequence_(chain.sequence()), hash_(chain.hash()) {}
 
   absl::Status Append(std::vector<orch::v1::AuditRecord>* records) override;
-  absl::StatusOr<std::vector<orch::v1::AuditRecord>> List(
-      uint64_t before_sequence, int limit,
-      bool (*accept)(const orch::v1::AuditRecord&, const void*),
-      const void* context) const override;
+  absl::StatusOr<std::vector<orch::v1::AuditRecord>> List(uint64_t before_sequence,
+                                                          int limit) const override;
 
  private:
   absl::StatusOr<uint64_t> EndBefore(uint64_t before_sequence) const;
@@ -87,9 +85,8 @@ absl::StatusOr<uint64_t> FileAuditLog::EndBefore(uint64_t before_sequence) const
   return high;
 }
 
-absl::StatusOr<std::vector<orch::v1::AuditRecord>> FileAuditLog::List(
-    uint64_t before_sequence, int limit, bool (*accept)(const orch::v1::AuditRecord&, const void*),
-    const void* context) const {
+absl::StatusOr<std::vector<orch::v1::AuditRecord>> FileAuditLog::List(uint64_t before_sequence,
+                                                                      int limit) const {
   std::vector<orch::v1::AuditRecord> out;
   ORCH_ASSIGN_OR_RETURN(const uint64_t end, EndBefore(before_sequence));
   BackwardLines lines(file_.get(), end);
@@ -104,7 +101,7 @@ absl::StatusOr<std::vector<orch::v1::AuditRecord>> FileAuditLog::List(
     }
     if (before_sequence != 0 && link->sequence >= before_sequence) continue;
     ORCH_ASSIGN_OR_RETURN(orch::v1::AuditRecord record, ParseAuditLine(line));
-    if (accept == nullptr || accept(record, context)) out.push_back(std::move(record));
+    out.push_back(std::move(record));
   }
   return out;
 }

@@ -29,11 +29,10 @@ class AuditLog {
   // Fills sequence, previous_hash and hash of each, writes them, one fsync. On an error nothing of
   // them counts, and every later Append fails until Open is done anew.
   virtual absl::Status Append(std::vector<orch::v1::AuditRecord>* records) = 0;
-  // The newest first, from before `before_sequence` (0: the end), at most `limit`, only where
-  // `accept` says so.
-  virtual absl::StatusOr<std::vector<orch::v1::AuditRecord>> List(
-      uint64_t before_sequence, int limit,
-      bool (*accept)(const orch::v1::AuditRecord&, const void*), const void* context) const = 0;
+  // The newest first, from before `before_sequence` (0: the end), at most `limit`; fewer: there are
+  // no more.
+  virtual absl::StatusOr<std::vector<orch::v1::AuditRecord>> List(uint64_t before_sequence,
+                                                                  int limit) const = 0;
 };
 
 // What `orchctl audit verify` says.
