@@ -139,6 +139,28 @@ TEST_F(RecoveryTest, ACancelledJobStaysCancelled) {
   EXPECT_EQ(node("b")->started(), 0);
 }
 
+TEST_F(RecoveryTest, ANodeThatMissedTheCancelIsNotSentTheRunAgain) {
+  AddNode("a");
+  const std::string id = Run(PuppetRun());
+  node("a")->options().silent = true;
+  Until([this] { return node("a")->heard(Request::kAction) >= 1; });
+  ASSERT_TRUE(Cancel(id).ok());
+  Until([this] { return node("a")->heard(Request::kCancel) >= 1; });
+  boost::asio::post(node_strand_, [this] {
+    node("a")->options().silent = false;
+    node("a")->SendPresence(true, false);
+  });
+  Until([this] { return node("a")->heard(Request::kResultQuery) >= 1; });
+  EXPECT_GE(node("a")->heard(Request::kCancel), 2);
+  // Nor by a controller that takes the job up again.
+  KillController();
+  StartController();
+  Until([this] { return node("a")->heard(Request::kResultQuery) >= 2; });
+  EXPECT_GE(node("a")->heard(Request::kCancel), 3);
+  EXPECT_EQ(node("a")->heard(Request::kAction), 1);
+  EXPECT_EQ(node("a")->started(), 0);
+}
+
 TEST_F(RecoveryTest, AReadOnlyJobEnds) {
   for (const char* name : {"a", "b"}) AddNode(name);
   node("b")->options().silent = true;

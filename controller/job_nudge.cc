@@ -126,20 +126,28 @@ void JobRun::Nudge(const absl::flat_hash_set<std::string>* only) {
 void JobRun::NudgeRequest(const std::string& request_id, SentRequest* sent,
                           const absl::flat_hash_set<std::string>* only, base::Now now) {
   std::vector<std::string> republish, query;
+  // A job that is to stop starts nobody: the node hears of the cancel, and is asked what it did.
+  const bool stopping = job_->state() == orch::v1::JOB_STATE_STOPPING;
   const bool valid = sent->expires > now.wall;
   for (const std::string& node : sent->nodes) {
     if (only != nullptr && !only->contains(node)) continue;
     const auto state = job_->StateOf(node);
     if (!state.has_value() || IsTerminal(*state)) continue;
     const bool heard = *state >= orch::v1::NODE_STATE_ACCEPTED;
-    if (heard || !valid) {
+    if (heard || stopping || !valid) {
       query.push_back(node);
     } else if (sent->envelope != nullptr) {
       republish.push_back(node);  // the node's journal knows it if it had it
     }
   }
   if (!republish.empty()) Republish(request_id, *sent, republish);
-  if (!query.empty()) QueryResults(request_id, query);
+  if (query.empty()) return;
+  if (!stopping) return QueryResults(request_id, query);
+  WithCancel([this, request_id, query](const SignedRequest& cancel) {
+    for (const std::string& node : query)
+      surroundings_->outbox->Send(NodeDestination(node), cancel, nullptr);
+    QueryResults(request_id, query);
+  });
 }
 
 void JobRun::Republish(const std::string& request_id, const SentRequest& sent,

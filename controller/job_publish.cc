@@ -166,6 +166,19 @@ void JobRun::SendCancel() {
   if (!surroundings_->connected) return;
   cancel_sent_ = true;
   if (!job_->setup().mutating) return;
+  WithCancel([this](const SignedRequest& cancel) {
+    surroundings_->outbox->Send(surroundings_->options.destinations.Request(request_.collective()),
+                                cancel, [weak = weak_from_this()](absl::Status status) {
+                                  auto self = weak.lock();
+                                  if (self != nullptr && !status.ok()) self->cancel_sent_ = false;
+                                });
+  });
+}
+
+void JobRun::WithCancel(std::function<void(const SignedRequest&)> send) {
+  if (cancel_.envelope != nullptr && WorthSending(cancel_.expires)) return send(cancel_);
+  want_cancel_.push_back(std::move(send));
+  if (want_cancel_.size() > 1) return;  // it is being signed
   orch::bus::v1::Request request =
       NewRequest(surroundings_->options.controller, request_.collective(), Now().wall,
                  surroundings_->options.request_ttl);
@@ -173,22 +186,19 @@ void JobRun::SendCancel() {
   request.set_caller(caller());
   request.set_traceparent(request_.traceparent());
   request.mutable_cancel()->set_job_id(id());
-  const std::string destination =
-      surroundings_->options.destinations.Request(request_.collective());
-  surroundings_->outbox->Sign(std::move(request), [weak = weak_from_this(), destination](
-                                                      absl::StatusOr<SignedRequest> ready) {
-    auto self = weak.lock();
-    if (self == nullptr || self->stopped_) return;
-    if (!ready.ok()) {
-      base::LogError("sign a cancel",
-                     {{"job_id", self->id()}, {"error", ready.status().ToString()}});
-      return;
-    }
-    self->surroundings_->outbox->Send(destination, *ready, [weak](absl::Status status) {
-      auto again = weak.lock();
-      if (again != nullptr && !status.ok()) again->cancel_sent_ = false;
-    });
-  });
+  surroundings_->outbox->Sign(
+      std::move(request), [weak = weak_from_this()](absl::StatusOr<SignedRequest> ready) {
+        auto self = weak.lock();
+        if (self == nullptr || self->stopped_) return;
+        const auto wanted = std::exchange(self->want_cancel_, {});
+        if (!ready.ok()) {
+          base::LogError("sign a cancel",
+                         {{"job_id", self->id()}, {"error", ready.status().ToString()}});
+          return;
+        }
+        self->cancel_ = *std::move(ready);
+        for (const auto& send_now : wanted) send_now(self->cancel_);
+      });
 }
 
 }  // namespace orch::controller

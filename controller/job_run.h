@@ -117,7 +117,10 @@ class JobRun : public std::enable_shared_from_this<JobRun> {
   void Measure(const orch::bus::v1::Reply& reply, base::Now now);
   void SendToNode(const std::string& node, const SignedRequest& request);
   void GiveUp(const std::vector<std::string>& nodes, const std::string& why);
+  // To the whole collective.
   void SendCancel();
+  // Calls `send` with a signed cancel that is worth sending: at once, or when it is signed.
+  void WithCancel(std::function<void(const SignedRequest&)> send);
   std::string NodeDestination(const std::string& node) const;
   // Whether a request that is void then is still worth sending.
   bool WorthSending(absl::Time expires) const;
@@ -160,8 +163,10 @@ class JobRun : public std::enable_shared_from_this<JobRun> {
   size_t parts_under_way_ = 0;
   bool preparing_ = false;  // a batch is being signed or stored
   bool cancel_sent_ = false;
-  bool first_sent_ = false;  // and measured
-  int published_ = 0;        // requests that were logged
+  SignedRequest cancel_;                                                // the last one
+  std::vector<std::function<void(const SignedRequest&)>> want_cancel_;  // until it is signed
+  bool first_sent_ = false;                                             // and measured
+  int published_ = 0;                                                   // requests that were logged
   absl::flat_hash_map<std::string, SentRequest> requests_;
   std::deque<std::pair<absl::Time, std::string>> expiring_;  // requests not void yet, by expiry
   std::deque<std::string> query_digests_;

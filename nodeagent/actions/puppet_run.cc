@@ -71,7 +71,7 @@ struct Task {
   absl::Time joined_since;                // its lock's
   std::shared_ptr<RunFollower> follower;  // since its directory is written
   bool starting = false;                  // its directory is being written, or read
-  bool cancel_asked = false;              // meanwhile
+  bool cancel_asked = false;              // meanwhile: heeded as soon as that is done
   bool ended = false;
   absl::Time started;
 };
@@ -209,6 +209,8 @@ void PuppetRuns::State::Prepare(const TaskPtr& task, const Paths& paths) {
     // The journal was lost, but not this: it is the same request, and it has been started.
     if (absl::IsAlreadyExists(status)) return self.Follow(waiting, prepared, true);
     if (!status.ok()) return self.End(waiting, Failed("start_failed", status.message()));
+    // Nothing was launched, and what is only prepared is never launched later.
+    if (waiting->cancel_asked) return self.End(waiting, Cancelled());
     self.Follow(waiting, prepared, false);
   });
   base::asio::post(parts.worker, [next, strand = parts.strand, directory, spec]() mutable {
@@ -236,11 +238,9 @@ void PuppetRuns::State::Follow(const TaskPtr& task, const RunSpec& spec, bool at
       IfAlive(task, [](State& self, const TaskPtr& ended, const Outcome& outcome) {
         self.End(ended, outcome);
       }));
-  if (attach) {
-    task->follower->Attach();
-  } else {
-    task->follower->Launch();
-  }
+  if (!attach) return task->follower->Launch();
+  if (task->cancel_asked && task->follower->Cancel()) return;
+  task->follower->Attach();
 }
 
 void PuppetRuns::State::OnResume(const TaskPtr& task, const absl::StatusOr<RunSpec>& spec) {
@@ -250,6 +250,7 @@ void PuppetRuns::State::OnResume(const TaskPtr& task, const absl::StatusOr<RunSp
     return Follow(task, *spec, true);
   }
   if (absl::IsNotFound(spec.status())) {
+    if (task->cancel_asked) return End(task, Cancelled());
     return End(task, Refused("interrupted",
                              "the node agent was restarted before Puppet was started, and it "
                              "never will be"));

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <future>
 
 #include "absl/strings/match.h"
 #include "base/config.h"
@@ -176,6 +177,27 @@ TEST_F(PuppetRunKillTest, WhatWasPreparedButNotStartedIsClaimed) {
           .ok());
   ASSERT_TRUE(Until([&] { return Directory().ReadOutcome().has_value(); }));
   EXPECT_FALSE((*Directory().ReadClaim())->by_wrapper);
+  EXPECT_TRUE(Starts().empty());
+}
+
+TEST_F(PuppetRunKillTest, CancelReachesWhatIsBeingTakenUpAgain) {
+  RunSpec spec;
+  spec.argv = {config_.program(), "agent", "--vardir", vardir_};
+  spec.create_time = absl::Now();
+  std::filesystem::create_directories(directory_ + "/runs");
+  ASSERT_TRUE(Directory('a').Prepare(spec).ok());
+  std::promise<void> go;
+  base::asio::post(worker_, [done = go.get_future().share()] { done.wait(); });
+  Resume('a');
+  ASSERT_TRUE(Until([&] { return runs_->running() == 1; }));
+  bool cancelled = false;
+  base::asio::post(strand_, [&] {
+    runs_->Cancel("job-a");
+    cancelled = true;
+  });
+  ASSERT_TRUE(Until([&] { return cancelled; }));
+  go.set_value();
+  EXPECT_EQ(Outcome('a').state(), orch::v1::NODE_STATE_CANCELLED);
   EXPECT_TRUE(Starts().empty());
 }
 

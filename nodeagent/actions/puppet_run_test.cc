@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <future>
 
 #include "base/config.h"
 #include "nodeagent/actions/run_fixture.h"
@@ -276,6 +277,25 @@ TEST_F(PuppetRunTest, CancelReachesWhatWaitsOnly) {
   EXPECT_FALSE(HasOutcome('a'));
   Go();
   EXPECT_EQ(Outcome('a').state(), orch::v1::NODE_STATE_SUCCEEDED);
+  EXPECT_EQ(Starts().size(), 1u);
+}
+
+TEST_F(PuppetRunTest, CancelReachesWhatIsBeingPrepared) {
+  Start({}, 'a');
+  EXPECT_EQ(Outcome('a').state(), orch::v1::NODE_STATE_SUCCEEDED);
+  std::promise<void> go;
+  base::asio::post(worker_, [done = go.get_future().share()] { done.wait(); });
+  Start({}, 'b');
+  // Busy: its directory is being written.
+  EXPECT_TRUE(Until([&] { return runs_->Admit({}).has_value(); }));
+  bool cancelled = false;
+  base::asio::post(strand_, [&] {
+    runs_->Cancel("job-b");
+    cancelled = true;
+  });
+  ASSERT_TRUE(Until([&] { return cancelled; }));
+  go.set_value();
+  EXPECT_EQ(Outcome('b').state(), orch::v1::NODE_STATE_CANCELLED);
   EXPECT_EQ(Starts().size(), 1u);
 }
 

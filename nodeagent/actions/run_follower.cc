@@ -108,11 +108,12 @@ void RunFollower::Attach() {
                    });
 }
 
-void RunFollower::Cancel() {
-  if (claim_.has_value() || judging_ || !done_) return;
+bool RunFollower::Cancel() {
+  if (claim_.has_value() || judging_ || !done_) return false;
   const absl::StatusOr<bool> mine = directory_.Claim(/*by_wrapper=*/false);
-  if (!mine.ok() || !*mine) return;
+  if (!mine.ok() || !*mine) return false;
   Finish(Ended(orch::v1::NODE_STATE_CANCELLED, "cancelled", "cancelled before Puppet was started"));
+  return true;
 }
 
 void RunFollower::Stop() {

@@ -57,8 +57,8 @@ class RunFollower : public std::enable_shared_from_this<RunFollower> {
   void Launch();
   // After a restart: claims what was not started, else follows on.
   void Attach();
-  // Ends CANCELLED, unless the wrapper was faster; it then goes on.
-  void Cancel();
+  // Ends CANCELLED, unless the wrapper was faster; it then goes on. Whether it ends so.
+  bool Cancel();
   // Forgets the run; nobody is called any more. The run itself goes on.
   void Stop();
   const RunDirectory& directory() const { return directory_; }
