@@ -130,8 +130,12 @@ void Agent::OnResultQuery(const MessagePtr& message) {
           parts_.journal->PostFind(
               id,
               Guard([this, message, id, whole](absl::StatusOr<std::optional<JournalEntry>> found) {
-                if (!found.ok()) return AnswerResult(*message, id, std::nullopt, false);
-                AnswerResult(*message, id, *found, whole);
+                if (found.ok()) return AnswerResult(*message, id, *found, whole);
+                // Whether it was started is not known, and "unknown" would say that it was not:
+                // the controller asks again.
+                base::LogError(
+                    "look up a request in the journal",
+                    {{"request_id", base::Hex(id)}, {"error", found.status().ToString()}});
               }));
         }
       }));
