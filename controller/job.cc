@@ -198,9 +198,15 @@ void Job::GiveUpWaiting(const std::string& why, base::Now now) {
   Settle(now);
 }
 
+void Job::OnBus(bool connected, base::Now now) {
+  if (now.steady >= judge_from_) return;
+  judge_from_ = connected ? std::min(now.steady, hold_max_) + kRestoredGrace : hold_max_;
+}
+
 void Job::OnTime(base::Now now) {
   if (ended()) return;
-  while (!due_.empty() && due_.top().at <= now.steady) {
+  const bool judging = now.steady >= judge_from_;
+  while (judging && !due_.empty() && due_.top().at <= now.steady) {
     const Due due = due_.top();
     due_.pop();
     Record& record = nodes_[due.index];
@@ -322,7 +328,7 @@ std::optional<absl::Duration> Job::NextDeadline() const {
   if (ended()) return std::nullopt;
   absl::Duration next = std::min(answer_deadline_, quiet_deadline_);  // infinite if mutating
   // Void entries only make the caller look once too often.
-  if (!due_.empty()) next = std::min(next, due_.top().at);
+  if (!due_.empty()) next = std::min(next, std::max(due_.top().at, judge_from_));
   if (state_ == orch::v1::JOB_STATE_RUNNING && !waiting_.empty()) {
     next = std::min(next, window_.NextTime(waiting()).value_or(absl::InfiniteDuration()));
   }

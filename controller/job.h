@@ -70,6 +70,8 @@ class Job {
   };
   // A verified reply to a request of this job that was meant for this node.
   Applied Apply(const orch::bus::v1::Reply& reply, base::Now now);
+  // The bus came or went. Matters to a job that was taken up again: nobody is judged unheard.
+  void OnBus(bool connected, base::Now now);
   // Whatever is due.
   void OnTime(base::Now now);
 
@@ -111,6 +113,7 @@ class Job {
     bool said_by_node = false;  // the outcome
     bool changed = false;       // in changed_
     uint32_t progress = 0;
+    uint32_t progress_bytes = 0;
     uint64_t progress_sequence = 0;
     uint64_t sequence = 0;
     absl::Duration deadline = absl::InfiniteDuration();
@@ -171,6 +174,10 @@ class Job {
   absl::Duration answer_deadline_ = absl::InfiniteDuration();  // read-only
   absl::Duration quiet_deadline_ = absl::InfiniteDuration();
   absl::Duration stretch_max_ = absl::ZeroDuration();  // answer_deadline_ goes no further
+  // Of a job that was taken up again: nothing is overdue before; where the bus is away,
+  // before hold_max_.
+  absl::Duration judge_from_ = -absl::InfiniteDuration();
+  absl::Duration hold_max_ = -absl::InfiniteDuration();
   uint32_t progress_ = 0;
   uint64_t progress_dropped_ = 0;
 

@@ -71,6 +71,7 @@ class Model {
         break;
       case 7:
         if (Chance(10)) Restore();
+        if (Chance(20)) job_->OnBus(Chance(50), clock_.Read());
         break;
       default:
         Say();

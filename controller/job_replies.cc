@@ -20,6 +20,23 @@ bool IsOutcomeOfANode(NodeState state) {
          state != orch::v1::NODE_STATE_NO_RESPONSE;
 }
 
+// At most so many bytes, and no half character: text of a message must be UTF-8.
+void Shorten(std::string* text, size_t most) {
+  if (text->size() <= most) return;
+  while (most > 0 && (static_cast<unsigned char>((*text)[most]) & 0xc0) == 0x80) --most;
+  text->resize(most);
+}
+
+orch::v1::ActionProgress Shortened(orch::v1::ActionProgress progress) {
+  if (!progress.has_puppet_run()) return progress;
+  orch::v1::PuppetRunProgress* line = progress.mutable_puppet_run();
+  Shorten(line->mutable_level(), kNodeReasonMax);
+  Shorten(line->mutable_message(), kNodeMessageMax);
+  Shorten(line->mutable_source(), kNodeMessageMax);
+  Shorten(line->mutable_file(), kNodeMessageMax);
+  return progress;
+}
+
 std::string StateWord(NodeState state) {
   return orch::v1::NodeState_Name(state).substr(sizeof("NODE_STATE_") - 1);
 }
@@ -113,15 +130,19 @@ Job::Applied Job::ApplyProgress(Record* record, const Reply& reply, base::Now no
   if (record->state != orch::v1::NODE_STATE_RUNNING) {
     AppendNode(record, orch::v1::NODE_STATE_RUNNING, now);
   }
-  if (record->progress >= kProgressPerNodeMax || progress_ >= kProgressPerJobMax) {
+  orch::v1::ActionProgress said = Shortened(reply.progress());
+  const size_t bytes = said.ByteSizeLong();
+  if (record->progress >= kProgressPerNodeMax || progress_ >= kProgressPerJobMax ||
+      record->progress_bytes + bytes > kProgressBytesPerNodeMax) {
     ++progress_dropped_;
     return Applied::kChanged;
   }
   ++record->progress;
+  record->progress_bytes += static_cast<uint32_t>(bytes);
   ++progress_;
   orch::v1::JobNodeProgress* progress = Append(now)->mutable_progress();
   progress->set_node(record->name);
-  *progress->mutable_progress() = reply.progress();
+  *progress->mutable_progress() = std::move(said);
   return Applied::kChanged;
 }
 

@@ -47,6 +47,7 @@ std::unique_ptr<Job> Job::Restore(JobSetup setup, const orch::v1::Job& status, b
                                     : steady(node.batch_expiry) + kClockSkewMax);
     }
   }
+  job->judge_from_ = job->hold_max_ = now.steady + kRestoredHoldMax;
   if (!job->setup_.mutating) {
     job->until_quiet_ = job->nodes_.empty();
     job->answer_deadline_ = now.steady + kClockSkewMax + job->setup_.answer_timeout;

@@ -256,6 +256,7 @@ void JobRun::ArmTimer() {
 
 void JobRun::OnBusChange(bool connected) {
   const absl::Duration now = Now().steady;
+  job_->OnBus(connected, Now());
   if (!connected) {
     stalled_since_ = std::min(stalled_since_, now);
     return ArmTimer();

@@ -229,6 +229,33 @@ TEST_F(JobTest, ProgressIsBoundedAndTheOutcomeIsNot) {
   EXPECT_EQ(changes.events[changes.events.size() - 2]->node().message().size(), kNodeMessageMax);
 }
 
+TEST_F(JobTest, ProgressIsCutAndHasABudgetOfBytes) {
+  Make(Mutating(), Nodes({"a"}));
+  Start();
+  Accept("a");
+  job_->TakeChanges(now());
+  for (uint64_t i = 1; i <= kProgressPerNodeMax; ++i) {
+    orch::bus::v1::Reply reply = Make("a", i);
+    // One byte, then characters of two: a cut at an even number of bytes would halve one.
+    std::string text = "x";
+    while (text.size() < 100'000) text += "ä";
+    reply.mutable_progress()->mutable_puppet_run()->set_message(text);
+    reply.mutable_progress()->mutable_puppet_run()->set_source(text);
+    EXPECT_EQ(job_->Apply(reply, now()), Job::Applied::kChanged);
+  }
+  size_t bytes = 0, kept = 0;
+  for (const auto& event : job_->TakeChanges(now()).events) {
+    if (!event->has_progress()) continue;
+    ++kept;
+    bytes += event->progress().progress().ByteSizeLong();
+    EXPECT_EQ(event->progress().progress().puppet_run().message().size(), kNodeMessageMax - 1);
+  }
+  EXPECT_GT(kept, 20u);
+  EXPECT_LE(bytes, kProgressBytesPerNodeMax);
+  EXPECT_EQ(job_->progress_dropped(), kProgressPerNodeMax - kept);
+  EXPECT_EQ(End("a"), Job::Applied::kChanged);
+}
+
 TEST_F(JobTest, CountsVerdicts) {
   Make(Mutating(), Nodes({"a"}));
   Start();
@@ -239,6 +266,61 @@ TEST_F(JobTest, CountsVerdicts) {
   job_->Apply(reply, now());
   ASSERT_EQ(job_->Snapshot(false).puppet_verdicts_size(), 1);
   EXPECT_EQ(job_->Snapshot(false).puppet_verdicts(0).count(), 1u);
+}
+
+class RestoredJobTest : public JobTest {
+ protected:
+  // Overdue since long ago: `a` ran, `b` was sent its request.
+  RestoredJobTest() {
+    clock_.Advance(absl::Hours(1));
+    orch::v1::Job status;
+    status.set_state(orch::v1::JOB_STATE_RUNNING);
+    status.set_last_sequence(7);
+    const absl::Time past = now().wall - absl::Minutes(30);
+    std::vector<RestoredNode> nodes = {
+        {.node = "a",
+         .state = orch::v1::NODE_STATE_ACCEPTED,
+         .deadline = past,
+         .batch_expiry = past},
+        {.node = "b", .state = orch::v1::NODE_STATE_SENT, .batch_expiry = past}};
+    job_ = Job::Restore(Mutating(), status, false, nodes, now());
+    job_->OnBus(false, now());
+  }
+};
+
+TEST_F(RestoredJobTest, NobodyIsJudgedUnheard) {
+  Pass(absl::Seconds(90));
+  job_->OnBus(true, now());
+  EXPECT_LE(*job_->NextDeadline(), now().steady + kRestoredGrace);
+  Pass(kRestoredGrace - absl::Seconds(1));
+  EXPECT_EQ(At("a"), orch::v1::NODE_STATE_ACCEPTED);
+  EXPECT_EQ(At("b"), orch::v1::NODE_STATE_SENT);
+  End("a");
+  Pass(absl::Seconds(1));
+  EXPECT_EQ(At("a"), orch::v1::NODE_STATE_SUCCEEDED);
+  EXPECT_EQ(At("b"), orch::v1::NODE_STATE_NO_RESPONSE);
+  EXPECT_EQ(state(), orch::v1::JOB_STATE_FAILED);
+}
+
+TEST_F(RestoredJobTest, WithoutABusItEndsAllTheSame) {
+  Pass(absl::Seconds(5));
+  job_->OnBus(true, now());
+  Pass(kRestoredGrace - absl::Seconds(5));
+  job_->OnBus(false, now());
+  Pass(kRestoredGrace);
+  EXPECT_EQ(state(), orch::v1::JOB_STATE_RUNNING);
+  Pass(*job_->NextDeadline() - now().steady);
+  EXPECT_EQ(At("a"), orch::v1::NODE_STATE_TIMED_OUT);
+  EXPECT_EQ(At("b"), orch::v1::NODE_STATE_NO_RESPONSE);
+  EXPECT_EQ(state(), orch::v1::JOB_STATE_FAILED);
+}
+
+TEST_F(RestoredJobTest, ABusThatComesAndGoesDelaysItNotForever) {
+  for (int i = 0; i < 20; ++i) {
+    job_->OnBus(i % 2 == 0, now());
+    Pass(absl::Seconds(30));
+  }
+  EXPECT_TRUE(job_->ended());
 }
 
 TEST_F(JobTest, ComesBackFromTheStore) {
@@ -264,6 +346,7 @@ TEST_F(JobTest, ComesBackFromTheStore) {
   EXPECT_TRUE(job_->TakeChanges(now()).empty());
   EXPECT_EQ(Start(), std::vector<std::string>{"d"});  // b and c hold their places
   EXPECT_EQ(End("a"), Applied::kLate);
+  job_->OnBus(true, now());
   Pass(Seconds(70));
   EXPECT_EQ(At("c"), orch::v1::NODE_STATE_NO_RESPONSE);
   EXPECT_EQ(At("b"), orch::v1::NODE_STATE_ACCEPTED);

@@ -19,6 +19,8 @@ inline constexpr size_t kJobNodesMax = 100'000;
 // Progress events kept of one node, and of one job; further news is dropped, the outcome never.
 inline constexpr uint32_t kProgressPerNodeMax = 200;
 inline constexpr uint32_t kProgressPerJobMax = 100'000;
+// Bytes of progress kept of one node; dropped likewise.
+inline constexpr size_t kProgressBytesPerNodeMax = 256 << 10;
 // How far a node's clock may be off: added to a request's expiry before silence is final.
 inline constexpr absl::Duration kClockSkewMax = absl::Seconds(30);
 // Read-only with nobody expected: over when it has been quiet for so long.
@@ -31,6 +33,11 @@ inline constexpr int kAnswerStretchMax = 5;
 // Bytes of a node's words that are kept.
 inline constexpr size_t kNodeReasonMax = 128;
 inline constexpr size_t kNodeMessageMax = 4096;
+
+// Of a job that is taken up again nothing is overdue before its nodes could have said what they did
+// meanwhile: so long after the bus came, and so long where it does not come or goes again.
+inline constexpr absl::Duration kRestoredGrace = absl::Seconds(60);
+inline constexpr absl::Duration kRestoredHoldMax = absl::Minutes(6);
 
 bool IsTerminal(orch::v1::NodeState state);
 bool IsEnd(orch::v1::JobState state);
