@@ -31,6 +31,13 @@ class LogStream : public OutStream<Response> {
  protected:
   using OutStream<Response>::OutStream;
 
+  void JudgeCaller() override {
+    this->core().parts.gate->PostVisibility(
+        this->who(), OnStrand<JobVisibility>([](LogStream* self, JobVisibility visibility) {
+          self->watcher_.visibility = std::move(visibility);  // for the next read
+        }));
+  }
+
   // Turns a part of the log into a message; with `last`, it is the end. False: nothing to say.
   virtual bool Fill(const JobLogPart& part, Response* out) = 0;
 
@@ -123,7 +130,7 @@ class JobStream : public LogStream<Response> {
 class RunJobStream : public JobStream<orch::v1::RunJobResponse> {
  public:
   RunJobStream(std::shared_ptr<ServiceCore> core, CallerEvidence who, JobRequest request)
-      : JobStream(std::move(core)), who_(std::move(who)), request_(std::move(request)) {
+      : JobStream(std::move(core), std::move(who)), request_(std::move(request)) {
     request_.abandoned = abandoned_;
   }
 
@@ -132,14 +139,14 @@ class RunJobStream : public JobStream<orch::v1::RunJobResponse> {
 
   // A slot first: a job that can't be watched is not created.
   void Begin() override {
-    core().parts.gate->PostWatch(who_, OnStrand<Watcher>([](Base* self, Watcher watcher) {
+    core().parts.gate->PostWatch(who(), OnStrand<Watcher>([](Base* self, Watcher watcher) {
                                    static_cast<RunJobStream*>(self)->Create(std::move(watcher));
                                  }));
   }
   void Create(Watcher watcher) {
     const bool only_asked = request_.validate_only;
     core().parts.gate->PostCreateJob(
-        std::move(who_), std::move(request_),
+        who(), std::move(request_),
         OnStrand<CreatedJob>([watcher, only_asked](Base* self, CreatedJob created) {
           auto* stream = static_cast<RunJobStream*>(self);
           if (!only_asked) return stream->Follow(watcher, created.job, 0);
@@ -154,7 +161,6 @@ class RunJobStream : public JobStream<orch::v1::RunJobResponse> {
   }
 
   const std::shared_ptr<std::atomic<bool>> abandoned_ = std::make_shared<std::atomic<bool>>(false);
-  CallerEvidence who_;
   JobRequest request_;
 };
 
@@ -162,7 +168,7 @@ class WatchJobStream : public JobStream<orch::v1::WatchJobResponse> {
  public:
   WatchJobStream(std::shared_ptr<ServiceCore> core, CallerEvidence who,
                  orch::v1::WatchJobRequest request)
-      : JobStream(std::move(core)), who_(std::move(who)), request_(std::move(request)) {}
+      : JobStream(std::move(core), std::move(who)), request_(std::move(request)) {}
 
  private:
   using Base = LogStream<orch::v1::WatchJobResponse>;
@@ -171,7 +177,7 @@ class WatchJobStream : public JobStream<orch::v1::WatchJobResponse> {
     absl::StatusOr<std::string> id = ParseJobName("name", request_.name());
     if (!id.ok()) return End(id.status());
     core().parts.gate->PostWatch(
-        std::move(who_), OnStrand<Watcher>([id = *std::move(id)](Base* self, Watcher watcher) {
+        who(), OnStrand<Watcher>([id = *std::move(id)](Base* self, Watcher watcher) {
           static_cast<WatchJobStream*>(self)->Find(id, std::move(watcher));
         }));
   }
@@ -184,7 +190,6 @@ class WatchJobStream : public JobStream<orch::v1::WatchJobResponse> {
         }));
   }
 
-  CallerEvidence who_;
   const orch::v1::WatchJobRequest request_;
 };
 
@@ -193,8 +198,7 @@ class DiscoverStream : public LogStream<orch::v1::DiscoverNodesResponse> {
  public:
   DiscoverStream(std::shared_ptr<ServiceCore> core, CallerEvidence who,
                  orch::v1::DiscoverNodesRequest request, std::string traceparent)
-      : LogStream(std::move(core)),
-        who_(std::move(who)),
+      : LogStream(std::move(core), std::move(who)),
         request_(std::move(request)),
         traceparent_(std::move(traceparent)) {}
 
@@ -202,12 +206,12 @@ class DiscoverStream : public LogStream<orch::v1::DiscoverNodesResponse> {
   using Base = LogStream<orch::v1::DiscoverNodesResponse>;
 
   void Begin() override {
-    core().parts.gate->PostWatch(who_, OnStrand<Watcher>([](Base* self, Watcher watcher) {
+    core().parts.gate->PostWatch(who(), OnStrand<Watcher>([](Base* self, Watcher watcher) {
                                    static_cast<DiscoverStream*>(self)->Ask(std::move(watcher));
                                  }));
   }
   void Ask(Watcher watcher) {
-    core().parts.gate->PostDiscover(std::move(who_), request_, std::move(traceparent_),
+    core().parts.gate->PostDiscover(who(), request_, std::move(traceparent_),
                                     OnStrand<CreatedJob>([watcher](Base* self, CreatedJob created) {
                                       constexpr size_t kPrefix = sizeof("jobs/") - 1;
                                       const std::string& name = created.job.name();
@@ -257,7 +261,6 @@ class DiscoverStream : public LogStream<orch::v1::DiscoverNodesResponse> {
   // An empty message; a discovery is over before the first, unless its timeout is long.
   void FillHeartbeat(orch::v1::DiscoverNodesResponse*) override {}
 
-  CallerEvidence who_;
   orch::v1::DiscoverNodesRequest request_;
   std::string traceparent_;
   orch::v1::DiscoverNodesResponse silent_;    // all of them go into the last message

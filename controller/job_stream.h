@@ -13,9 +13,13 @@
 
 namespace orch::controller {
 
+// So often is the caller of an open stream judged again: by default every 30 s.
+inline constexpr int kHeartbeatsToJudge = 3;
+
 // The bridge from a strand to a gRPC stream: at most one write in flight, whose message is a
 // member; heartbeats in silence; exactly one Finish. What is written next is the subclass's, which
-// is asked when the stream can take it, so a slow reader costs one message and delays nobody.
+// is asked when the stream can take it, so a slow reader costs one message and delays nobody. As
+// long as it is open the caller's certificate and rights are judged again and again.
 //
 // Lives on: a strand of its own. gRPC's callbacks only post to it; the last of them, OnDone, posts
 // the end of the object (strands are FIFO, so nothing of gRPC comes after it). Whoever answers
@@ -43,13 +47,18 @@ class OutStream : public grpc::ServerWriteReactor<Response>, public Stoppable {
     boost::asio::post(strand_, [self = self_] {
       if (self->core_->stopping) return self->End(Stopping());
       self->ArmHeartbeat();
+      self->ArmJudge();
       self->Begin();
     });
   }
 
  protected:
-  explicit OutStream(std::shared_ptr<ServiceCore> core)
-      : core_(std::move(core)), strand_(core_->parts.io->get_executor()), timer_(strand_) {}
+  OutStream(std::shared_ptr<ServiceCore> core, CallerEvidence who)
+      : core_(std::move(core)),
+        strand_(core_->parts.io->get_executor()),
+        who_(std::move(who)),
+        timer_(strand_),
+        judge_timer_(strand_) {}
 
   // All on the strand. Begin comes first. Next may call Write, WriteLast or End, or nothing: then
   // the subclass calls Wake when there is something. OnEnded comes once, before the object ends.
@@ -57,6 +66,8 @@ class OutStream : public grpc::ServerWriteReactor<Response>, public Stoppable {
   virtual void Next() = 0;
   virtual void OnEnded() = 0;
   virtual void FillHeartbeat(Response* response) = 0;
+  // Calls End if the caller may not see any more what comes.
+  virtual void JudgeCaller() = 0;
 
   bool ended() const { return ended_; }
   const base::Strand& strand() const { return strand_; }
@@ -64,6 +75,7 @@ class OutStream : public grpc::ServerWriteReactor<Response>, public Stoppable {
     return std::static_pointer_cast<OutStream>(this->shared_from_this());
   }
   ServiceCore& core() { return *core_; }
+  const CallerEvidence& who() const { return who_; }
 
   void Wake() {
     if (!writing_ && !ended_) Next();
@@ -105,6 +117,7 @@ class OutStream : public grpc::ServerWriteReactor<Response>, public Stoppable {
   void MarkEnded() {
     ended_ = true;
     timer_.cancel();
+    judge_timer_.cancel();
     OnEnded();
   }
   void ArmHeartbeat() {
@@ -119,6 +132,16 @@ class OutStream : public grpc::ServerWriteReactor<Response>, public Stoppable {
       self->Write(std::move(heartbeat));
     });
   }
+  void ArmJudge() {
+    judge_timer_.expires_after(
+        absl::ToChronoNanoseconds(kHeartbeatsToJudge * core_->options.heartbeat));
+    judge_timer_.async_wait([weak = this->weak_from_this()](boost::system::error_code error) {
+      const auto self = std::static_pointer_cast<OutStream>(weak.lock());
+      if (error || self == nullptr || self->ended_) return;
+      self->JudgeCaller();
+      self->ArmJudge();
+    });
+  }
   void Release() {
     boost::asio::post(core_->strand, [core = core_, self = self_] { core->streams.erase(self); });
     self_.reset();
@@ -128,7 +151,9 @@ class OutStream : public grpc::ServerWriteReactor<Response>, public Stoppable {
   const base::Strand strand_;
 
   // On strand_ only.
+  const CallerEvidence who_;
   boost::asio::steady_timer timer_;
+  boost::asio::steady_timer judge_timer_;
   Response message_;
   absl::Status final_status_;
   bool writing_ = false;

@@ -26,7 +26,7 @@ class WatchNodesStream : public OutStream<WatchNodesResponse> {
  public:
   WatchNodesStream(std::shared_ptr<ServiceCore> core, CallerEvidence who,
                    orch::v1::WatchNodesRequest request)
-      : OutStream(std::move(core)), who_(std::move(who)), request_(std::move(request)) {}
+      : OutStream(std::move(core), std::move(who)), request_(std::move(request)) {}
 
  private:
   template <typename T, typename Then>
@@ -42,17 +42,25 @@ class WatchNodesStream : public OutStream<WatchNodesResponse> {
   }
 
   void Begin() override {
-    core().parts.gate->PostWatch(who_,
+    core().parts.gate->PostWatch(who(),
                                  OnStrand<Watcher>([](WatchNodesStream* self, Watcher watcher) {
                                    self->watcher_ = std::move(watcher);
                                    self->AskForListing();
                                  }));
   }
   void AskForListing() {
-    core().parts.gate->PostListing(std::move(who_), std::move(*request_.mutable_target()),
+    core().parts.gate->PostListing(who(), request_.target(),
                                    OnStrand<Listing>([](WatchNodesStream* self, Listing listing) {
                                      self->listing_ = std::move(listing);
                                      self->Subscribe();
+                                   }));
+  }
+
+  void JudgeCaller() override {
+    core().parts.gate->PostListing(who(), request_.target(),
+                                   OnStrand<Listing>([](WatchNodesStream* self, Listing listing) {
+                                     if (self->reader_id_ == 0) return;
+                                     self->listing_.decision = std::move(listing.decision);
                                    }));
   }
 
@@ -139,8 +147,7 @@ class WatchNodesStream : public OutStream<WatchNodesResponse> {
   }
 
   // On the strand only.
-  CallerEvidence who_;
-  orch::v1::WatchNodesRequest request_;
+  const orch::v1::WatchNodesRequest request_;
   Watcher watcher_;
   Listing listing_;
   uint64_t reader_id_ = 0;

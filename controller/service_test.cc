@@ -350,6 +350,22 @@ TEST_F(ServiceTest, TooManyCallsAreRefused) {
   EXPECT_EQ(ReasonOf(status), "TOO_MANY_CALLS");
 }
 
+TEST_F(ServiceTest, ARightThatIsTakenAwayEndsTheWatchOfNodes) {
+  options_.heartbeat = absl::Milliseconds(20);
+  Start();
+  AddNodes(1);
+  grpc::ClientContext context;
+  Limit(&context);
+  auto reader = Nodes()->WatchNodes(&context, WatchNodesRequest());
+  WatchNodesResponse message;
+  ASSERT_TRUE(reader->Read(&message));
+  gate_->PostSetPolicy(*policy::Policy::ParseNative("rules: []", "new.yaml"), "new.yaml");
+  while (reader->Read(&message)) {
+  }
+  const grpc::Status status = reader->Finish();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::PERMISSION_DENIED) << status.error_message();
+}
+
 TEST_F(ServiceTest, ABusyAddressIsNamed) {
   Start();
   ServiceOptions options = options_;

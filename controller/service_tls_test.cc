@@ -18,6 +18,7 @@ class ServiceTlsTest : public ServiceFixture {
     EXPECT_TRUE(loaded.ok()) << loaded.status();
     credentials_ = *loaded;
     trust_ = config;
+    options_.heartbeat = absl::Milliseconds(50);
     Start(credentials_);
   }
 
@@ -95,6 +96,14 @@ TEST_F(ServiceTlsTest, ARevokedUserEndsInTheHandshakeAndOnOldConnections) {
   const orch::testing::Certificate operator_certificate = ca_.Issue("operator", trust::Role::kUser);
   const auto old_connection = Connect(operator_certificate);
   ASSERT_TRUE(WhoAmI(old_connection).ok());
+  dispatcher_.PostAddJob(TestUlid(5), "cert=operator");
+  grpc::ClientContext context;
+  Limit(&context);
+  WatchJobRequest request;
+  request.set_name(absl::StrCat("jobs/", TestUlid(5)));
+  const auto watch = JobService::NewStub(old_connection)->WatchJob(&context, request);
+  WatchJobResponse message;
+  ASSERT_TRUE(watch->Read(&message));
   ca_.Revoke(operator_certificate);
   ASSERT_TRUE(base::WriteFileAtomically(trust_.crl(), ca_.CrlPem(), 0644).ok());
   Reload();
@@ -102,6 +111,9 @@ TEST_F(ServiceTlsTest, ARevokedUserEndsInTheHandshakeAndOnOldConnections) {
   const grpc::Status status = WhoAmI(old_connection);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAUTHENTICATED) << status.error_message();
   EXPECT_EQ(ReasonOf(status), "UNAUTHENTICATED");
+  while (watch->Read(&message)) {
+  }
+  EXPECT_EQ(watch->Finish().error_code(), grpc::StatusCode::UNAUTHENTICATED);
 }
 
 TEST_F(ServiceTlsTest, ANewCertificateIsShownWithoutARestart) {
