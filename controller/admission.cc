@@ -97,11 +97,15 @@ void Admission::HideUnseen(base::Now now) {
   resolved_ = std::move(seen);
 }
 
+bool Admission::Limited() const {
+  return !admitted_.spec.rollout().limit().empty() || admitted_.decision.max_nodes != 0 ||
+         admitted_.decision.max_percent != 0;
+}
+
 bool Admission::NeedsDiscovery() const {
   if (mutating_) return true;
-  // A limit chooses among those that are there, which the roster can't always tell.
-  const bool limited = !admitted_.spec.rollout().limit().empty();
-  return limited && !Nobody() && (!roster_known_ || !resolved_.maybe.empty());
+  // A limit counts those that are there, which the roster can't always tell.
+  return Limited() && !Nobody() && (!roster_known_ || !resolved_.maybe.empty());
 }
 
 absl::Status Admission::Prepare() {

@@ -43,6 +43,7 @@ class Admission : public std::enable_shared_from_this<Admission> {
   void OnNodeBack(const std::string& node);
   void Stop();
   const std::string& id() const { return id_; }
+  const std::string& caller() const { return admitted_.caller; }
 
  private:
   absl::Status Prepare();
@@ -58,6 +59,9 @@ class Admission : public std::enable_shared_from_this<Admission> {
   bool Nobody() const { return named_ && names_.empty(); }
   // Whether nodes must say whether they would before it is known who is chosen.
   bool NeedsDiscovery() const;
+  // Of a read-only job: a limit, the caller's or the policy's, counts who answers, so they are
+  // named.
+  bool Limited() const;
   void AskAll();
   void Ask(std::vector<std::string> willing, std::vector<JobNodeStart> over);
   // What freezing made of it; `over` as in FreezeInput.

@@ -214,6 +214,16 @@ void Admission::OnDiscovered() {
   if (discovery_.has_value()) {
     willing = discovery_->Willing();
     over = discovery_->Declined();
+    // A listing tells nothing of those that are hidden, except of whom the roster expected.
+    if (admitted_.listing) {
+      std::sort(resolved_.expected.begin(), resolved_.expected.end());
+      const auto hidden = [this](const JobNodeStart& start) {
+        return start.state == orch::v1::NODE_STATE_DENIED &&
+               !std::binary_search(resolved_.expected.begin(), resolved_.expected.end(),
+                                   start.node);
+      };
+      over.erase(std::remove_if(over.begin(), over.end(), hidden), over.end());
+    }
     for (const std::string& node : discovery_->Silent()) {
       over.push_back(SilentNode(
           node, discovery_->IsAway(node) ? "not heard since the controller came (back) to the bus: "
@@ -246,9 +256,9 @@ void Admission::Ask(std::vector<std::string> willing, std::vector<JobNodeStart> 
   auto list = FreezeList(std::move(willing), std::move(over));
   if (!list.ok()) return Refuse(list.status());
   std::vector<std::string> names = names_;
-  const bool limited = !admitted_.spec.rollout().limit().empty();
+  const bool limited = Limited();
   if (limited) {
-    // Chosen here, so they are named: nobody else answers.
+    // Chosen or counted here, so they are named: nobody else answers.
     resolved_.maybe.clear();
     names.clear();
     for (const JobNodeStart& start : *list) {

@@ -116,6 +116,25 @@ TEST_F(DispatcherTest, ALimitNamesTheChosen) {
   EXPECT_FALSE(Nodes(id).contains("c"));
 }
 
+TEST_F(DispatcherTest, ALimitOfThePolicyCountsThoseThatMayMatchToo) {
+  // The roster knows the nodes, but not their facts.
+  for (const char* name : {"a", "b", "c"}) {
+    AddQuietNode(name, SimNodeOptions{.identity = "", .facts = R"({"role":"web"})"});
+    boost::asio::post(node_strand_, [this, name] { node(name)->SendPresence(true, false); });
+    Until([&] { return GetNode(name).ok(); });
+  }
+  AdmittedJob ping = Ping();
+  ping.spec.mutable_target()->add_facts("role=web");
+  ping.decision.max_nodes = 1;
+  EXPECT_EQ(api::ReasonOf(Create(ping).status()), "POLICY_LIMIT");
+  for (const char* name : {"a", "b", "c"}) EXPECT_EQ(node(name)->heard(Request::kAction), 0);
+  ping.spec.mutable_rollout()->set_limit("1");
+  EXPECT_EQ(End(Run(ping)).targets(), 1u);
+  ping.spec.mutable_rollout()->clear_limit();
+  ping.decision.max_nodes = 3;
+  EXPECT_EQ(End(Run(ping)).targets(), 3u);
+}
+
 TEST_F(DispatcherTest, AMutatingJobIsDiscoveredFrozenAndRun) {
   for (const char* name : {"a", "b", "c"}) {
     AddNode(name, SimNodeOptions{.identity = "", .progress = 3});

@@ -30,6 +30,8 @@ constexpr char kInsecureCaller[] = "local=insecure";
 constexpr char kListRight[] = "node.list";
 // The right to run Puppet without any window.
 constexpr char kUnlimitedRight[] = "rollout.unlimited";
+// A window of more nodes than this is as good as none.
+constexpr uint32_t kConcurrencyMax = 1000;
 // The right to have PuppetDB asked: whoever may can find out anything that is in it, by who comes
 // back.
 constexpr char kPuppetDbRight[] = "puppetdb.query";
@@ -43,7 +45,9 @@ bool AllowsOutright(const Decision& decision) {
 }
 
 bool WantsUnlimitedPuppet(const orch::v1::JobSpec& spec) {
-  return spec.rollout().unlimited() && spec.action().has_puppet_run();
+  const bool unlimited =
+      spec.rollout().unlimited() || spec.rollout().concurrency() > kConcurrencyMax;
+  return unlimited && spec.action().has_puppet_run();
 }
 
 }  // namespace

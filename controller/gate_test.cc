@@ -206,6 +206,17 @@ TEST_F(GateTest, NoWindowAtAllNeedsARightOfItsOwn) {
   EXPECT_TRUE(Create(As("admin"), request).ok());
 }
 
+TEST_F(GateTest, AWindowAsGoodAsNoneNeedsTheSameRight) {
+  JobRequest request = PuppetRun();
+  request.spec.mutable_rollout()->set_concurrency(1001);
+  const absl::Status denied = Create(As("operator"), request).status();
+  EXPECT_EQ(denied.code(), absl::StatusCode::kPermissionDenied);
+  EXPECT_TRUE(absl::StrContains(denied.message(), "rollout.unlimited")) << denied;
+  EXPECT_TRUE(Create(As("admin"), request).ok());
+  request.spec.mutable_rollout()->set_concurrency(1000);
+  EXPECT_TRUE(Create(As("operator"), request).ok());
+}
+
 TEST_F(GateTest, OwnJobsMayBeChangedOthersByRight) {
   dispatcher_.PostAddJob(TestUlid(7), "cert=guest");
   const auto change = [&](const std::string& who, JobChange what) {
