@@ -24,6 +24,11 @@ namespace orch::controller {
 
 // Callers that wait for the first use of an idempotency key to be decided.
 inline constexpr size_t kKeyWaitersMax = 1000;
+// One caller may have this part of `jobs.running_max` at a time, but at least so many; another part
+// is kept for jobs that change something.
+inline constexpr size_t kCallerShare = 4;
+inline constexpr size_t kCallerJobsMin = 8;
+inline constexpr size_t kChangesShare = 10;
 // Replies about ended jobs that are written down in a second.
 inline constexpr uint32_t kLatePerSecondMax = 200;
 // Keys of certificates whose bad envelopes are counted one by one.
@@ -86,6 +91,7 @@ class Dispatcher::Core : public std::enable_shared_from_this<Dispatcher::Core> {
 
   // core_jobs.cc
   absl::Status MayCreate(const AdmittedJob& job) const;
+  absl::Status HasSlot(const AdmittedJob& job) const;
   void FindKey(AdmittedJob job, std::string body_digest, Callback<CreatedJob> done);
   void OnKnownKey(const KnownKey& known, const std::string& body_digest, Callback<CreatedJob> done);
   void Admit(AdmittedJob job, std::string body_digest, Callback<CreatedJob> done);

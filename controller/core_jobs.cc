@@ -3,6 +3,7 @@
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -59,13 +60,30 @@ absl::Status Dispatcher::Core::MayCreate(const AdmittedJob& job) const {
                                      "the controller's store can't be written: jobs are refused"),
                           kRetryDelay);
   }
-  if (runs_.size() + admissions_.size() >= surroundings_.options.jobs_running_max) {
-    return api::WithRetry(
-        api::Error(absl::StatusCode::kResourceExhausted, "TOO_MANY_JOBS",
-                   absl::StrCat(surroundings_.options.jobs_running_max, " jobs run already")),
-        kRetryDelay);
+  return HasSlot(job);
+}
+
+absl::Status Dispatcher::Core::HasSlot(const AdmittedJob& job) const {
+  const auto refuse = [](const std::string& why) {
+    return api::WithRetry(api::Error(absl::StatusCode::kResourceExhausted, "TOO_MANY_JOBS", why),
+                          kRetryDelay);
+  };
+  const size_t most = surroundings_.options.jobs_running_max;
+  const size_t running = runs_.size() + admissions_.size();
+  if (running >= most) return refuse(absl::StrCat(most, " jobs run already"));
+  // Questions leave some room: a fleet that is being asked can still be changed.
+  const size_t kept = most / kChangesShare;
+  if (running >= most - kept && !api::Mutates(job.spec.action())) {
+    return refuse(absl::StrCat(most - kept, " jobs run already; the last ", kept,
+                               " places are kept for jobs that change something"));
   }
-  return absl::OkStatus();
+  const auto own = [&job](const auto& entry) { return entry.second->caller() == job.caller; };
+  const auto held = static_cast<size_t>(std::count_if(runs_.begin(), runs_.end(), own) +
+                                        std::count_if(admissions_.begin(), admissions_.end(), own));
+  const size_t share = std::max(kCallerJobsMin, most / kCallerShare);
+  if (held < share) return absl::OkStatus();
+  return refuse(
+      absl::StrCat(held, " jobs of ", job.caller, " run already; one caller may have ", share));
 }
 
 void Dispatcher::Core::CreateJob(AdmittedJob job, Callback<CreatedJob> done) {

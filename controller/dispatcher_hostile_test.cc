@@ -2,6 +2,7 @@
 // What a broken or hostile node, or broker, sends: counted, and nothing changes.
 #include <gtest/gtest.h>
 
+#include "api/catalog.h"
 #include "api/errors.h"
 #include "base/version.h"
 #include "controller/dispatcher_fixture.h"
@@ -97,7 +98,35 @@ TEST_F(HostileTest, NonsenseIsCounted) {
   reply.clear_outcome();
   SendAs("a", reply);
   Until([this] { return Metrics().replies_malformed == 4; });
+  reply = Outcome("a");
+  reply.mutable_outcome()->mutable_result()->mutable_node_ping()->mutable_time()->set_seconds(
+      int64_t{1} << 62);
+  SendAs("a", reply);
+  Until([this] { return Metrics().replies_malformed == 5; });
   ExpectUntouched(id);
+}
+
+TEST_F(HostileTest, OneCallerCantTakeEveryPlace) {
+  KillController();
+  options_.jobs_running_max = 20;
+  StartController();
+  const auto ask = [this](const std::string& caller, AdmittedJob job) {
+    job.caller = caller;
+    if (!api::Mutates(job.spec.action())) {
+      job.spec.add_nodes("ghost");
+      job.spec.mutable_timeout()->set_seconds(3600);
+    }
+    const absl::Status status = Create(job).status();
+    return status.ok() ? std::string("ok") : api::ReasonOf(status);
+  };
+  for (int i = 0; i < 8; ++i) EXPECT_EQ(ask("cert=greedy", Ping()), "ok");
+  EXPECT_EQ(ask("cert=greedy", Ping()), "TOO_MANY_JOBS");
+  for (int i = 0; i < 8; ++i) EXPECT_EQ(ask("cert=other", Ping()), "ok");
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(ask("cert=third", Ping()), "ok");
+  EXPECT_EQ(ask("cert=third", Ping()), "TOO_MANY_JOBS");
+  AdmittedJob run = PuppetRun();
+  run.spec.add_nodes("a");
+  EXPECT_EQ(ask("cert=third", run), "ok");
 }
 
 TEST_F(HostileTest, BytesThatAreNoEnvelope) {

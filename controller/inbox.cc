@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "api/catalog.h"
+#include "api/json.h"
 #include "base/ids.h"
 #include "base/version.h"
 #include "orch/bus/v1/envelope.pb.h"
@@ -31,6 +32,11 @@ bool ParseSigned(const std::string& payload, const trust::Peer& peer, Message* m
   }
   if (const absl::Status known = api::RefuseUnknown(*message); !known.ok()) {
     refused->text = absl::StrCat("signed by ", peer.common_name, ": ", known.message());
+    return false;
+  }
+  // It is shown to people: what one node can't be shown with would hide all others.
+  if (const absl::Status shown = api::CheckPrintable(*message); !shown.ok()) {
+    refused->text = absl::StrCat("signed by ", peer.common_name, ": ", shown.message());
     return false;
   }
   if (message->node() != peer.common_name || !base::IsIdentity(message->node())) {
