@@ -19,6 +19,7 @@
 #include "cli/failure.h"
 #include "cli/grid.h"
 #include "cli/options.h"
+#include "cli/render.h"
 #include "cli/tree.h"
 
 namespace orch::cli {
@@ -161,7 +162,12 @@ int Main(int argc, char** argv) {
   }
   if (const absl::Status sortable = CheckSortBy(app, session); !sortable.ok())
     return Fail(session, sortable);
-  const int code = session.run();
+  int code = kExitInternal;
+  try {
+    code = session.run();
+  } catch (const Unprintable& error) {
+    std::cerr << "orchctl: print the answer: " << error.what() << std::endl;
+  }
   std::cout.flush();
   if (!std::cout) {
     std::cerr << "orchctl: writing to standard output failed" << std::endl;

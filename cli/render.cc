@@ -341,11 +341,14 @@ std::string Table(const std::vector<std::vector<std::string>>& rows, bool header
 }
 
 std::string Serialized(const google::protobuf::Message& message, Output output) {
-  if (output == Output::kJsonl) return api::ToJson(message) + "\n";
-  if (output != Output::kYaml)
-    return std::string(absl::StripTrailingAsciiWhitespace(api::ToJson(message, true))) + "\n";
+  const bool pretty = output != Output::kJsonl && output != Output::kYaml;
+  const absl::StatusOr<std::string> json = api::PrintJson(message, pretty);
+  if (!json.ok()) throw Unprintable(std::string(json.status().message()));
+  if (output != Output::kYaml) {
+    return absl::StrCat(absl::StripTrailingAsciiWhitespace(*json), "\n");
+  }
   std::string out;
-  Yaml(nlohmann::ordered_json::parse(api::ToJson(message), nullptr, false), 0, &out);
+  Yaml(nlohmann::ordered_json::parse(*json, nullptr, false), 0, &out);
   return out;
 }
 

@@ -3,6 +3,7 @@
 
 #include <google/protobuf/message.h>
 
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -45,7 +46,11 @@ std::vector<std::string> Summary(const Terminal& terminal, const Tally& tally,
 
 // Columns padded to their widest cell; the first row is the header.
 std::string Table(const std::vector<std::vector<std::string>>& rows, bool headers);
-// `json`, `jsonl` (one line) or `yaml` of an API message.
+// Something came that can't be shown: main says so and exits 70.
+struct Unprintable : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+// `json`, `jsonl` (one line) or `yaml` of an API message. Throws Unprintable.
 std::string Serialized(const google::protobuf::Message& message, Output output);
 
 }  // namespace orch::cli

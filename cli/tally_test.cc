@@ -166,5 +166,13 @@ TEST(RenderTest, YamlIsTheSameAsJson) {
   EXPECT_NE(yaml.find("\"node\": \"a: b\"\n"), std::string::npos) << yaml;
 }
 
+TEST(RenderTest, WhatHasNoJsonIsNoOutput) {
+  orch::v1::JobReport report;
+  report.mutable_job()->mutable_create_time()->set_seconds(int64_t{1} << 62);
+  for (const Output output : {Output::kJson, Output::kJsonl, Output::kYaml}) {
+    EXPECT_THROW(Serialized(report, output), Unprintable);
+  }
+}
+
 }  // namespace
 }  // namespace orch::cli
