@@ -16,8 +16,8 @@
 #include "base/status.h"
 #include "base/traceparent.h"
 #include "bus/address.h"
-#include "controller/grpc_listener.h"
 #include "controller/service_core.h"
+#include "controller/service_listener.h"
 #include "controller/tls.h"
 
 namespace orch::controller {
@@ -125,12 +125,12 @@ class Services::Server {
                                                   &core_->counts.handshakes_refused));
       credentials = tls_->credentials();
     }
-    ORCH_ASSIGN_OR_RETURN(listener_, GrpcListener::Bind(core_->parts.io, options.listen));
+    ORCH_ASSIGN_OR_RETURN(listener_, ServiceListener::Bind(core_->parts.io, options.listen));
     grpc::EnableDefaultHealthCheckService(true);
     grpc::ServerBuilder builder;
     SetArguments(&builder);
     using Kind = grpc::ServerBuilder::experimental_type::ExternalConnectionType;
-    std::unique_ptr<GrpcListener::Acceptor> acceptor =
+    std::unique_ptr<ServiceListener::Acceptor> acceptor =
         builder.experimental().AddExternalConnectionAcceptor(Kind::FROM_FD, credentials);
     for (const auto& service : services_) builder.RegisterService(service.get());
     server_ = builder.BuildAndStart();
@@ -171,7 +171,7 @@ class Services::Server {
   std::vector<std::unique_ptr<grpc::Service>> services_;
   std::unique_ptr<ServerTls> tls_;
   std::unique_ptr<grpc::Server> server_;
-  std::shared_ptr<GrpcListener> listener_;
+  std::shared_ptr<ServiceListener> listener_;
 };
 
 Services::Services(std::unique_ptr<Server> server) : server_(std::move(server)) {}

@@ -27,7 +27,7 @@ NEVERS = [
     (r"^policy/", re.compile(ASIO.pattern + "|" + GRPC.pattern + "|" + OPENSSL.pattern), "policy is pure"),
     (r"^bus/(frame|frame_decoder|session|backoff|destination|address|broker_(core|verbs|router|session|rights|message|limits))\.(cc|h)$",
      re.compile(ASIO.pattern + "|" + GRPC.pattern), "the pure part of bus has no Asio"),
-    (r"^controller/(job|job_replies|job_restore|job_log|rollout|roster|roster_entry|discovery|freeze|validate|pages)\.(cc|h)$",
+    (r"^controller/(job|job_replies|job_restore|job_log|rollout|roster|roster_entry|ask_pace|discovery|freeze|validate|pages)\.(cc|h)$",
      re.compile(ASIO.pattern + "|" + GRPC.pattern), "jobs, rollout, roster and what freezes a list are pure"),
     (r"^controller/(?!service|job_stream|node_stream|grpc_status|tls|metrics_text|main|parts|process)", GRPC,
      "gRPC is in the controller's service, streams and wiring alone"),

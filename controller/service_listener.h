@@ -27,14 +27,14 @@ inline constexpr absl::Duration kAcceptPause = absl::Milliseconds(100);
 // room again.
 //
 // Lives on: a strand of `io`, except where a method says so.
-class GrpcListener : public std::enable_shared_from_this<GrpcListener> {
+class ServiceListener : public std::enable_shared_from_this<ServiceListener> {
  public:
   using Acceptor = grpc::experimental::ExternalConnectionAcceptor;
 
   // Binds every address that `listen` (`host:port`) stands for; with port 0 the first alone, on a
   // free port. Unavailable: in use, or not ours; the error names it.
-  static absl::StatusOr<std::shared_ptr<GrpcListener>> Bind(base::asio::io_context* io,
-                                                            const std::string& listen);
+  static absl::StatusOr<std::shared_ptr<ServiceListener>> Bind(base::asio::io_context* io,
+                                                               const std::string& listen);
   // From any thread, once: hands connections to `to`, whose server runs.
   void PostStart(std::unique_ptr<Acceptor> to);
   // From any thread: closes the ports, accepts nobody any more. Completes without waiting.
@@ -46,7 +46,7 @@ class GrpcListener : public std::enable_shared_from_this<GrpcListener> {
  private:
   using Port = base::asio::ip::tcp::acceptor;
 
-  explicit GrpcListener(base::asio::io_context* io)
+  explicit ServiceListener(base::asio::io_context* io)
       : strand_(io->get_executor()), pause_(strand_) {}
   absl::Status BindAll(const std::string& listen);
   void Wait(size_t port);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "controller/grpc_listener.h"
+#include "controller/service_listener.h"
 
 #include <netinet/tcp.h>
 #include <sys/resource.h>
@@ -73,14 +73,14 @@ boost::system::error_code Listen(const tcp::endpoint& endpoint, tcp::acceptor* p
 
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<GrpcListener>> GrpcListener::Bind(asio::io_context* io,
-                                                                 const std::string& listen) {
-  std::shared_ptr<GrpcListener> listener(new GrpcListener(io));
+absl::StatusOr<std::shared_ptr<ServiceListener>> ServiceListener::Bind(asio::io_context* io,
+                                                                       const std::string& listen) {
+  std::shared_ptr<ServiceListener> listener(new ServiceListener(io));
   ORCH_RETURN_IF_ERROR(base::Annotate(listener->BindAll(listen), absl::StrCat("listen ", listen)));
   return listener;
 }
 
-absl::Status GrpcListener::BindAll(const std::string& listen) {
+absl::Status ServiceListener::BindAll(const std::string& listen) {
   ORCH_ASSIGN_OR_RETURN(const bus::Address address, bus::ParseAddress(listen));
   tcp::resolver resolver(strand_);
   boost::system::error_code error;
@@ -106,7 +106,7 @@ absl::Status GrpcListener::BindAll(const std::string& listen) {
   return absl::OkStatus();
 }
 
-void GrpcListener::PostStart(std::unique_ptr<Acceptor> to) {
+void ServiceListener::PostStart(std::unique_ptr<Acceptor> to) {
   auto held = std::make_shared<std::unique_ptr<Acceptor>>(std::move(to));
   asio::post(strand_, [self = shared_from_this(), held] {
     self->to_ = std::move(*held);
@@ -114,7 +114,7 @@ void GrpcListener::PostStart(std::unique_ptr<Acceptor> to) {
   });
 }
 
-void GrpcListener::PostStop() {
+void ServiceListener::PostStop() {
   asio::post(strand_, [self = shared_from_this()] {
     self->pause_.cancel();
     self->ports_.clear();
@@ -122,7 +122,7 @@ void GrpcListener::PostStop() {
   });
 }
 
-void GrpcListener::Wait(size_t port) {
+void ServiceListener::Wait(size_t port) {
   ports_[port].async_wait(tcp::acceptor::wait_read,
                           [weak = weak_from_this(), port](boost::system::error_code error) {
                             const auto self = weak.lock();
@@ -131,7 +131,7 @@ void GrpcListener::Wait(size_t port) {
                           });
 }
 
-void GrpcListener::Accept(size_t port) {
+void ServiceListener::Accept(size_t port) {
   const int most = DescriptorsForConnections();
   for (int i = 0; i < kAcceptedAtOnce; ++i) {
     const int fd =
@@ -150,7 +150,7 @@ void GrpcListener::Accept(size_t port) {
   Wait(port);
 }
 
-void GrpcListener::Hand(int fd) {
+void ServiceListener::Hand(int fd) {
   const int on = 1;
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &kUnacknowledgedMaxMs,
@@ -160,7 +160,7 @@ void GrpcListener::Hand(int fd) {
   to_->HandleNewConnection(&connection);
 }
 
-void GrpcListener::Pause(size_t port, const std::string& why) {
+void ServiceListener::Pause(size_t port, const std::string& why) {
   uint64_t not_logged = 0;
   if (limiter_.Admit("descriptors", base::SystemClock().Read(), &not_logged)) {
     base::LogWarning("no file descriptors for more gRPC connections; accepting pauses",
