@@ -24,6 +24,8 @@ constexpr char kDefaultStateDir[] = "/var/lib/orch";
 constexpr char kDefaultPrefix[] = "orch";
 constexpr int kCollectivesMax = 64;
 constexpr int64_t kRequestTtlMaxSeconds = 900;
+// What nodes go by (nodeagent/beacons.h).
+constexpr int64_t kBeaconIntervalMaxSeconds = 30;
 
 void Default(absl::string_view value, std::string* field) {
   if (field->empty()) *field = std::string(value);
@@ -160,8 +162,15 @@ class Checker {
                                   roster->stale_after(), roster->mutable_stale_after()));
     ORCH_RETURN_IF_ERROR(Positive("roster.discovery_timeout", 2, roster->discovery_timeout(),
                                   roster->mutable_discovery_timeout()));
-    return Positive("roster.beacon_interval", 30, roster->beacon_interval(),
-                    roster->mutable_beacon_interval());
+    ORCH_RETURN_IF_ERROR(Positive("roster.beacon_interval", kBeaconIntervalMaxSeconds,
+                                  roster->beacon_interval(), roster->mutable_beacon_interval()));
+    if (roster->beacon_interval() > TimeUtil::SecondsToDuration(kBeaconIntervalMaxSeconds)) {
+      return Error(
+          "roster.beacon_interval",
+          absl::StrCat("is above ", kBeaconIntervalMaxSeconds, "s: nodes that hear no beacon for ",
+                       3 * kBeaconIntervalMaxSeconds, "s take the broker for deaf and reconnect"));
+    }
+    return absl::OkStatus();
   }
 
  private:

@@ -71,6 +71,9 @@ TEST(ConfigTest, NamesWhatIsWrong) {
   EXPECT_TRUE(absl::StrContains(Wrong("collectives: [Main]\n"), "collectives: `Main`"));
   EXPECT_TRUE(absl::StrContains(Wrong("collectives: [a, a]\n"), "given twice"));
   EXPECT_TRUE(absl::StrContains(Wrong("jobs: {request_ttl: 1h}\n"), "jobs.request_ttl: is above"));
+  EXPECT_TRUE(absl::StrContains(Wrong("roster: {beacon_interval: 31s}\n"),
+                                "roster.beacon_interval: is above 30s: nodes that hear no beacon"));
+  EXPECT_TRUE(Read("roster: {beacon_interval: 30s}\n").ok());
   EXPECT_TRUE(absl::StrContains(Wrong("colectives: [a]\n"), "did you mean `collectives`"));
   EXPECT_TRUE(absl::StrContains(Wrong("bus: {flavour: activemq}\n"), "bus.brokers: is missing"));
   EXPECT_TRUE(
