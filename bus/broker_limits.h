@@ -48,6 +48,13 @@ inline constexpr absl::Duration kExpiryInterval = absl::Seconds(5);
 inline constexpr size_t kConnectionsOfNodeMax = 8;
 inline constexpr size_t kDestinationBytesMax = 512;
 inline constexpr size_t kDestinationsMax = 50'000;
+// Queues that hold answers for controllers that are away: as many as one node, and all nodes
+// together, may have made. Whoever reads a queue takes it over, so that a fleet at work has none.
+// Far below kDestinationsMax, which has to do for what nodes and controllers subscribe.
+inline constexpr size_t kQueuesOfNodeMax = 64;
+inline constexpr size_t kQueuesOfNodesMax = 4'096;
+// Bytes of one node's messages that wait in queues.
+inline constexpr size_t kQueuedBytesOfNodeMax = 16 << 20;
 inline constexpr size_t kSubscriptionIdBytesMax = 256;
 // A queue gives a consumer no more while so much waits for it; the rest stays in the queue for
 // others.

@@ -18,6 +18,8 @@ struct Meter {
   size_t bytes = 0;
 };
 
+struct NodeShare;  // broker_shares.h
+
 // A SEND on its way to subscribers: the end of the MESSAGE frame that is the same for all of them
 // (destination, content-length, the publisher's own headers, body, NUL). What STOMP defines
 // (message-id, subscription, ack, receipt, credentials, …) is never taken over from a publisher.
@@ -34,12 +36,16 @@ class Message {
   absl::Time expires() const { return expires_; }
   // What it counts in a queue; constant.
   size_t bytes() const { return bytes_; }
+  // Whose it is, while it is in a queue; null: not a node's.
+  NodeShare* share() const { return share_; }
+  void set_share(NodeShare* share) { share_ = share; }
 
  private:
   void Count(size_t bytes);
 
   Meter* const meter_;
   absl::Time expires_;
+  NodeShare* share_ = nullptr;
   size_t bytes_ = 0;
   size_t counted_ = 0;  // in the meter: bytes_ and older_tails_
   std::string tail_;    // for 1.2; without escapes in it for all versions

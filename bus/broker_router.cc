@@ -13,11 +13,16 @@ namespace {
 
 bool IsQueue(absl::string_view destination) { return absl::StartsWith(destination, "/queue/"); }
 
-// The `expires` header (milliseconds since 1970, as ActiveMQ has it; 0 and nonsense: never).
+// The `expiration` header (milliseconds from now, as RabbitMQ has it), which needs no clock of the
+// sender's; else `expires` (milliseconds since 1970, as ActiveMQ has it). 0 and nonsense: never.
 absl::Time ExpiryOf(const Frame& send, base::Now now) {
   const absl::Time latest = now.wall + kMessageAgeMax;
-  const std::string* header = send.Find("expires");
   int64_t ms = 0;
+  const std::string* header = send.Find("expiration");
+  if (header != nullptr && absl::SimpleAtoi(*header, &ms) && ms > 0) {
+    return now.wall + std::min(absl::Milliseconds(ms), kMessageAgeMax);
+  }
+  header = send.Find("expires");
   if (header == nullptr || !absl::SimpleAtoi(*header, &ms) || ms <= 0) return latest;
   return std::min(latest, absl::FromUnixMillis(ms));
 }
@@ -46,7 +51,8 @@ std::vector<BrokerSession*> ReadyList::Take() {
   return std::exchange(sessions_, {});
 }
 
-absl::Status Router::CheckRoom(absl::string_view destination, size_t bytes) const {
+absl::Status Router::CheckRoom(const BrokerPeer& sender, absl::string_view destination,
+                               size_t bytes) const {
   if (!IsQueue(destination)) return absl::OkStatus();
   if (queued_bytes_ + bytes > bounds_.total_bytes / 2) {
     return absl::ResourceExhaustedError(absl::StrCat("all queues together are full: over half of ",
@@ -58,10 +64,10 @@ absl::Status Router::CheckRoom(absl::string_view destination, size_t bytes) cons
     return absl::ResourceExhaustedError(
         absl::StrCat("the queue is full: over ", bounds_.queue_bytes, " bytes (queue_bytes)"));
   }
-  return absl::OkStatus();
+  return shares_.Check(sender, found == destinations_.end(), bytes);
 }
 
-absl::Status Router::Publish(Frame send, base::Now now) {
+absl::Status Router::Publish(const BrokerPeer& sender, Frame send, base::Now now) {
   const std::string& name = *send.Find("destination");
   const absl::Time expires = ExpiryOf(send, now);
   if (expires <= now.wall) {
@@ -84,10 +90,16 @@ absl::Status Router::Publish(Frame send, base::Now now) {
     Deliver(taker, std::make_shared<Message>(std::move(send), expires, meter_), 0, false);
     return absl::OkStatus();
   }
-  ORCH_RETURN_IF_ERROR(CheckRoom(name, send.body.size()));
-  if (destination == nullptr) destination = FindOrAdd(name);
+  ORCH_RETURN_IF_ERROR(CheckRoom(sender, name, send.body.size()));
+  const bool made = destination == nullptr;
+  if (made) destination = FindOrAdd(name);
   if (destination == nullptr) return TooManyDestinations();
   const auto message = std::make_shared<Message>(std::move(send), expires, meter_);
+  NodeShare* const share = shares_.Add(sender, message.get());
+  if (made && share != nullptr) {
+    destination->maker = share;
+    shares_.AddQueue(share);
+  }
   destination->bytes += message->bytes();
   queued_bytes_ += message->bytes();
   destination->waiting.push_back({message, 0, false});
@@ -100,6 +112,7 @@ absl::Status Router::Subscribe(BrokerSession* session, std::string id,
                                absl::string_view destination, AckMode ack, base::Now now) {
   Destination* to = FindOrAdd(destination);
   if (to == nullptr) return TooManyDestinations();
+  if (to->maker != nullptr) shares_.RemoveQueue(std::exchange(to->maker, nullptr));
   auto subscription = std::make_unique<Subscription>();
   subscription->session = session;
   subscription->destination = to;
@@ -256,6 +269,7 @@ Destination* Router::FindOrAdd(absl::string_view name) {
 
 void Router::DropIfUnused(Destination* destination) {
   if (!destination->subscriptions.empty() || !destination->waiting.empty()) return;
+  if (destination->maker != nullptr) shares_.RemoveQueue(destination->maker);
   destinations_.erase(destination->name);
 }
 
@@ -348,6 +362,7 @@ void Router::Pump(Destination* queue, base::Now now) {
 void Router::Forget(Destination* queue, const Message& message) {
   queue->bytes -= message.bytes();
   queued_bytes_ -= message.bytes();
+  shares_.Remove(message);
 }
 
 }  // namespace orch::bus

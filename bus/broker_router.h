@@ -13,6 +13,7 @@
 #include "bus/broker_limits.h"
 #include "bus/broker_message.h"
 #include "bus/broker_session.h"
+#include "bus/broker_shares.h"
 
 // Topics, queues and the way of a message from SEND to outboxes. Pure.
 
@@ -37,6 +38,7 @@ struct Destination {
   size_t next = 0;    // whose turn it is, in subscriptions
   bool full = false;  // all consumers were found without credit; until one has some again
   absl::Time first_expiry = absl::InfiniteFuture();  // nothing in `waiting` expires before
+  NodeShare* maker = nullptr;  // the node that made it, until somebody reads it
 };
 
 // Sessions that have something to write, each once.
@@ -61,12 +63,13 @@ class Router {
   Router(const BrokerBounds& bounds, Meter* meter, ReadyList* ready)
       : bounds_(bounds), meter_(meter), ready_(ready) {}
 
-  // Whether `bytes` more fit into the queue of that name, and into all queues. ResourceExhausted
-  // names the limit. OK for topics.
-  absl::Status CheckRoom(absl::string_view destination, size_t bytes) const;
+  // Whether `bytes` more of `sender` fit into the queue of that name, and into all queues.
+  // ResourceExhausted names the limit. OK for topics.
+  absl::Status CheckRoom(const BrokerPeer& sender, absl::string_view destination,
+                         size_t bytes) const;
   // `send` has a destination that CheckDestination accepts. ResourceExhausted: no room, and nobody
   // to take it at once.
-  absl::Status Publish(Frame send, base::Now now);
+  absl::Status Publish(const BrokerPeer& sender, Frame send, base::Now now);
   // ResourceExhausted: too many destinations.
   absl::Status Subscribe(BrokerSession* session, std::string id, absl::string_view destination,
                          AckMode ack, base::Now now);
@@ -111,6 +114,7 @@ class Router {
   absl::flat_hash_map<std::string, std::unique_ptr<Destination>> destinations_;
   std::vector<BrokerSession*> slow_;
   size_t queued_bytes_ = 0;  // over all queues
+  NodeShares shares_;
   uint64_t serial_ = 0;
   uint64_t expired_ = 0;
   uint64_t discarded_ = 0;

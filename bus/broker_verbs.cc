@@ -161,7 +161,7 @@ absl::Status BrokerCore::OnSend(BrokerSession* session, Frame* frame, base::Now 
   bool deferred = false;
   ORCH_RETURN_IF_ERROR(Defer(session, frame, &deferred));
   if (deferred) return absl::OkStatus();
-  return base::Annotate(router_.Publish(std::move(*frame), now), what);
+  return base::Annotate(router_.Publish(session->peer, std::move(*frame), now), what);
 }
 
 absl::Status BrokerCore::OnSubscribe(BrokerSession* session, const Frame& frame, base::Now now) {
@@ -285,8 +285,8 @@ absl::Status BrokerCore::OnCommit(BrokerSession* session, const Frame& frame, ba
   // All or nothing: each queue must have room for all of it.
   for (const Frame& kept : transaction.frames) {
     if (kept.command != "SEND") continue;
-    ORCH_RETURN_IF_ERROR(
-        base::Annotate(router_.CheckRoom(*kept.Find("destination"), transaction.bytes), what));
+    ORCH_RETURN_IF_ERROR(base::Annotate(
+        router_.CheckRoom(session->peer, *kept.Find("destination"), transaction.bytes), what));
   }
   for (Frame& kept : transaction.frames) {
     ORCH_RETURN_IF_ERROR(base::Annotate(Perform(session, &kept, now), what));

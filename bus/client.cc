@@ -239,7 +239,8 @@ void Client::Core::Send(std::string destination, std::string body, absl::Time ex
   ORCH_CHECK_ON(strand_);
   if (connection_ == nullptr || connection_->ended) return;
   const absl::StatusOr<uint64_t> queued = connection_->session.Send(
-      destination, std::move(body), expires, /*receipt=*/false, base::SystemClock().Read());
+      destination, std::move(body), BrokerExpiry(options_.config.flavour(), expires, skew_),
+      /*receipt=*/false, base::SystemClock().Read());
   if (queued.ok()) {
     Flush(connection_);
     return;
@@ -260,7 +261,8 @@ void Client::Core::SendWithReceipt(std::string destination, std::string body, ab
     return;
   }
   const absl::StatusOr<uint64_t> queued = connection_->session.Send(
-      destination, std::move(body), expires, /*receipt=*/true, base::SystemClock().Read());
+      destination, std::move(body), BrokerExpiry(options_.config.flavour(), expires, skew_),
+      /*receipt=*/true, base::SystemClock().Read());
   if (!queued.ok()) {
     Fail(std::move(sent), base::Annotate(queued.status(), absl::StrCat("send ", destination)));
     return;
@@ -315,6 +317,7 @@ void Client::SendWithReceipt(std::string destination, std::string body, absl::Ti
   core_->SendWithReceipt(std::move(destination), std::move(body), expires, std::move(sent));
 }
 void Client::Reconnect(std::string why) { core_->Reconnect(std::move(why)); }
+void Client::SetClockSkew(absl::Duration skew) { core_->SetClockSkew(skew); }
 ClientStatus Client::status() const { return core_->status(); }
 
 absl::StatusOr<std::shared_ptr<StreamFactory>> NewClientStreams(

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,7 @@ class Client::Core : public std::enable_shared_from_this<Client::Core> {
   void Send(std::string destination, std::string body, absl::Time expires);
   void SendWithReceipt(std::string destination, std::string body, absl::Time expires, Sent sent);
   void Reconnect(std::string why);
+  void SetClockSkew(absl::Duration skew) { skew_ = skew; }
   ClientStatus status() const;
   // The Client is gone: calls nothing any more and winds down.
   void Abandon();
@@ -101,9 +103,10 @@ class Client::Core : public std::enable_shared_from_this<Client::Core> {
   std::function<void(bool)> on_change_;
   std::function<void()> on_failure_;
   std::vector<std::function<void()>> on_stopped_;
-  ConnectionPtr connection_;  // null between connections
-  ClientStatus status_;       // its counts are those of past connections
-  std::string lost_broker_;   // the last that was usable
+  ConnectionPtr connection_;            // null between connections
+  ClientStatus status_;                 // its counts are those of past connections
+  std::optional<absl::Duration> skew_;  // our clock minus that of the bus, once known
+  std::string lost_broker_;             // the last that was usable
   base::LogLimiter limiter_;
   bool started_ = false;
   bool stopping_ = false;

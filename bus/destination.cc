@@ -56,11 +56,16 @@ std::string Destinations::Presence(absl::string_view collective) const {
                                      : Named("topic", *this, collective, "presence");
 }
 
+absl::Time BrokerExpiry(Flavour flavour, absl::Time expires, std::optional<absl::Duration> skew) {
+  if (flavour != FLAVOUR_ACTIVEMQ) return expires;
+  return skew.has_value() ? expires - *skew + kClockKnownSlack : expires + kClockUnknownSlack;
+}
+
 std::vector<Header> SendHeaders(Flavour flavour, absl::Time expires, absl::Time now) {
   std::vector<Header> headers = {{"persistent", "false"}};
   if (expires == absl::InfiniteFuture()) return headers;
-  if (flavour == FLAVOUR_RABBITMQ) {
-    // 0 would mean: only to a consumer that waits right now.
+  if (flavour != FLAVOUR_ACTIVEMQ) {
+    // 0 would mean: only to a consumer that waits right now; to the embedded broker, never.
     const int64_t left = std::max<int64_t>(1, absl::ToInt64Milliseconds(expires - now));
     headers.push_back({"expiration", absl::StrCat(left)});
   } else {

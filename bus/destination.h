@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -45,8 +46,20 @@ struct Destinations {
   std::string Presence(absl::string_view collective) const;
 };
 
+// What `expires` is made later by for ActiveMQ, which compares a time of the sender with its own
+// clock and drops what seems to be late, without a word: as far as clocks of a fleet may be apart,
+// respectively ours and the broker's once we know how far ours is off the controllers'. Within the
+// signed bytes stands how long a message is really valid; this only bounds what lies around.
+inline constexpr absl::Duration kClockUnknownSlack = absl::Hours(24);
+inline constexpr absl::Duration kClockKnownSlack = absl::Minutes(15);
+
+// `expires` by our clock, as it is to be written for a broker of that flavour. `skew`: our clock
+// minus the one that the bus goes by; nullopt: not known. Only ActiveMQ needs it.
+absl::Time BrokerExpiry(Flavour flavour, absl::Time expires, std::optional<absl::Duration> skew);
+
 // Headers of SEND besides the destination: never persisted, and dropped when nobody took it by
-// `expires` (InfiniteFuture: never). RabbitMQ wants what is left of the time, the others the time.
+// `expires` (InfiniteFuture: never). ActiveMQ wants the time; RabbitMQ and the embedded broker what
+// is left of it, so that nobody's clock matters.
 std::vector<Header> SendHeaders(Flavour flavour, absl::Time expires, absl::Time now);
 
 // Headers of SUBSCRIBE besides destination, id and ack.

@@ -53,11 +53,26 @@ TEST(SendHeadersTest, ExpiryIsATimeOrWhatIsLeftOfIt) {
   const absl::Time now = absl::FromUnixSeconds(1'800'000'000);
   const absl::Time expires = now + absl::Seconds(60);
   EXPECT_EQ(Text(SendHeaders(FLAVOUR_EMBEDDED, expires, now)),
-            "persistent:false\nexpires:1800000060000\n");
+            "persistent:false\nexpiration:60000\n");
   EXPECT_EQ(Text(SendHeaders(FLAVOUR_ACTIVEMQ, expires, now)),
             "persistent:false\nexpires:1800000060000\n");
   EXPECT_EQ(Text(SendHeaders(FLAVOUR_RABBITMQ, expires, now)),
             "persistent:false\nexpiration:60000\n");
+}
+
+TEST(SendHeadersTest, ASendersClockMattersToActiveMqAlone) {
+  const absl::Time now = absl::FromUnixSeconds(1'800'000'000);
+  const absl::Duration slow = absl::Minutes(-15);
+  const absl::Time expires = now + slow + absl::Minutes(2);  // by a clock 15 min slow
+  for (const Flavour flavour : {FLAVOUR_EMBEDDED, FLAVOUR_RABBITMQ}) {
+    EXPECT_EQ(BrokerExpiry(flavour, expires, slow), expires);
+    EXPECT_EQ(BrokerExpiry(flavour, expires, std::nullopt), expires);
+    EXPECT_EQ(Text(SendHeaders(flavour, expires, now + slow)),
+              "persistent:false\nexpiration:120000\n");
+  }
+  EXPECT_EQ(BrokerExpiry(FLAVOUR_ACTIVEMQ, expires, slow),
+            now + absl::Minutes(2) + kClockKnownSlack);
+  EXPECT_EQ(BrokerExpiry(FLAVOUR_ACTIVEMQ, expires, std::nullopt), expires + kClockUnknownSlack);
 }
 
 TEST(SendHeadersTest, WhatIsPastExpiresAtOnceAndInfinityNever) {

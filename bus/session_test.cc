@@ -97,7 +97,7 @@ TEST_F(SessionTest, SendsWithAndWithoutReceipt) {
   EXPECT_EQ(frames[0].command, "SEND");
   EXPECT_EQ(frames[0].body, "one");
   EXPECT_EQ(Value(frames[0], "destination"), "/topic/a");
-  EXPECT_EQ(Value(frames[0], "expires"), "1800000060000");
+  EXPECT_EQ(Value(frames[0], "expiration"), "60000");
   EXPECT_EQ(Value(frames[0], "receipt"), "(none)");
   EXPECT_EQ(Value(frames[1], "receipt"), absl::StrCat(id));
   const auto events = FeedReceipt(absl::StrCat(id));

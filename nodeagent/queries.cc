@@ -85,6 +85,7 @@ std::optional<Stop> Agent::OnBeacon(const Message& message) {
   ++counters_.passed;
   presence_.OnBeacon();
   const auto skew = beacons_.Skew(message.request.controller(), message.now);
+  parts_.client->SetClockSkew(*skew);
   if (absl::AbsDuration(*skew) > kClockSkewMax && limiter_.Admit("clock skew", message.now)) {
     base::LogWarning(
         "the clock is off: mutating requests are refused",
