@@ -89,6 +89,27 @@ TEST_F(RunTest, ADuplicateIsAnsweredWithWhatIsKnown) {
   EXPECT_EQ(actions_->started, 1);
 }
 
+TEST_F(RunTest, ACopyOfWhatIsAboutToStartIsNotRefused) {
+  // All at once, so that the copy finds the first on its way through the journal. The broker kept
+  // the beacon back, which makes the clock seem off.
+  Request beacon = NewRequest();
+  beacon.mutable_beacon()->set_sequence(1);
+  *beacon.mutable_issue_time() = ToTimestamp(clock_.Read().wall - absl::Seconds(31));
+  const Request run = NewRun();
+  const std::string body = Sign(run);
+  const std::string late = Sign(beacon);
+  Publish(NodeDestination(), body);
+  Publish(bus::Destinations().Request("main"), late);
+  Publish(NodeDestination(), body);
+  ASSERT_TRUE(Until([&] { return actions_->started == 1; }));
+  Settle();
+  EXPECT_EQ(Stopped(Rung::kClock), 1u);
+  EXPECT_EQ(OutcomeOf(run.request_id()), "");
+  FinishAll(orch::v1::NODE_STATE_SUCCEEDED);
+  ASSERT_TRUE(Until([&] { return !OutcomeOf(run.request_id()).empty(); }));
+  EXPECT_EQ(OutcomeOf(run.request_id()), "SUCCEEDED");
+}
+
 TEST_F(RunTest, AnExpiredDuplicateDoesNotLookLikeARefusal) {
   const Request run = NewRun();
   SendAndStart(run);

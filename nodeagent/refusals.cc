@@ -76,7 +76,9 @@ bool Agent::MayAnswer(const Message& message, const Stop& stop) {
 void Agent::Refuse(const MessagePtr& message, const Stop& stop) {
   Note(*message, stop);
   const std::string& id = message->request.request_id();
-  if (!MayAnswer(*message, stop) || running_.contains(id)) return;
+  // A copy of what is on its way to its start, or under way, is not answered: the refusal would be
+  // believed and the run take place all the same.
+  if (climbing_.contains(id) || running_.contains(id) || !MayAnswer(*message, stop)) return;
   if (!IsMutating(message->request)) return AnswerStop(message, stop);
   // A late copy of a request that was accepted long ago must not look like its outcome.
   parts_.journal->PostFind(
