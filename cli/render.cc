@@ -43,6 +43,7 @@ std::string ResultDetail(const JobNode& node) {
   const orch::v1::ActionResult& result = node.result();
   switch (result.kind_case()) {
     case orch::v1::ActionResult::kNodePing:
+      if (!node.has_send_time() || !node.has_update_time()) return "";
       return absl::StrFormat("%.1f ms", absl::ToDoubleMilliseconds(ToTime(node.update_time()) -
                                                                    ToTime(node.send_time())));
     case orch::v1::ActionResult::kNodeFacts: {

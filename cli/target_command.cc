@@ -110,7 +110,8 @@ absl::StatusOr<target::NodeData> ReadNode(const TestFlags& flags) {
     ORCH_ASSIGN_OR_RETURN(const std::string text, ReadInput(flags.classes_file));
     absl::StatusOr<std::vector<std::string>> classes = target::ParseClasses(text);
     if (!classes.ok()) {
-      return base::Annotate(classes.status(), absl::StrCat("--classes ", flags.classes_file));
+      return absl::InvalidArgumentError(
+          absl::StrCat("--classes ", flags.classes_file, ": ", classes.status().message()));
     }
     node.classes_value = *std::move(classes);
   }

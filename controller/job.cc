@@ -180,6 +180,7 @@ void Job::OnSent(const std::string& node, base::Now now) {
 void Job::OnBroadcast(base::Now now) {
   if (setup_.mutating || ended()) return;
   answer_deadline_ = now.steady + setup_.answer_timeout;
+  broadcast_time_ = now.wall;
   if (!setup_.strict_timeout) {
     stretch_max_ = now.steady + kAnswerStretchMax * setup_.answer_timeout;
   }

@@ -172,6 +172,7 @@ class Job {
   std::array<uint32_t, orch::v1::PuppetRunVerdict_MAX + 1> verdicts_{};
   uint32_t open_ = 0;                                          // nodes without an outcome
   absl::Duration answer_deadline_ = absl::InfiniteDuration();  // read-only
+  absl::Time broadcast_time_ = absl::InfinitePast();           // likewise
   absl::Duration quiet_deadline_ = absl::InfiniteDuration();
   absl::Duration stretch_max_ = absl::ZeroDuration();  // answer_deadline_ goes no further
   // Of a job that was taken up again: nothing is overdue before; where the bus is away,

@@ -88,6 +88,8 @@ TEST_F(JobTest, AnUnexpectedAnswerIsCountedIn) {
   job_->OnBroadcast(now());
   EXPECT_EQ(End("x"), Applied::kChanged);
   EXPECT_EQ(job_->Snapshot(false).targets(), 2u);
+  EXPECT_TRUE(job_->TakeChanges(now()).events.back()->node().has_send_time())
+      << "when all were asked";
   End("a");
   EXPECT_EQ(state(), orch::v1::JOB_STATE_SUCCEEDED);
   EXPECT_EQ(End("y"), Applied::kUnknownNode);

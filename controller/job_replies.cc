@@ -68,6 +68,7 @@ Job::Applied Job::Apply(const Reply& reply, base::Now now) {
     }
     record = &nodes_[AddNode(reply.node())];
     record->phase = Phase::kAsked;
+    record->send_time = broadcast_time_;
     maybe_.erase(reply.node());
   }
   if (record->phase == Phase::kWaiting || record->phase == Phase::kClaimed) {

@@ -17,6 +17,8 @@ using nlohmann::json;
 
 constexpr size_t kQuotedMax = 80;
 constexpr size_t kClassMax = 1000;
+// Of Windows' editors; no part of the first line.
+constexpr absl::string_view kByteOrderMark = "\xef\xbb\xbf";
 
 bool IsText(absl::string_view text) {
   // Dumping is what checks UTF-8.
@@ -46,6 +48,7 @@ absl::string_view FirstLine(absl::string_view text) {
 
 absl::StatusOr<json> ParseLines(absl::string_view text, bool strict) {
   if (!IsText(text)) return NotUtf8();
+  absl::ConsumePrefix(&text, kByteOrderMark);
   json facts = json::object();
   size_t number = 0;
   for (absl::string_view line : absl::StrSplit(text, '\n')) {
@@ -142,6 +145,7 @@ absl::StatusOr<json> ParsePrintedFacts(const std::string& output) {
 
 absl::StatusOr<std::vector<std::string>> ParseClasses(absl::string_view text) {
   if (!IsText(text)) return NotUtf8();
+  absl::ConsumePrefix(&text, kByteOrderMark);
   std::vector<std::string> classes;
   size_t number = 0;
   for (absl::string_view line : absl::StrSplit(text, '\n')) {

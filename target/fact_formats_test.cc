@@ -208,6 +208,7 @@ TEST(Classes, OneALine) {
   std::string many;
   for (int i = 0; i < 20'001; i++) absl::StrAppend(&many, "c", i, "\n");
   EXPECT_EQ(ParseClasses(many).status().message(), "more than 20000 classes");
+  EXPECT_EQ(*ParseClasses("\xef\xbb\xbfnginx\r\n"), std::vector<std::string>{"nginx"});
 }
 
 TEST(Classes, OfChefAreKnownByBothNames) {
