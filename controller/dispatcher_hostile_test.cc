@@ -169,6 +169,11 @@ TEST_F(HostileTest, AnUnknownKeyIsAskedForItsCertificate) {
   boost::asio::post(node_strand_, [added] { added->SendPresence(true, false); });
   Until([this] { return GetNode("q").ok(); });
   EXPECT_GE(added->heard(orch::bus::v1::Request::kPresenceQuery), 1);
+  // And for its facts as soon as it is known, not when the first question is asked again.
+  Until([this] {
+    const auto node = GetNode("q");
+    return node.ok() && node->has_facts_time();
+  });
 }
 
 TEST_F(HostileTest, JobsOfOthersAreNotSeen) {

@@ -53,7 +53,10 @@ void RosterKeeper::Tick() {
 void RosterKeeper::OnConnected() {
   // Nodes that spoke while this process was not there would be missing for a presence interval.
   ask_everybody_ = true;
-  AskEverybody(surroundings_->clock->Read());
+  const base::Now now = surroundings_->clock->Read();
+  // What was asked before may have been lost, or its answer.
+  for (auto& [node, ask] : asks_) ask.next = now.steady;
+  AskEverybody(now);
 }
 
 void RosterKeeper::AskEverybody(base::Now now) {
@@ -85,7 +88,11 @@ void RosterKeeper::OnPresence(OpenedPresence opened, base::Now now) {
   if (!heard.wants_details) {
     if (ask != asks_.end()) asks_.erase(ask);
   } else if (Ask* wanted = Want(node, now); wanted != nullptr) {
-    wanted->facts = true;
+    // Another question than the last one, or that one was lost with a connection.
+    if (!std::exchange(wanted->facts, true) || connected_anew) {
+      wanted->next = now.steady;
+      wanted->times = 0;
+    }
     wanted->certificates = false;  // its signature was verified just now
   }
   if (heard.back || connected_anew) on_back_(node);
