@@ -102,8 +102,7 @@ class Client {
   void SendWithReceipt(std::string destination, std::string body, absl::Time expires, Sent sent);
   // Ends the connection and takes the next broker, for a node that notices that it is deaf.
   void Reconnect(std::string why);
-  // Our clock minus the one that the bus goes by, once somebody can tell. Until then a broker that
-  // compares clocks is given times that are generous (BrokerExpiry).
+  // Our clock minus the one that the bus goes by, once somebody can tell (BrokerExpiry).
   void SetClockSkew(absl::Duration skew);
 
   ClientStatus status() const;

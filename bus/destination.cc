@@ -57,8 +57,7 @@ std::string Destinations::Presence(absl::string_view collective) const {
 }
 
 absl::Time BrokerExpiry(Flavour flavour, absl::Time expires, std::optional<absl::Duration> skew) {
-  if (flavour != FLAVOUR_ACTIVEMQ) return expires;
-  return skew.has_value() ? expires - *skew + kClockKnownSlack : expires + kClockUnknownSlack;
+  return flavour == FLAVOUR_ACTIVEMQ ? expires - skew.value_or(absl::ZeroDuration()) : expires;
 }
 
 std::vector<Header> SendHeaders(Flavour flavour, absl::Time expires, absl::Time now) {

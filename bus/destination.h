@@ -46,15 +46,10 @@ struct Destinations {
   std::string Presence(absl::string_view collective) const;
 };
 
-// What `expires` is made later by for ActiveMQ, which compares a time of the sender with its own
-// clock and drops what seems to be late, without a word: as far as clocks of a fleet may be apart,
-// respectively ours and the broker's once we know how far ours is off the controllers'. Within the
-// signed bytes stands how long a message is really valid; this only bounds what lies around.
-inline constexpr absl::Duration kClockUnknownSlack = absl::Hours(24);
-inline constexpr absl::Duration kClockKnownSlack = absl::Minutes(15);
-
-// `expires` by our clock, as it is to be written for a broker of that flavour. `skew`: our clock
-// minus the one that the bus goes by; nullopt: not known. Only ActiveMQ needs it.
+// `expires` by our clock, as it is to be written for a broker of that flavour. ActiveMQ compares
+// the time of a sender with its own clock and drops what seems to be late, without a word, so it
+// gets one that is corrected by `skew`: our clock minus the one that the bus goes by; nullopt: not
+// known yet. Within the signed bytes stands how long a message is really valid.
 absl::Time BrokerExpiry(Flavour flavour, absl::Time expires, std::optional<absl::Duration> skew);
 
 // Headers of SEND besides the destination: never persisted, and dropped when nobody took it by
