@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
-#include "bus/config.pb.h"
+#include "bus/stomp/config.pb.h"
 #include "trust/config.pb.h"
 
 namespace orch::base {

@@ -14,12 +14,12 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "base/version.h"
-#include "bus/address.h"
-#include "bus/broker.h"
+#include "bus/broker/broker.h"
+#include "bus/broker/broker_metrics.h"
 #include "bus/broker_main_config.pb.h"
-#include "bus/broker_metrics.h"
-#include "bus/check_command.h"
-#include "bus/http.h"
+#include "bus/check/check_command.h"
+#include "bus/http/http.h"
+#include "bus/stomp/address.h"
 #include "trust/identity.h"
 
 namespace orch::bus {

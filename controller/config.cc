@@ -8,9 +8,9 @@
 #include "base/config.h"
 #include "base/ids.h"
 #include "base/status.h"
-#include "bus/address.h"
-#include "bus/bus_config.h"
-#include "controller/pql.h"
+#include "bus/stomp/address.h"
+#include "bus/stomp/bus_config.h"
+#include "controller/puppetdb/pql.h"
 
 namespace orch::controller {
 namespace {

@@ -5,8 +5,8 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "base/metrics_page.h"
-#include "bus/broker_metrics.h"
-#include "bus/client_metrics.h"
+#include "bus/broker/broker_metrics.h"
+#include "bus/client/client_metrics.h"
 #include "orch/v1/job.pb.h"
 #include "trust/identity.h"
 

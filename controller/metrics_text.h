@@ -9,10 +9,10 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "bus/broker.h"
-#include "bus/client.h"
-#include "controller/dispatcher.h"
-#include "controller/metrics.h"
+#include "bus/broker/broker.h"
+#include "bus/client/client.h"
+#include "controller/context/dispatcher_api.h"
+#include "controller/context/metrics.h"
 
 namespace orch::controller {
 

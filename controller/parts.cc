@@ -11,7 +11,7 @@
 #include "absl/time/clock.h"
 #include "base/log.h"
 #include "base/status.h"
-#include "bus/stream.h"
+#include "bus/stream/stream.h"
 #include "controller/config.h"
 
 namespace orch::controller {

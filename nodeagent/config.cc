@@ -9,8 +9,8 @@
 #include "base/config.h"
 #include "base/ids.h"
 #include "base/status.h"
-#include "bus/bus_config.h"
-#include "nodeagent/fact_source.h"
+#include "bus/stomp/bus_config.h"
+#include "nodeagent/facts/fact_source.h"
 
 namespace orch::nodeagent {
 namespace {

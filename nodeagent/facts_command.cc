@@ -10,9 +10,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/log.h"
-#include "nodeagent/fact_files.h"
-#include "nodeagent/facts.h"
-#include "nodeagent/puppet_paths.h"
+#include "nodeagent/facts/fact_files.h"
+#include "nodeagent/facts/facts.h"
+#include "nodeagent/puppet/puppet_paths.h"
 #include "target/compare.h"
 
 namespace orch::nodeagent {

@@ -12,8 +12,8 @@
 #include "nodeagent/config.h"
 #include "nodeagent/facts_command.h"
 #include "nodeagent/run.h"
-#include "nodeagent/run_wrapper.h"
 #include "nodeagent/status.h"
+#include "nodeagent/wrapper/run_wrapper.h"
 #include "policy/policy.h"
 #include "trust/identity.h"
 

@@ -8,8 +8,8 @@
 
 #include "absl/strings/ascii.h"
 #include "base/metrics_page.h"
-#include "bus/client_metrics.h"
-#include "nodeagent/replace_file.h"
+#include "bus/client/client_metrics.h"
+#include "nodeagent/text/replace_file.h"
 
 namespace orch::nodeagent {
 namespace {

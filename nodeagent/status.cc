@@ -9,9 +9,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "api/json.h"
-#include "nodeagent/beacons.h"
+#include "nodeagent/agent/beacons.h"
 #include "nodeagent/status_file.h"
-#include "nodeagent/timestamps.h"
+#include "nodeagent/text/timestamps.h"
 
 namespace orch::nodeagent {
 namespace {

@@ -8,8 +8,8 @@
 #include "base/config.h"
 #include "base/log.h"
 #include "base/version.h"
-#include "nodeagent/replace_file.h"
-#include "nodeagent/timestamps.h"
+#include "nodeagent/text/replace_file.h"
+#include "nodeagent/text/timestamps.h"
 
 namespace orch::nodeagent {
 namespace {

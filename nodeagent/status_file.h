@@ -8,8 +8,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/asio.h"
-#include "nodeagent/agent.h"
-#include "nodeagent/puppet_paths.h"
+#include "nodeagent/agent/agent.h"
+#include "nodeagent/puppet/puppet_paths.h"
 #include "nodeagent/status.pb.h"
 
 namespace orch::nodeagent {

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "nodeagent/facts.h"
+#include "nodeagent/facts/facts.h"
 #include "orch/bus/v1/reply.pb.h"
 #include "orch/v1/action.pb.h"
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <utility>
 
-#include "nodeagent/clean_text.h"
+#include "nodeagent/text/clean_text.h"
 
 namespace orch::nodeagent {
 

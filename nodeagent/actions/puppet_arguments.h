@@ -6,8 +6,8 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "nodeagent/puppet_config.pb.h"
-#include "nodeagent/puppet_paths.h"
+#include "nodeagent/puppet/puppet_config.pb.h"
+#include "nodeagent/puppet/puppet_paths.h"
 #include "orch/v1/action.pb.h"
 
 // How a puppet.run becomes a command line. Pure, thread-safe.

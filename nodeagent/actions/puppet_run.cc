@@ -14,8 +14,8 @@
 #include "nodeagent/actions/puppet_arguments.h"
 #include "nodeagent/actions/run_follower.h"
 #include "nodeagent/actions/run_outcome.h"
-#include "nodeagent/puppet_lock.h"
-#include "nodeagent/puppet_summary.h"
+#include "nodeagent/puppet/puppet_lock.h"
+#include "nodeagent/puppet/puppet_summary.h"
 
 namespace orch::nodeagent {
 namespace {

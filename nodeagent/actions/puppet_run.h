@@ -9,8 +9,8 @@
 
 #include "base/asio.h"
 #include "base/clock.h"
-#include "nodeagent/actions.h"
-#include "nodeagent/puppet_paths.h"
+#include "nodeagent/actions/actions.h"
+#include "nodeagent/puppet/puppet_paths.h"
 
 namespace orch::nodeagent {
 

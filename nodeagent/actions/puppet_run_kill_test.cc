@@ -10,7 +10,7 @@
 #include "absl/strings/match.h"
 #include "base/config.h"
 #include "nodeagent/actions/run_fixture.h"
-#include "nodeagent/puppet_lock.h"
+#include "nodeagent/puppet/puppet_lock.h"
 
 namespace orch::nodeagent {
 namespace {
@@ -172,9 +172,9 @@ TEST_F(PuppetRunKillTest, WhatWasPreparedButNotStartedIsClaimed) {
   Resume();
   EXPECT_EQ(Outcome().reason(), "interrupted");
   // A wrapper that comes up late does nothing.
-  ASSERT_TRUE(
-      SpawnDetached({std::filesystem::absolute("nodeagent/run_wrapper_main"), Directory().path()})
-          .ok());
+  ASSERT_TRUE(SpawnDetached({std::filesystem::absolute("nodeagent/wrapper/run_wrapper_main"),
+                             Directory().path()})
+                  .ok());
   ASSERT_TRUE(Until([&] { return Directory().ReadOutcome().has_value(); }));
   EXPECT_FALSE((*Directory().ReadClaim())->by_wrapper);
   EXPECT_TRUE(Starts().empty());

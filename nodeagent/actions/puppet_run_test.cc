@@ -10,7 +10,7 @@
 
 #include "base/config.h"
 #include "nodeagent/actions/run_fixture.h"
-#include "nodeagent/puppet_lock.h"
+#include "nodeagent/puppet/puppet_lock.h"
 
 namespace orch::nodeagent {
 namespace {

@@ -6,9 +6,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "nodeagent/actions/outcome.h"
-#include "nodeagent/clean_text.h"
-#include "nodeagent/puppet_lock.h"
-#include "nodeagent/puppet_state.h"
+#include "nodeagent/puppet/puppet_lock.h"
+#include "nodeagent/puppet/puppet_state.h"
+#include "nodeagent/text/clean_text.h"
 
 namespace orch::nodeagent {
 namespace {

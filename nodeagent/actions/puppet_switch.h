@@ -4,7 +4,7 @@
 #include <string>
 
 #include "absl/time/time.h"
-#include "nodeagent/puppet_paths.h"
+#include "nodeagent/puppet/puppet_paths.h"
 #include "orch/bus/v1/reply.pb.h"
 #include "orch/v1/action.pb.h"
 

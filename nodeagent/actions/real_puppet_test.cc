@@ -7,7 +7,7 @@
 
 #include "base/config.h"
 #include "nodeagent/actions/run_fixture.h"
-#include "nodeagent/puppet_state.h"
+#include "nodeagent/puppet/puppet_state.h"
 
 namespace orch::nodeagent {
 namespace {

@@ -15,7 +15,7 @@ namespace orch::nodeagent {
 namespace {
 
 constexpr char kFakePuppet[] = "test/testing/fake_puppet/puppet";
-constexpr char kWrapper[] = "nodeagent/run_wrapper_main";
+constexpr char kWrapper[] = "nodeagent/wrapper/run_wrapper_main";
 
 }  // namespace
 

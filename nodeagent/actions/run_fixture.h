@@ -14,8 +14,8 @@
 
 #include "base/asio.h"
 #include "nodeagent/actions/puppet_run.h"
-#include "nodeagent/process.h"
-#include "nodeagent/run_directory.h"
+#include "nodeagent/process/process.h"
+#include "nodeagent/wrapper/run_directory.h"
 
 namespace orch::nodeagent {
 

@@ -14,7 +14,7 @@
 #include "base/log.h"
 #include "nodeagent/actions/outcome.h"
 #include "nodeagent/actions/run_outcome.h"
-#include "nodeagent/puppet_lock.h"
+#include "nodeagent/puppet/puppet_lock.h"
 
 namespace orch::nodeagent {
 namespace {

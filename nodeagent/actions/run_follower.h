@@ -10,9 +10,9 @@
 #include "base/asio.h"
 #include "base/clock.h"
 #include "nodeagent/actions/run_log.h"
-#include "nodeagent/command.h"
-#include "nodeagent/process_watch.h"
-#include "nodeagent/run_directory.h"
+#include "nodeagent/process/command.h"
+#include "nodeagent/process/process_watch.h"
+#include "nodeagent/wrapper/run_directory.h"
 #include "orch/bus/v1/reply.pb.h"
 
 namespace orch::nodeagent {

@@ -14,8 +14,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
-#include "nodeagent/clean_text.h"
-#include "nodeagent/puppet_report.h"
+#include "nodeagent/puppet/puppet_report.h"
+#include "nodeagent/text/clean_text.h"
 
 namespace orch::nodeagent {
 namespace {

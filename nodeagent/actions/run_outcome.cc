@@ -12,7 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "nodeagent/actions/outcome.h"
-#include "nodeagent/clean_text.h"
+#include "nodeagent/text/clean_text.h"
 
 namespace orch::nodeagent {
 namespace {

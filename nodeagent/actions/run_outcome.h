@@ -5,9 +5,9 @@
 #include <string>
 
 #include "nodeagent/actions/run_log.h"
-#include "nodeagent/puppet_report.h"
-#include "nodeagent/puppet_summary.h"
-#include "nodeagent/run_directory.h"
+#include "nodeagent/puppet/puppet_report.h"
+#include "nodeagent/puppet/puppet_summary.h"
+#include "nodeagent/wrapper/run_directory.h"
 #include "orch/bus/v1/reply.pb.h"
 
 namespace orch::nodeagent {

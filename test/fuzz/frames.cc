@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "base/status.h"
-#include "bus/frame.h"
-#include "bus/session.h"
+#include "bus/client/session.h"
+#include "bus/stomp/frame.h"
 #include "test/fuzz/driver.h"
 
 namespace orch::bus {

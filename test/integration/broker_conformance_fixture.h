@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "base/asio.h"
-#include "bus/client.h"
-#include "bus/destination.h"
+#include "bus/client/client.h"
+#include "bus/stomp/destination.h"
 #include "test/testing/test_ca.h"
 
 namespace orch::integration {

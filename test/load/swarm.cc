@@ -14,7 +14,7 @@
 #include "base/config.h"
 #include "base/log.h"
 #include "base/version.h"
-#include "bus/bus_config.h"
+#include "bus/stomp/bus_config.h"
 #include "test/load/swarm_node.h"
 #include "test/testing/test_ca.h"
 

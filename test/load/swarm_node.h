@@ -6,7 +6,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "base/asio.h"
-#include "bus/client.h"
+#include "bus/client/client.h"
 #include "test/testing/sim_node.h"
 
 namespace orch::load {

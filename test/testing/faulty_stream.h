@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <memory>
 
-#include "bus/stream.h"
+#include "bus/stream/stream.h"
 
 // Streams that go wrong where a test wants it.
 

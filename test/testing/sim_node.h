@@ -10,8 +10,8 @@
 
 #include "base/asio.h"
 #include "base/clock.h"
-#include "bus/client.h"
-#include "bus/destination.h"
+#include "bus/client/client.h"
+#include "bus/stomp/destination.h"
 #include "orch/bus/v1/presence.pb.h"
 #include "orch/bus/v1/reply.pb.h"
 #include "orch/bus/v1/request.pb.h"

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "base/asio.h"
-#include "bus/frame.h"
-#include "bus/stream.h"
+#include "bus/stomp/frame.h"
+#include "bus/stream/stream.h"
 
 // A broker that follows a script, over memory streams:
 //

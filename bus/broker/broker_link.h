@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <openssl/ssl.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "bus/broker/broker_hub.h"
+#include "bus/broker/poller.h"
+#include "bus/routing/broker_session.h"
+
+// The transport of one accepted connection: a non-blocking socket, plain or with TLS.
+
+namespace orch::bus {
+
+// Owned by the hub, ends itself: when the peer closes, when the core has ended the session and the
+// last frames are out, or when the handshake takes too long.
+//
+// Lives on: the broker's strand.
+class SocketLink : public Pollable, public BrokerLink {
+ public:
+  // Plain STOMP as `peer`. Takes `fd` over; false: refused, and closed.
+  static bool Start(BrokerHub* hub, int fd, std::string where, BrokerPeer peer);
+  // With TLS first. `ended` is called once the handshake is over, one way or the other. Null:
+  // refused, and closed.
+  static SocketLink* StartTls(BrokerHub* hub, int fd, std::string where, SSL_CTX* context,
+                              std::function<void()> ended);
+  ~SocketLink() override;
+
+  void OnEvents(uint32_t events) override;
+  void OnReady() override;
+  void JudgeAgain() override;
+  // Gives a handshake up that is still under way; `why` for the log.
+  void GiveHandshakeUp(absl::string_view why);
+  // Whether that handshake has waited for the peer for so long, before and after our answer:
+  // nothing has come, and nothing lies there unread because we are busy.
+  bool PeerIsSilent(absl::Duration unanswered, absl::Duration answered) const;
+
+ private:
+  // What a try to read or write came to.
+  enum class Result { kDone, kBlocked, kClosed };
+
+  SocketLink(BrokerHub* hub, int fd, std::string where)
+      : hub_(hub), fd_(fd), where_(std::move(where)), last_step_(hub->Now().steady) {}
+  void Handshake();
+  void EndHandshake();
+  bool OpenSession(BrokerPeer peer);
+  void Read();
+  // Writes what there is; false: closed.
+  bool Write();
+  Result WriteSome(size_t* written);
+  Result ReadSome(size_t* size);
+  Result FromTls(int returned);
+  void FinishEnded();
+  void WatchFor(uint32_t events);
+  void Close();
+
+  BrokerHub* const hub_;
+  int fd_;
+  const std::string where_;
+  SSL* tls_ = nullptr;
+  BrokerSession* session_ = nullptr;        // null before the end of the handshake
+  std::function<void()> on_handshake_end_;  // null when there is none under way
+  absl::Duration last_step_;                // steady time of its last input
+  uint32_t watched_ = 0;
+  size_t discarded_ = 0;      // bytes after the session's end
+  bool half_closed_ = false;  // our side of the connection
+  bool tls_wants_write_ = false;
+};
+
+}  // namespace orch::bus

@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: Apache-2.0
+// BrokerCore: what each frame of a client does.
+#include <algorithm>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "base/status.h"
+#include "base/version.h"
+#include "bus/routing/broker_core.h"
+
+namespace orch::bus {
+namespace {
+
+absl::Status Wrong(absl::string_view text) { return absl::InvalidArgumentError(text); }
+
+// How much of a client's own text an error repeats.
+constexpr size_t kQuotedMax = 128;
+
+absl::StatusOr<std::string> Require(const Frame& frame, absl::string_view name) {
+  const std::string* value = frame.Find(name);
+  if (value == nullptr || value->empty()) {
+    return Wrong(absl::StrCat(frame.command, " without ", name, " header"));
+  }
+  return *value;
+}
+
+// The client's own words, so that its ERROR and our log stay readable.
+absl::string_view Shown(absl::string_view text) { return text.substr(0, kQuotedMax); }
+
+// `cx,cy` of a heart-beat header in milliseconds.
+absl::Status ParseHeartBeat(absl::string_view text, uint32_t* sends, uint32_t* wants) {
+  const std::vector<absl::string_view> parts = absl::StrSplit(text, ',');
+  if (parts.size() != 2 || !absl::SimpleAtoi(parts[0], sends) ||
+      !absl::SimpleAtoi(parts[1], wants)) {
+    return Wrong(absl::StrCat("heart-beat is not two numbers: `", Shown(text), "`"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Duration Agreed(uint32_t ms) {
+  return ms == 0 ? absl::ZeroDuration() : std::max(absl::Milliseconds(ms), kHeartBeatMin);
+}
+
+// The highest version that both know; the absence of the header means 1.0.
+absl::Status ChooseVersion(const Frame& frame, StompVersion* version) {
+  const std::string* accepted = frame.Find("accept-version");
+  if (accepted == nullptr) {
+    *version = StompVersion::k10;
+    return absl::OkStatus();
+  }
+  const std::vector<absl::string_view> all = absl::StrSplit(*accepted, ',');
+  const auto knows = [&all](absl::string_view one) {
+    return std::find(all.begin(), all.end(), one) != all.end();
+  };
+  if (knows("1.2")) {
+    *version = StompVersion::k12;
+  } else if (knows("1.1")) {
+    *version = StompVersion::k11;
+  } else if (knows("1.0")) {
+    *version = StompVersion::k10;
+  } else {
+    return Wrong(absl::StrCat("accept-version `", Shown(*accepted),
+                              "`: supported protocol versions are 1.0, 1.1 and 1.2"));
+  }
+  return absl::OkStatus();
+}
+
+absl::string_view VersionName(StompVersion version) {
+  return version == StompVersion::k12 ? "1.2" : version == StompVersion::k11 ? "1.1" : "1.0";
+}
+
+size_t BytesOf(const Frame& frame) {
+  size_t bytes = sizeof(Frame) + frame.body.size();
+  for (const Header& header : frame.headers) {
+    bytes += sizeof(Header) + header.name.size() + header.value.size();
+  }
+  return bytes;
+}
+
+}  // namespace
+
+void BrokerCore::OnFrame(BrokerSession* session, Frame frame, base::Now now) {
+  ++counters_.frames_in;
+  std::string receipt_id;
+  const std::string* receipt = frame.Find("receipt");
+  if (receipt != nullptr) {
+    receipt_id = *receipt;
+    receipt = &receipt_id;
+  }
+  const bool connect = session->state == BrokerSession::State::kNew;
+  const bool disconnect = frame.command == "DISCONNECT";
+  if (const absl::Status status = Perform(session, &frame, now); !status.ok()) {
+    Fail(session, receipt, status, now);
+    return;
+  }
+  if (receipt != nullptr && !connect) Reply(session, {"RECEIPT", {{"receipt-id", receipt_id}}, ""});
+  if (disconnect) End(session, now);
+}
+
+absl::Status BrokerCore::Perform(BrokerSession* session, Frame* frame, base::Now now) {
+  const std::string& verb = frame->command;
+  const bool connect = verb == "CONNECT" || verb == "STOMP";
+  if (session->state == BrokerSession::State::kNew) {
+    if (!connect) return Wrong(absl::StrCat(Shown(verb), " before CONNECT"));
+    return OnConnect(session, *frame);
+  }
+  if (connect) return Wrong(absl::StrCat(verb, ": the session is connected already"));
+  if (verb == "SEND") return OnSend(session, frame, now);
+  if (verb == "ACK" || verb == "NACK") return OnAck(session, frame, now);
+  if (verb == "SUBSCRIBE") return OnSubscribe(session, *frame, now);
+  if (verb == "UNSUBSCRIBE") return OnUnsubscribe(session, *frame, now);
+  if (verb == "BEGIN") return OnBegin(session, *frame);
+  if (verb == "COMMIT") return OnCommit(session, *frame, now);
+  if (verb == "ABORT") return OnAbort(session, *frame);
+  if (verb == "DISCONNECT") return absl::OkStatus();
+  return Wrong(absl::StrCat("unknown command ", Shown(verb)));
+}
+
+absl::Status BrokerCore::OnConnect(BrokerSession* session, const Frame& frame) {
+  StompVersion version = StompVersion::k10;
+  ORCH_RETURN_IF_ERROR(ChooseVersion(frame, &version));
+  uint32_t sends = 0;
+  uint32_t wants = 0;
+  if (const std::string* beat = frame.Find("heart-beat"); beat != nullptr) {
+    ORCH_RETURN_IF_ERROR(ParseHeartBeat(*beat, &sends, &wants));
+  }
+  if (session->peer.kind == BrokerPeer::Kind::kNobody) {
+    return absl::PermissionDeniedError(
+        absl::StrCat("CONNECT: ", DescribePeer(session->peer), " may not connect"));
+  }
+  session->version = version;
+  session->decoder.set_version(version);
+  session->state = BrokerSession::State::kOpen;
+  Frame connected{"CONNECTED", {}, ""};
+  connected.Add("version", VersionName(version));
+  if (version != StompVersion::k10) {
+    session->beat_in = Agreed(sends);
+    session->beat_out = Agreed(wants);
+    const int64_t beat_ms = absl::ToInt64Milliseconds(kHeartBeatMin);
+    connected.Add("heart-beat", absl::StrCat(beat_ms, ",", beat_ms));
+  }
+  connected.Add("session", absl::StrCat(counters_.sessions_total));
+  connected.Add("server", absl::StrCat("orch-broker/", base::kVersion));
+  Reply(session, connected);
+  Schedule(session);
+  Note(*session, false, absl::StrCat("connected with STOMP ", VersionName(version)));
+  return absl::OkStatus();
+}
+
+absl::Status BrokerCore::OnSend(BrokerSession* session, Frame* frame, base::Now now) {
+  ORCH_ASSIGN_OR_RETURN(const std::string destination, Require(*frame, "destination"));
+  DestinationKind kind;
+  const std::string what = absl::StrCat("SEND ", Shown(destination));
+  ORCH_RETURN_IF_ERROR(base::Annotate(CheckDestination(destination, &kind), what));
+  if (!MaySend(session->peer, prefix_, destination)) {
+    return absl::PermissionDeniedError(
+        absl::StrCat(what, ": ", DescribePeer(session->peer), " may not send there"));
+  }
+  bool deferred = false;
+  ORCH_RETURN_IF_ERROR(Defer(session, frame, &deferred));
+  if (deferred) return absl::OkStatus();
+  return base::Annotate(router_.Publish(session->peer, std::move(*frame), now), what);
+}
+
+absl::Status BrokerCore::OnSubscribe(BrokerSession* session, const Frame& frame, base::Now now) {
+  ORCH_ASSIGN_OR_RETURN(const std::string destination, Require(frame, "destination"));
+  const std::string what = absl::StrCat("SUBSCRIBE ", Shown(destination));
+  DestinationKind kind;
+  ORCH_RETURN_IF_ERROR(base::Annotate(CheckDestination(destination, &kind), what));
+  std::string id;
+  if (const std::string* given = frame.Find("id"); given != nullptr) {
+    id = *given;
+  } else if (session->version != StompVersion::k10) {
+    return Wrong(absl::StrCat(what, " without id header"));
+  }
+  if (id.size() > kSubscriptionIdBytesMax) {
+    return Wrong(absl::StrCat(what, ": id is over ", kSubscriptionIdBytesMax, " bytes"));
+  }
+  AckMode mode = AckMode::kAuto;
+  const std::string* ack = frame.Find("ack");
+  if (ack != nullptr && *ack == "client") {
+    mode = AckMode::kClient;
+  } else if (ack != nullptr && *ack == "client-individual") {
+    mode = AckMode::kClientIndividual;
+  } else if (ack != nullptr && *ack != "auto") {
+    return Wrong(absl::StrCat(what, ": ack `", Shown(*ack),
+                              "` is none of auto, client and client-individual"));
+  }
+  if (frame.Find("selector") != nullptr) {
+    return Wrong(absl::StrCat(what, ": selectors are not served"));
+  }
+  if (!MaySubscribe(session->peer, prefix_, destination)) {
+    return absl::PermissionDeniedError(
+        absl::StrCat(what, ": ", DescribePeer(session->peer), " may not read there"));
+  }
+  if (session->subscriptions.size() >= bounds_.subscriptions) {
+    return absl::ResourceExhaustedError(absl::StrCat(what, ": more than ", bounds_.subscriptions,
+                                                     " subscriptions (subscriptions)"));
+  }
+  for (const auto& other : session->subscriptions) {
+    if (!id.empty() && other->id == id) {
+      return Wrong(absl::StrCat(what, ": id `", Shown(id), "` is in use on this connection"));
+    }
+  }
+  return base::Annotate(router_.Subscribe(session, std::move(id), destination, mode, now), what);
+}
+
+absl::Status BrokerCore::OnUnsubscribe(BrokerSession* session, const Frame& frame, base::Now now) {
+  const std::string* id = frame.Find("id");
+  const std::string* destination = frame.Find("destination");
+  if (id == nullptr && (session->version != StompVersion::k10 || destination == nullptr)) {
+    return Wrong("UNSUBSCRIBE without id header");
+  }
+  for (const auto& subscription : session->subscriptions) {
+    const bool meant =
+        id != nullptr ? subscription->id == *id : subscription->destination->name == *destination;
+    if (!meant) continue;
+    router_.Unsubscribe(subscription.get(), now);
+    return absl::OkStatus();
+  }
+  return Wrong(absl::StrCat("UNSUBSCRIBE ", Shown(id != nullptr ? *id : *destination),
+                            ": there is no such subscription on this connection"));
+}
+
+absl::Status BrokerCore::OnAck(BrokerSession* session, Frame* frame, base::Now now) {
+  // 1.2 names the message by `id`, the value of its `ack` header; before, by `message-id`. Here
+  // both are the same number.
+  const bool newest = session->version == StompVersion::k12;
+  ORCH_ASSIGN_OR_RETURN(const std::string id, Require(*frame, newest ? "id" : "message-id"));
+  bool deferred = false;
+  ORCH_RETURN_IF_ERROR(Defer(session, frame, &deferred));
+  if (deferred) return absl::OkStatus();
+  return base::Annotate(router_.Acknowledge(session, id, frame->command == "ACK", now),
+                        frame->command);
+}
+
+absl::Status BrokerCore::OnBegin(BrokerSession* session, const Frame& frame) {
+  ORCH_ASSIGN_OR_RETURN(const std::string id, Require(frame, "transaction"));
+  if (session->transactions.contains(id)) {
+    return Wrong(absl::StrCat("BEGIN ", Shown(id), ": that transaction has begun already"));
+  }
+  if (session->transactions.size() >= kTransactionsMax) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("BEGIN ", Shown(id), ": more than ", kTransactionsMax, " transactions"));
+  }
+  session->transactions[id].bytes = sizeof(Transaction) + id.size();
+  return absl::OkStatus();
+}
+
+absl::Status BrokerCore::Defer(BrokerSession* session, Frame* frame, bool* deferred) {
+  const std::string* id = frame->Find("transaction");
+  *deferred = id != nullptr;
+  if (id == nullptr) return absl::OkStatus();
+  const std::string what = absl::StrCat(frame->command, " in transaction ", Shown(*id));
+  const auto found = session->transactions.find(*id);
+  if (found == session->transactions.end()) {
+    return Wrong(absl::StrCat(what, ": it has not begun"));
+  }
+  Transaction& transaction = found->second;
+  transaction.bytes += BytesOf(*frame);
+  if (transaction.frames.size() >= kTransactionFramesMax ||
+      transaction.bytes > kTransactionBytesMax) {
+    return absl::ResourceExhaustedError(absl::StrCat(what, ": more than ", kTransactionFramesMax,
+                                                     " frames or ", kTransactionBytesMax,
+                                                     " bytes"));
+  }
+  const auto is_id = [](const Header& header) { return header.name == "transaction"; };
+  Frame kept = std::move(*frame);
+  kept.headers.erase(std::remove_if(kept.headers.begin(), kept.headers.end(), is_id),
+                     kept.headers.end());
+  frame->command = kept.command;
+  transaction.frames.push_back(std::move(kept));
+  return absl::OkStatus();
+}
+
+absl::Status BrokerCore::OnCommit(BrokerSession* session, const Frame& frame, base::Now now) {
+  ORCH_ASSIGN_OR_RETURN(const std::string id, Require(frame, "transaction"));
+  const auto found = session->transactions.find(id);
+  const std::string what = absl::StrCat("COMMIT ", Shown(id));
+  if (found == session->transactions.end()) return Wrong(absl::StrCat(what, ": it has not begun"));
+  Transaction transaction = std::move(found->second);
+  session->transactions.erase(found);
+  // All or nothing: each queue must have room for all of it.
+  for (const Frame& kept : transaction.frames) {
+    if (kept.command != "SEND") continue;
+    ORCH_RETURN_IF_ERROR(base::Annotate(
+        router_.CheckRoom(session->peer, *kept.Find("destination"), transaction.bytes), what));
+  }
+  for (Frame& kept : transaction.frames) {
+    ORCH_RETURN_IF_ERROR(base::Annotate(Perform(session, &kept, now), what));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status BrokerCore::OnAbort(BrokerSession* session, const Frame& frame) {
+  ORCH_ASSIGN_OR_RETURN(const std::string id, Require(frame, "transaction"));
+  if (session->transactions.erase(id) == 0) {
+    return Wrong(absl::StrCat("ABORT ", Shown(id), ": it has not begun"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace orch::bus

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <boost/asio/ip/tcp.hpp>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "base/asio.h"
+#include "bus/stomp/address.h"
+#include "bus/stream/stream.h"
+#include "trust/identity.h"
+
+// What network streams are put together from: for the sources of this folder only; others want
+// NewNetworkStreams.
+
+namespace orch::bus {
+
+// Looks up and connects, one address of the host after the other. Completes when: connected.
+// Errors: Unavailable, without a prefix. Cancellation: total. Runs on: `strand`, which becomes the
+// socket's executor.
+base::Awaitable<absl::StatusOr<boost::asio::ip::tcp::socket>> ConnectTcp(base::Strand strand,
+                                                                         Address address);
+
+// Plain TCP over a connected socket, whose executor must be the strand on which the stream lives.
+std::unique_ptr<Stream> NewTcpStream(boost::asio::ip::tcp::socket socket);
+
+// The client's side of a TLS handshake over such a socket. `context` is of
+// Credentials::NewClientContext; `server_name` goes into SNI (left out for addresses). Completes
+// when: usable. Errors: Unavailable, `TLS handshake: …`. Cancellation: total, closes the socket;
+// there is no deadline of its own. Runs on: the socket's strand.
+base::Awaitable<absl::StatusOr<std::unique_ptr<Stream>>> ConnectTls(
+    boost::asio::ip::tcp::socket socket, std::shared_ptr<SSL_CTX> context, std::string server_name);
+
+// SSL_CTX_free as a deleter; null stays null.
+std::shared_ptr<SSL_CTX> OwnContext(SSL_CTX* context);
+
+// Sets TCP_NODELAY, keep-alive and non-blocking mode; returns the peer as `host:port`.
+std::string SetUpSocket(boost::asio::ip::tcp::socket* socket);
+
+// Where error_code ends: Unavailable, `read: Connection reset by peer`; `read: closed` after Close.
+absl::Status SocketError(absl::string_view what, boost::system::error_code error);
+
+}  // namespace orch::bus

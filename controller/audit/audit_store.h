@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "controller/audit/audit_sink.h"
+#include "orch/v1/audit_service.pb.h"
+#include "trust/audit_log.h"
+
+namespace orch::controller {
+
+// The audit log on a thread of its own: writing is an fsync. What is posted while one runs is
+// written with the next, together (group commit).
+//
+// After a failed write the log is opened anew at the next record; until that succeeds every record
+// is refused, and with it whatever it was about. Records of ended jobs, which refuse nothing, are
+// kept and tried again.
+//
+// Lives on: its own thread. Methods may be called from anywhere; callbacks come on that thread.
+class AuditStore : public AuditSink {
+ public:
+  using OpenLog = std::function<absl::StatusOr<std::unique_ptr<trust::AuditLog>>()>;
+  using Done = std::function<void(absl::Status)>;
+
+  // Records that wait for an fsync; more are refused with ResourceExhausted.
+  static constexpr size_t kWaitingMax = 10000;
+  // Ended jobs whose record could not be written yet; the oldest are given up, with an error in the
+  // log.
+  static constexpr size_t kRetriedMax = 1000;
+  static constexpr absl::Duration kRetryInterval = absl::Seconds(5);
+  // Records that are read before those that wait to be written get their turn; listings that wait.
+  static constexpr int kListedAtOnce = 500;
+  static constexpr size_t kListingsMax = 100;
+
+  // Opens the file at once, so that a broken one is known before anything starts.
+  static absl::StatusOr<std::shared_ptr<AuditStore>> Open(const std::string& path);
+  // The same with another log; for tests.
+  static absl::StatusOr<std::shared_ptr<AuditStore>> Open(
+      OpenLog open_log, absl::Duration retry_interval = kRetryInterval);
+  // Writes what waits, then ends the thread.
+  ~AuditStore() override;
+
+  // `done` once, with OK when the record is durable. Unavailable: it can't be written.
+  void PostAppend(orch::v1::AuditRecord record, Done done);
+  // The newest first, from before `before_sequence` (0: the end), of `caller` and `job` where they
+  // are not empty.
+  void PostList(uint64_t before_sequence, int limit, std::string caller, std::string job,
+                std::function<void(absl::StatusOr<std::vector<orch::v1::AuditRecord>>)> done);
+
+  void PostFrozen(orch::v1::Job job, uint32_t count, Done done) override;
+  void PostJobEnd(orch::v1::Job job) override;
+
+  // Records since the start. Thread-safe.
+  struct Counts {
+    // Durable; refused with what they were about; of jobs' ends, given up.
+    std::atomic<uint64_t> written{0}, refused{0}, lost{0};
+  };
+  const Counts& counts() const { return *counts_; }
+  // Whether the last write succeeded. Thread-safe.
+  bool healthy() const { return *healthy_; }
+
+ private:
+  class Writer;
+  AuditStore(OpenLog open_log, absl::Duration retry_interval);
+
+  std::shared_ptr<std::atomic<bool>> healthy_;
+  std::shared_ptr<Counts> counts_ = std::make_shared<Counts>();
+  std::unique_ptr<Writer> writer_;
+};
+
+// The parts of a record that a job gives. Pure.
+orch::v1::AuditRecord RecordOf(const orch::v1::Job& job, absl::string_view kind);
+// `nodes a, b, …` and `pql "…"` beside the printed target; at most kNamesShownMax names, then how
+// many there are.
+inline constexpr int kNamesShownMax = 50;
+std::string TargetText(const orch::v1::JobSpec& spec, absl::string_view printed);
+
+}  // namespace orch::controller

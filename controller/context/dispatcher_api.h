@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "controller/roster/explained_target.h"
+#include "orch/v1/job.pb.h"
+#include "orch/v1/node.pb.h"
+#include "orch/v1/target.pb.h"
+#include "policy/policy.h"
+
+namespace orch::controller {
+
+// A job that the gate has let through (validated, permitted, audited).
+struct AdmittedJob {
+  std::string caller;
+  orch::v1::JobSpec spec;
+  std::string idempotency_key;  // empty: none
+  bool validate_only = false;
+  bool listing = false;       // asks who is there: nothing is told of nodes that `decision` hides
+  policy::Decision decision;  // its conditions travel with the requests
+  std::string traceparent;
+  // In place of `spec.nodes` where more than those says who (`spec.pql`): exactly these, sorted;
+  // empty: nobody.
+  std::optional<std::vector<std::string>> names = {};
+  // Set once nobody waits for the answer any more; null: never.
+  std::shared_ptr<const std::atomic<bool>> abandoned = {};
+};
+
+// What came of it.
+struct CreatedJob {
+  orch::v1::Job job;
+  // With validate_only, both by name: who would be asked, and of whom it is known already that they
+  // would not start.
+  std::vector<std::string> nodes;
+  std::vector<orch::v1::JobNode> others;
+};
+
+// Part of a job's log for one reader.
+struct JobLogPart {
+  std::vector<std::shared_ptr<const orch::v1::JobEvent>> events;  // in order, without gaps
+  bool ended = false;  // the job has ended and `events` reaches the end of its log
+  orch::v1::Job job;   // as of now
+};
+
+struct JobPage {
+  std::vector<orch::v1::Job> jobs;
+  std::string next_page_token;
+};
+struct JobNodePage {
+  std::vector<orch::v1::JobNode> nodes;
+  std::string next_page_token;
+};
+
+// Who may see what: the service fills it from the policy.
+struct JobVisibility {
+  std::string caller;
+  bool everybody = false;  // `job.get` is granted
+};
+
+struct DispatcherStatus {
+  bool bus_connected = false;
+  absl::Time bus_since;   // connected or not, since then
+  std::string bus_error;  // why not
+  bool store_ok = true;
+  uint64_t jobs_running = 0;
+  uint64_t nodes_present = 0, nodes_stale = 0;
+};
+
+// Turns admitted jobs into signed requests and the nodes' signed replies into events; owns the
+// jobs, the roster and their store.
+//
+// Lives on: its own strand. Every method here is named Post… or is thread-safe by itself; callbacks
+// come on the dispatcher's strand, and whoever lives elsewhere posts on from there.
+class DispatcherApi {
+ public:
+  template <typename T>
+  using Callback = std::function<void(absl::StatusOr<T>)>;
+
+  virtual ~DispatcherApi() = default;
+  // Resolves, freezes, checks limits, stores, publishes. The answer comes when the job is durable
+  // (before it is published), or with validate_only when it is resolved. A mutating job is
+  // discovered first.
+  virtual void PostCreateJob(AdmittedJob job, Callback<CreatedJob> done) = 0;
+  // NotFound where there is none or it may not be seen.
+  virtual void PostGetJob(std::string job_id, JobVisibility who, Callback<orch::v1::Job> done) = 0;
+  virtual void PostListJobs(JobVisibility who, int page_size, std::string page_token,
+                            std::vector<orch::v1::JobState> states, std::string caller,
+                            Callback<JobPage> done) = 0;
+  virtual void PostListJobNodes(std::string job_id, JobVisibility who, int page_size,
+                                std::string page_token, std::vector<orch::v1::NodeState> states,
+                                Callback<JobNodePage> done) = 0;
+  // Answers with the events after `after_sequence`, at most `bytes_max` of them (at least one), as
+  // soon as there is one or the job has ended. OutOfRange: beyond the log. A reader that goes away
+  // calls PostForgetRead with the same id.
+  virtual void PostReadLog(uint64_t reader_id, std::string job_id, JobVisibility who,
+                           uint64_t after_sequence, size_t bytes_max,
+                           Callback<JobLogPart> done) = 0;
+  virtual void PostForgetRead(uint64_t reader_id) = 0;
+  virtual void PostCancelJob(std::string job_id, std::string caller, std::string reason,
+                             Callback<orch::v1::Job> done) = 0;
+  virtual void PostPauseJob(std::string job_id, std::string caller,
+                            Callback<orch::v1::Job> done) = 0;
+  virtual void PostResumeJob(std::string job_id, std::string caller,
+                             Callback<orch::v1::Job> done) = 0;
+
+  // The roster. `target` has been validated. Facts only where `with_facts`.
+  virtual void PostListNodes(orch::v1::Target target, bool with_facts,
+                             Callback<std::vector<orch::v1::Node>> done) = 0;
+  // What the clauses leave of the roster, and, if `node` is not empty, what they come to there.
+  virtual void PostExplainTarget(orch::v1::Target target, std::string node,
+                                 Callback<ExplainedTarget> done) = 0;
+  virtual void PostGetNode(std::string identity, Callback<orch::v1::Node> done) = 0;
+  // Calls `changed` with nodes that changed since the last call until PostForgetRead(reader_id).
+  virtual void PostWatchNodes(uint64_t reader_id, orch::v1::Target target,
+                              std::function<void(std::vector<orch::v1::Node>)> changed) = 0;
+  virtual void PostStatus(std::function<void(DispatcherStatus)> done) = 0;
+};
+
+}  // namespace orch::controller

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+
+#include "base/asio.h"
+#include "base/clock.h"
+#include "controller/audit/audit_sink.h"
+#include "controller/context/dispatcher_options.h"
+#include "controller/context/metrics.h"
+#include "trust/identity.h"
+
+namespace orch::controller {
+
+class Outbox;
+class Roster;
+class Store;
+
+// What the dispatcher's parts (jobs, admissions, the roster's keeper, the beacon) share. Owned by
+// the dispatcher's core, which outlives them all.
+//
+// Lives on: the dispatcher's strand.
+struct DispatcherContext {
+  DispatcherOptions options;
+  base::Strand strand;
+  const base::Clock* clock;
+  std::shared_ptr<trust::Credentials> credentials;
+  std::shared_ptr<AuditSink> audit;
+  Store* store = nullptr;
+  Outbox* outbox = nullptr;
+  Roster* roster = nullptr;
+  bool connected = false;                                   // to the bus, subscriptions in place
+  absl::Time bus_since = {};                                // connected or not, since then
+  absl::Duration connected_at = -absl::InfiniteDuration();  // steady, the last time
+  std::string bus_error = "not connected yet";              // why not
+  DispatcherMetrics metrics = {};
+};
+
+// `not connected to the message bus for 1m15s: connect broker1:61614: Connection refused`.
+std::string BusTrouble(const DispatcherContext& context);
+
+}  // namespace orch::controller

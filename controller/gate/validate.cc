@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controller/gate/validate.h"
+
+#include <algorithm>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
+#include "api/catalog.h"
+#include "api/errors.h"
+#include "base/ids.h"
+#include "base/status.h"
+#include "controller/job/rollout.h"
+#include "controller/puppetdb/pql.h"
+#include "target/target.h"
+
+namespace orch::controller {
+namespace {
+
+// What people see of a text that is wrong: escaped and short.
+std::string Shown(absl::string_view text) {
+  constexpr size_t kShownMax = 100;
+  return absl::StrCat("`", absl::Utf8SafeCEscape(text.substr(0, kShownMax)), "`");
+}
+
+// An error of the target language names the kind of clause first: `select: column 14: …`.
+absl::Status TargetError(absl::string_view field, absl::string_view message) {
+  const size_t colon = message.find(": ");
+  if (colon != absl::string_view::npos) {
+    const absl::string_view kind = message.substr(0, colon);
+    const auto* known = orch::v1::Target::descriptor()->FindFieldByName(std::string(kind));
+    if (known != nullptr) {
+      return api::BadField(absl::StrCat(field, ".", kind), message.substr(colon + 2));
+    }
+  }
+  return api::BadField(field, message);
+}
+
+// The numbers must make sense whatever the count of nodes; what a percentage comes to is the
+// dispatcher's.
+constexpr uint32_t kAnyCount = 100;
+
+absl::Status ValidateRollout(const orch::v1::Rollout& rollout) {
+  ORCH_RETURN_IF_ERROR(ValidateLimit("spec.rollout.limit", rollout.limit()));
+  ORCH_RETURN_IF_ERROR(ValidateLimitSeed("spec.rollout.limit_seed", rollout.limit_seed()));
+  if (rollout.unlimited() && rollout.concurrency() > 0) {
+    return api::BadField("spec.rollout.unlimited", "contradicts concurrency");
+  }
+  ORCH_RETURN_IF_ERROR(ValidateTimeout("spec.rollout.batch_sleep", rollout.batch_sleep()));
+  return PlanRollout(rollout, kAnyCount, 1).status();
+}
+
+}  // namespace
+
+absl::Status ValidateNodes(absl::string_view field,
+                           google::protobuf::RepeatedPtrField<std::string>* nodes) {
+  if (nodes->size() > kSpecNodesMax) {
+    return api::BadField(field, absl::StrCat("more than ", kSpecNodesMax, " names"));
+  }
+  for (int i = 0; i < nodes->size(); ++i) {
+    const std::string& node = nodes->Get(i);
+    if (base::IsIdentity(node)) continue;
+    return api::BadField(absl::StrCat(field, "[", i, "]"),
+                         absl::StrCat(Shown(node), " is not a node's name, [a-z0-9._-]{1,253}"));
+  }
+  std::sort(nodes->begin(), nodes->end());
+  nodes->erase(std::unique(nodes->begin(), nodes->end()), nodes->end());
+  return absl::OkStatus();
+}
+
+absl::Status ValidateLimit(absl::string_view field, absl::string_view limit) {
+  return limit.empty() ? absl::OkStatus() : ResolveAmount(limit, kAnyCount, field).status();
+}
+
+absl::Status ValidateLimitSeed(absl::string_view field, absl::string_view seed) {
+  constexpr size_t kSeedMax = 128;
+  if (seed.size() <= kSeedMax) return absl::OkStatus();
+  return api::BadField(field, absl::StrCat("longer than ", kSeedMax));
+}
+
+absl::Status ValidateTimeout(absl::string_view field, const google::protobuf::Duration& timeout) {
+  if (timeout.seconds() < 0 || timeout.nanos() < 0) {
+    return api::BadField(field, "must not be negative");
+  }
+  if (timeout.nanos() > 999'999'999 || timeout.seconds() > kTimeoutMaxSeconds) {
+    return api::BadField(field, absl::StrCat("is above ", kTimeoutMaxSeconds / 3600, " h"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ValidateReason(absl::string_view field, absl::string_view reason) {
+  if (reason.size() > kReasonMax) {
+    return api::BadField(field, absl::StrCat("longer than ", kReasonMax, " bytes"));
+  }
+  if (std::any_of(reason.begin(), reason.end(), absl::ascii_iscntrl)) {
+    return api::BadField(field, "has control characters");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ValidateIdempotencyKey(absl::string_view key) {
+  const bool fits =
+      key.size() <= kIdempotencyKeyMax && std::all_of(key.begin(), key.end(), [](unsigned char c) {
+        return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '-';
+      });
+  if (fits) return absl::OkStatus();
+  return api::BadField("idempotency_key",
+                       absl::StrCat(Shown(key), " is not [A-Za-z0-9._-]{1,128}"));
+}
+
+absl::Status ValidateActionName(absl::string_view field, absl::string_view name) {
+  constexpr size_t kNameMax = 129;
+  const auto word = [](absl::string_view part) {
+    return !part.empty() && absl::ascii_islower(part[0]) &&
+           std::all_of(part.begin(), part.end(), [](unsigned char c) {
+             return absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '_';
+           });
+  };
+  const size_t dot = name.find('.');
+  if (dot != absl::string_view::npos && name.size() <= kNameMax && word(name.substr(0, dot)) &&
+      word(name.substr(dot + 1))) {
+    return absl::OkStatus();
+  }
+  return api::BadField(field, absl::StrCat(Shown(name), " is not <group>.<verb>"));
+}
+
+absl::Status ValidateTarget(const std::vector<std::string>& collectives, absl::string_view field,
+                            orch::v1::Target* target, std::string* printed) {
+  if (target->ByteSizeLong() > kTargetBytesMax) {
+    return api::BadField(field, absl::StrCat("larger than ", kTargetBytesMax, " bytes"));
+  }
+  if (const absl::Status known = api::RefuseUnknown(*target); !known.ok()) {
+    return api::BadField(field, known.message());
+  }
+  if (target->collective().empty()) target->set_collective("main");
+  if (std::find(collectives.begin(), collectives.end(), target->collective()) ==
+      collectives.end()) {
+    return api::BadField(
+        absl::StrCat(field, ".collective"),
+        absl::StrCat(Shown(target->collective()), " is not served here; this controller serves ",
+                     absl::StrJoin(collectives, ", ")));
+  }
+  const absl::StatusOr<target::Target> compiled = target::Target::Compile(*target);
+  if (!compiled.ok()) return TargetError(field, compiled.status().message());
+  *printed = compiled->Print();
+  return absl::OkStatus();
+}
+
+absl::Status ValidateSpec(const std::vector<std::string>& collectives, orch::v1::JobSpec* spec,
+                          std::string* printed) {
+  if (const absl::Status known = api::RefuseUnknown(*spec); !known.ok()) {
+    return api::BadField("spec", known.message());
+  }
+  if (spec->action().kind_case() == orch::v1::Action::KIND_NOT_SET) {
+    return api::BadField("spec.action", "is missing");
+  }
+  ORCH_RETURN_IF_ERROR(api::Validate(spec->action(), "spec.action"));
+  ORCH_RETURN_IF_ERROR(ValidateTarget(collectives, "spec.target", spec->mutable_target(), printed));
+  ORCH_RETURN_IF_ERROR(ValidateNodes("spec.nodes", spec->mutable_nodes()));
+  if (!spec->pql().empty()) ORCH_RETURN_IF_ERROR(ValidatePql("spec.pql", spec->pql()));
+  ORCH_RETURN_IF_ERROR(ValidateRollout(spec->rollout()));
+  ORCH_RETURN_IF_ERROR(ValidateTimeout("spec.timeout", spec->timeout()));
+  if (spec->at_most_nodes() > 0 && spec->expect_nodes() > spec->at_most_nodes()) {
+    return api::BadField("spec.expect_nodes", "is above at_most_nodes");
+  }
+  return ValidateReason("spec.reason", spec->reason());
+}
+
+absl::Status ValidateDiscovery(const std::vector<std::string>& collectives,
+                               orch::v1::DiscoverNodesRequest* request) {
+  std::string printed;
+  ORCH_RETURN_IF_ERROR(ValidateTimeout("timeout", request->timeout()));
+  ORCH_RETURN_IF_ERROR(ValidateTarget(collectives, "target", request->mutable_target(), &printed));
+  ORCH_RETURN_IF_ERROR(ValidateNodes("nodes", request->mutable_nodes()));
+  ORCH_RETURN_IF_ERROR(ValidateLimit("limit", request->limit()));
+  ORCH_RETURN_IF_ERROR(ValidateLimitSeed("limit_seed", request->limit_seed()));
+  return request->pql().empty() ? absl::OkStatus() : ValidatePql("pql", request->pql());
+}
+
+absl::StatusOr<std::string> ParseJobName(absl::string_view field, absl::string_view name) {
+  absl::string_view id = name;
+  if (absl::ConsumePrefix(&id, "jobs/") && base::IsUlid(id)) return std::string(id);
+  return api::BadField(field, absl::StrCat(Shown(name), " is not jobs/<ULID>"));
+}
+
+absl::StatusOr<std::string> ParseNodeName(absl::string_view field, absl::string_view name) {
+  absl::string_view identity = name;
+  if (absl::ConsumePrefix(&identity, "nodes/") && base::IsIdentity(identity)) {
+    return std::string(identity);
+  }
+  return api::BadField(field, absl::StrCat(Shown(name), " is not nodes/<identity>"));
+}
+
+absl::StatusOr<int> PageSize(int asked, int otherwise, int max) {
+  if (asked < 0) return api::BadField("page_size", "must not be negative");
+  return asked == 0 ? otherwise : std::min(asked, max);
+}
+
+}  // namespace orch::controller

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controller/gate/validate.h"
+
+#include <gtest/gtest.h>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "api/errors.h"
+#include "google/rpc/error_details.pb.h"
+
+namespace orch::controller {
+namespace {
+
+using orch::v1::JobSpec;
+
+std::string FieldOf(const absl::Status& status) {
+  google::rpc::BadRequest bad;
+  const auto payload = status.GetPayload(absl::StrCat(api::kTypeUrlPrefix, "BadRequest"));
+  if (!payload.has_value() || !bad.ParseFromString(std::string(*payload))) return "";
+  return bad.field_violations(0).field();
+}
+
+JobSpec Ping() {
+  JobSpec spec;
+  spec.mutable_action()->mutable_node_ping();
+  return spec;
+}
+
+// The field that is wrong, or empty.
+std::string Wrong(JobSpec spec) {
+  std::string printed;
+  const absl::Status status = ValidateSpec({"main", "lab"}, &spec, &printed);
+  EXPECT_EQ(status.ok(), FieldOf(status).empty()) << status;
+  return FieldOf(status);
+}
+
+TEST(ValidateTest, TheLeastIsEnough) {
+  JobSpec spec = Ping();
+  std::string printed = "?";
+  ASSERT_TRUE(ValidateSpec({"main"}, &spec, &printed).ok());
+  EXPECT_EQ(spec.target().collective(), "main");
+  EXPECT_EQ(printed, "");
+}
+
+TEST(ValidateTest, ActionsAreChecked) {
+  EXPECT_EQ(Wrong(JobSpec()), "spec.action");
+  JobSpec spec;
+  spec.mutable_action()->mutable_node_facts();
+  EXPECT_TRUE(absl::StartsWith(Wrong(spec), "spec.action.")) << Wrong(spec);
+  spec.mutable_action()->mutable_puppet_run()->add_tags("no tag!");
+  EXPECT_TRUE(absl::StartsWith(Wrong(spec), "spec.action.")) << Wrong(spec);
+}
+
+TEST(ValidateTest, UnknownFieldsAreRefused) {
+  JobSpec spec = Ping();
+  spec.GetReflection()->MutableUnknownFields(&spec)->AddVarint(4711, 1);
+  EXPECT_EQ(Wrong(spec), "spec");
+}
+
+TEST(ValidateTest, TargetsNameTheClauseAndTheColumn) {
+  JobSpec spec = Ping();
+  spec.mutable_target()->add_select("role=web and (");
+  EXPECT_EQ(Wrong(spec), "spec.target.select");
+  spec = Ping();
+  spec.mutable_target()->add_identities("/(/");
+  EXPECT_EQ(Wrong(spec), "spec.target.identities");
+  spec = Ping();
+  spec.mutable_target()->set_collective("Main");
+  EXPECT_EQ(Wrong(spec), "spec.target.collective");
+  spec.mutable_target()->set_collective("lab");
+  EXPECT_EQ(Wrong(spec), "");
+  spec.mutable_target()->add_select(std::string(kTargetBytesMax, 'x'));
+  EXPECT_EQ(Wrong(spec), "spec.target");
+}
+
+TEST(ValidateTest, NamesAreCheckedSortedAndMadeUnique) {
+  JobSpec spec = Ping();
+  for (const char* node : {"b", "a", "b"}) spec.add_nodes(node);
+  std::string printed;
+  ASSERT_TRUE(ValidateSpec({"main"}, &spec, &printed).ok());
+  ASSERT_EQ(spec.nodes_size(), 2);
+  EXPECT_EQ(spec.nodes(0), "a");
+  EXPECT_EQ(spec.nodes(1), "b");
+  spec.add_nodes("Not A Node");
+  EXPECT_EQ(Wrong(spec), "spec.nodes[2]");
+  spec.clear_nodes();
+  for (int i = 0; i <= kSpecNodesMax; ++i) spec.add_nodes("n");
+  EXPECT_EQ(Wrong(spec), "spec.nodes");
+}
+
+TEST(ValidateTest, RolloutsAreChecked) {
+  const auto wrong = [](auto set) {
+    JobSpec spec = Ping();
+    set(spec.mutable_rollout());
+    return Wrong(spec);
+  };
+  using R = orch::v1::Rollout*;
+  EXPECT_EQ(wrong([](R r) { r->set_limit("ten"); }), "spec.rollout.limit");
+  EXPECT_EQ(wrong([](R r) { r->set_limit("200%"); }), "spec.rollout.limit");
+  EXPECT_EQ(wrong([](R r) { r->set_limit("20%"); }), "");
+  EXPECT_EQ(wrong([](R r) { r->set_limit_seed(std::string(200, 's')); }),
+            "spec.rollout.limit_seed");
+  EXPECT_EQ(wrong([](R r) { r->set_max_failures("0"); }), "spec.rollout.max_failures");
+  EXPECT_EQ(wrong([](R r) { r->set_batch_size("-1"); }), "spec.rollout.batch_size");
+  EXPECT_EQ(wrong([](R r) { r->mutable_batch_sleep()->set_seconds(-1); }),
+            "spec.rollout.batch_sleep");
+  EXPECT_EQ(wrong([](R r) {
+              r->set_unlimited(true);
+              r->set_concurrency(4);
+            }),
+            "spec.rollout.unlimited");
+}
+
+TEST(ValidateTest, TimesCountsAndReasonsAreChecked) {
+  JobSpec spec = Ping();
+  spec.mutable_timeout()->set_seconds(-1);
+  EXPECT_EQ(Wrong(spec), "spec.timeout");
+  spec.mutable_timeout()->set_seconds(kTimeoutMaxSeconds + 1);
+  EXPECT_EQ(Wrong(spec), "spec.timeout");
+  spec.mutable_timeout()->set_seconds(kTimeoutMaxSeconds);
+  EXPECT_EQ(Wrong(spec), "");
+  spec.mutable_timeout()->set_nanos(1'000'000'000);
+  EXPECT_EQ(Wrong(spec), "spec.timeout");
+  spec = Ping();
+  spec.set_expect_nodes(3);
+  spec.set_at_most_nodes(2);
+  EXPECT_EQ(Wrong(spec), "spec.expect_nodes");
+  spec = Ping();
+  spec.set_reason("two\nlines");
+  EXPECT_EQ(Wrong(spec), "spec.reason");
+  spec.set_reason(std::string(kReasonMax + 1, 'r'));
+  EXPECT_EQ(Wrong(spec), "spec.reason");
+  spec.set_reason("Änderung 17");
+  EXPECT_EQ(Wrong(spec), "");
+}
+
+TEST(ValidateTest, IdempotencyKeys) {
+  EXPECT_TRUE(ValidateIdempotencyKey("").ok());
+  EXPECT_TRUE(ValidateIdempotencyKey("deploy-2026.01_a").ok());
+  EXPECT_TRUE(ValidateIdempotencyKey(std::string(128, 'k')).ok());
+  for (const std::string& key : {std::string(129, 'k'), std::string("a b"), std::string("a/b"),
+                                 std::string("\xC3\xA9"), std::string("a\0b", 3)}) {
+    EXPECT_EQ(FieldOf(ValidateIdempotencyKey(key)), "idempotency_key");
+  }
+}
+
+TEST(ValidateTest, Names) {
+  EXPECT_EQ(*ParseJobName("name", "jobs/01ARZ3NDEKTSV4RRFFQ69G5FAV"), "01ARZ3NDEKTSV4RRFFQ69G5FAV");
+  for (const char* name : {"", "jobs/", "01ARZ3NDEKTSV4RRFFQ69G5FAV", "jobs/x",
+                           "jobs/01ARZ3NDEKTSV4RRFFQ69G5FAV/nodes/a"}) {
+    EXPECT_EQ(FieldOf(ParseJobName("name", name).status()), "name") << name;
+  }
+  EXPECT_EQ(*ParseNodeName("name", "nodes/web1.example.net"), "web1.example.net");
+  EXPECT_FALSE(ParseNodeName("name", "nodes/../x").ok());
+  EXPECT_FALSE(ParseNodeName("name", "web1").ok());
+  for (const char* name : {"puppet.run", "job.get", "rollout.unlimited"}) {
+    EXPECT_TRUE(ValidateActionName("action", name).ok()) << name;
+  }
+  for (const char* name : {"", "puppet", "puppet.", ".run", "Puppet.run", "a.b.c", "a.b c"}) {
+    EXPECT_FALSE(ValidateActionName("action", name).ok()) << name;
+  }
+}
+
+TEST(ValidateTest, PageSizes) {
+  EXPECT_EQ(*PageSize(0, 50, 1000), 50);
+  EXPECT_EQ(*PageSize(7, 50, 1000), 7);
+  EXPECT_EQ(*PageSize(5000, 50, 1000), 1000);
+  EXPECT_EQ(FieldOf(PageSize(-1, 50, 1000).status()), "page_size");
+}
+
+}  // namespace
+}  // namespace orch::controller

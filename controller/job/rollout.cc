@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controller/job/rollout.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "api/errors.h"
+#include "base/proto_time.h"
+#include "base/status.h"
+#include "target/limit.h"
+
+namespace orch::controller {
+namespace {
+
+// Must give the same on every machine and in every release, so neither absl::Hash nor std::hash:
+// FNV-1a, then the finaliser of splitmix64, which spreads names that differ in their last
+// characters only.
+uint64_t SeededHash(absl::string_view seed, absl::string_view name) {
+  uint64_t hash = 0xcbf29ce484222325;
+  auto mix = [&hash](absl::string_view bytes) {
+    for (unsigned char c : bytes) hash = (hash ^ c) * 0x100000001b3;
+    hash = (hash ^ 0xff) * 0x100000001b3;  // no name contains it: ends are told apart
+  };
+  mix(seed);
+  mix(name);
+  hash = (hash ^ (hash >> 30)) * 0xbf58476d1ce4e5b9;
+  hash = (hash ^ (hash >> 27)) * 0x94d049bb133111eb;
+  return hash ^ (hash >> 31);
+}
+
+}  // namespace
+
+absl::StatusOr<uint32_t> ResolveAmount(absl::string_view text, uint32_t of,
+                                       absl::string_view field) {
+  const auto amount = target::Limit::Parse(text);
+  if (!amount.ok()) return api::BadField(field, amount.status().message());
+  return static_cast<uint32_t>(amount->Of(of));
+}
+
+std::vector<std::string> ChooseNodes(std::vector<std::string> nodes, uint32_t limit,
+                                     absl::string_view seed) {
+  if (nodes.size() <= limit) return nodes;
+  if (seed.empty()) {
+    nodes.resize(limit);
+    return nodes;
+  }
+  std::vector<std::pair<uint64_t, std::string>> ranked;
+  ranked.reserve(nodes.size());
+  for (std::string& node : nodes) {
+    const uint64_t rank = SeededHash(seed, node);
+    ranked.emplace_back(rank, std::move(node));
+  }
+  std::nth_element(ranked.begin(), ranked.begin() + limit, ranked.end());
+  std::vector<std::string> chosen;
+  chosen.reserve(limit);
+  for (uint32_t i = 0; i < limit; ++i) chosen.push_back(std::move(ranked[i].second));
+  std::sort(chosen.begin(), chosen.end());
+  return chosen;
+}
+
+absl::StatusOr<RolloutPlan> PlanRollout(const orch::v1::Rollout& rollout, uint32_t nodes,
+                                        uint32_t default_concurrency) {
+  RolloutPlan plan;
+  plan.canary = rollout.canary();
+  if (rollout.unlimited() && rollout.concurrency() > 0) {
+    return api::BadField("spec.rollout.unlimited", "contradicts concurrency");
+  }
+  if (!rollout.unlimited()) {
+    plan.concurrency = rollout.concurrency() > 0 ? rollout.concurrency() : default_concurrency;
+  }
+  if (!rollout.batch_size().empty()) {
+    ORCH_ASSIGN_OR_RETURN(plan.batch_size,
+                          ResolveAmount(rollout.batch_size(), nodes, "spec.rollout.batch_size"));
+  }
+  plan.batch_sleep = ToDuration(rollout.batch_sleep());
+  if (plan.batch_sleep < absl::ZeroDuration()) {
+    return api::BadField("spec.rollout.batch_sleep", "is negative");
+  }
+  if (plan.batch_sleep > absl::ZeroDuration() && rollout.batch_size().empty()) {
+    return api::BadField("spec.rollout.batch_sleep", "needs batch_size");
+  }
+  if (!rollout.max_failures().empty()) {
+    ORCH_ASSIGN_OR_RETURN(plan.max_failures, ResolveAmount(rollout.max_failures(), nodes,
+                                                           "spec.rollout.max_failures"));
+  }
+  return plan;
+}
+
+StartEnd StartEndOf(orch::v1::NodeState outcome) {
+  switch (outcome) {
+    case orch::v1::NODE_STATE_SUCCEEDED:
+      return StartEnd::kSucceeded;
+    case orch::v1::NODE_STATE_REFUSED:
+    case orch::v1::NODE_STATE_DENIED:
+    case orch::v1::NODE_STATE_CANCELLED:
+      return StartEnd::kDeclined;
+    default:
+      return StartEnd::kFailed;
+  }
+}
+
+bool RolloutWindow::batch_full() const {
+  return plan_.batch_size > 0 && started_ > 0 && started_ % plan_.batch_size == 0;
+}
+
+uint32_t RolloutWindow::Startable(uint32_t waiting, absl::Duration steady) const {
+  if (!StopReason().empty()) return 0;
+  uint32_t room = waiting;
+  if (started_ < plan_.canary) {
+    room = std::min(room, plan_.canary - started_);
+  } else if (started_ == plan_.canary && ended() < plan_.canary) {
+    return 0;
+  }
+  if (plan_.concurrency > 0) {
+    room = std::min(room, plan_.concurrency - std::min(plan_.concurrency, under_way()));
+  }
+  if (plan_.batch_size > 0) {
+    if (batch_full() && steady < last_start_ + plan_.batch_sleep) return 0;
+    room = std::min(room, plan_.batch_size - started_ % plan_.batch_size);
+  }
+  return room;
+}
+
+void RolloutWindow::OnStarted(uint32_t nodes, absl::Duration steady) {
+  started_ += nodes;
+  last_start_ = steady;
+}
+
+void RolloutWindow::OnEnded(StartEnd how) {
+  const bool canary = ended() < plan_.canary;  // no other starts before all canaries have ended
+  switch (how) {
+    case StartEnd::kSucceeded:
+      ++succeeded_;
+      break;
+    case StartEnd::kDeclined:
+      ++declined_;
+      if (canary) ++canary_ended_badly_;
+      break;
+    case StartEnd::kFailed:
+      ++failed_;
+      if (canary) ++canary_ended_badly_;
+      break;
+  }
+}
+
+std::optional<absl::Duration> RolloutWindow::NextTime(uint32_t waiting) const {
+  if (!batch_full() || plan_.batch_sleep <= absl::ZeroDuration()) return std::nullopt;
+  const absl::Duration over = last_start_ + plan_.batch_sleep;
+  if (Startable(waiting, over) == 0) return std::nullopt;
+  return over;
+}
+
+std::string RolloutWindow::StopReason() const {
+  if (canary_ended_badly_ > 0) {
+    return absl::StrCat("canary: ", canary_ended_badly_, " of ", plan_.canary, " did not succeed");
+  }
+  if (plan_.max_failures > 0 && failed_ >= plan_.max_failures) {
+    return absl::StrCat(failed_, failed_ == 1 ? " node" : " nodes", " failed (max_failures ",
+                        plan_.max_failures, ")");
+  }
+  return "";
+}
+
+}  // namespace orch::controller

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <google/protobuf/util/time_util.h>
+
+#include <map>
+#include <set>
+
+#include "controller/gate/node_walk.h"
+#include "controller/service/out_stream.h"
+#include "orch/v1/node_service.pb.h"
+
+namespace orch::controller {
+
+namespace asio = boost::asio;
+using google::protobuf::util::TimeUtil;
+using orch::v1::Node;
+using orch::v1::WatchNodesResponse;
+
+namespace {
+
+// Nodes in one message.
+constexpr size_t kNodesInMessageMax = 500;
+
+// The nodes, then each change. What a slow reader has not taken yet is kept as one newest state a
+// node, never as a list of changes.
+class WatchNodesStream : public OutStream<WatchNodesResponse> {
+ public:
+  WatchNodesStream(std::shared_ptr<ServiceCore> core, CallerEvidence who,
+                   orch::v1::WatchNodesRequest request)
+      : OutStream(std::move(core), std::move(who)), request_(std::move(request)) {}
+
+ private:
+  template <typename T, typename Then>
+  std::function<void(absl::StatusOr<T>)> OnStrand(Then then) {
+    return [self = shared_from_this(), then](absl::StatusOr<T> result) {
+      auto* stream = static_cast<WatchNodesStream*>(self.get());
+      asio::post(stream->strand(), [self, stream, then, result = std::move(result)]() mutable {
+        if (stream->ended()) return;
+        if (!result.ok()) return stream->End(result.status());
+        then(stream, *std::move(result));
+      });
+    };
+  }
+
+  void Begin() override {
+    core().parts.gate->PostWatch(who(),
+                                 OnStrand<Watcher>([](WatchNodesStream* self, Watcher watcher) {
+                                   self->watcher_ = std::move(watcher);
+                                   self->AskForListing();
+                                 }));
+  }
+  void AskForListing() {
+    core().parts.gate->PostListing(who(), request_.target(),
+                                   OnStrand<Listing>([](WatchNodesStream* self, Listing listing) {
+                                     self->listing_ = std::move(listing);
+                                     self->Subscribe();
+                                   }));
+  }
+
+  void JudgeCaller() override {
+    core().parts.gate->PostListing(who(), request_.target(),
+                                   OnStrand<Listing>([](WatchNodesStream* self, Listing listing) {
+                                     if (self->reader_id_ == 0) return;
+                                     self->listing_.decision = std::move(listing.decision);
+                                   }));
+  }
+
+  // Changes first and then all: what changes in between is told twice rather than never.
+  void Subscribe() {
+    reader_id_ = NextReaderId();
+    core().parts.dispatcher->PostWatchNodes(
+        reader_id_, listing_.target, [weak = weak_from_this()](std::vector<Node> nodes) {
+          const auto self = weak.lock();
+          if (self == nullptr) return;
+          auto* stream = static_cast<WatchNodesStream*>(self.get());
+          asio::post(stream->strand(), [self, stream, nodes = std::move(nodes)]() mutable {
+            stream->OnChanged(std::move(nodes));
+          });
+        });
+    Walk(listing_.target);
+  }
+
+  void OnChanged(std::vector<Node> nodes) {
+    if (ended()) return;
+    if (listing_.decision.conditions.empty()) {
+      for (Node& node : nodes) Queue(std::move(node));
+      return Wake();
+    }
+    // Whether these may be seen depends on their facts, which are asked for.
+    for (const Node& node : nodes) to_judge_.insert(node.identity());
+    Judge();
+  }
+
+  void Judge() {
+    if (walking_ || to_judge_.empty()) return;
+    orch::v1::Target some;
+    some.set_collective(listing_.target.collective());
+    for (int i = 0; i < kNodesAtOnce && !to_judge_.empty(); ++i) {
+      some.add_identities(*to_judge_.begin());
+      to_judge_.erase(to_judge_.begin());
+    }
+    Walk(std::move(some));
+  }
+
+  void Walk(orch::v1::Target target) {
+    walking_ = true;
+    NodeWalk walk;
+    walk.target = std::move(target);
+    walk.sees = listing_.decision;
+    walk.visit = [self = shared_from_this()](const Node& node, const target::NodeData*) {
+      auto* stream = static_cast<WatchNodesStream*>(self.get());
+      stream->Queue(node);
+      return !stream->ended();
+    };
+    walk.done = [self = shared_from_this()](const absl::Status& status) {
+      auto* stream = static_cast<WatchNodesStream*>(self.get());
+      stream->walking_ = false;
+      if (!status.ok()) return stream->End(status);
+      stream->Wake();
+      stream->Judge();
+    };
+    PostNodeWalk(core().parts.dispatcher, strand(), std::move(walk));
+  }
+
+  void Queue(Node node) {
+    node.clear_facts();
+    node.clear_classes();
+    waiting_[node.identity()] = std::move(node);
+  }
+
+  void Next() override {
+    if (waiting_.empty()) return;
+    WatchNodesResponse message;
+    while (!waiting_.empty() && message.nodes_size() < static_cast<int>(kNodesInMessageMax)) {
+      message.mutable_nodes()->Add(std::move(waiting_.begin()->second));
+      waiting_.erase(waiting_.begin());
+    }
+    Write(std::move(message));
+  }
+  void OnEnded() override {
+    if (reader_id_ != 0) core().parts.dispatcher->PostForgetRead(reader_id_);
+    watcher_.slot.reset();
+    waiting_.clear();
+    to_judge_.clear();
+  }
+  void FillHeartbeat(WatchNodesResponse* out) override {
+    *out->mutable_heartbeat()->mutable_time() = TimeUtil::GetCurrentTime();
+  }
+
+  // On the strand only.
+  const orch::v1::WatchNodesRequest request_;
+  Watcher watcher_;
+  Listing listing_;
+  uint64_t reader_id_ = 0;
+  bool walking_ = false;
+  std::map<std::string, Node> waiting_;  // bounded by the roster
+  std::set<std::string> to_judge_;       // likewise
+};
+
+}  // namespace
+
+grpc::ServerWriteReactor<WatchNodesResponse>* StartWatchNodes(std::shared_ptr<ServiceCore> core,
+                                                              CallerEvidence who,
+                                                              orch::v1::WatchNodesRequest request) {
+  auto stream =
+      std::make_shared<WatchNodesStream>(std::move(core), std::move(who), std::move(request));
+  stream->PostStart();
+  return stream.get();
+}
+
+}  // namespace orch::controller

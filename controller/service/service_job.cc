@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controller/gate/validate.h"
+#include "controller/service/out_stream.h"
+#include "controller/service/pages.h"
+#include "controller/service/service_core.h"
+#include "orch/v1/job_service.grpc.pb.h"
+
+namespace orch::controller {
+
+using namespace orch::v1;  // NOLINT: every message of the service is named here
+
+namespace {
+
+constexpr int kJobsInPage = 50, kNodesInPage = 500, kPageMax = 1000;
+
+// Most often done: answers with a job in a response.
+template <typename Response>
+std::function<void(absl::StatusOr<Job>)> WithJob(Reply<Response> reply) {
+  return [reply](absl::StatusOr<Job> job) {
+    if (!job.ok()) return reply(job.status());
+    Response response;
+    *response.mutable_job() = *std::move(job);
+    reply(std::move(response));
+  };
+}
+
+class JobServer : public JobService::CallbackService {
+ public:
+  explicit JobServer(std::shared_ptr<ServiceCore> core) : core_(std::move(core)) {}
+
+  grpc::ServerWriteReactor<RunJobResponse>* RunJob(grpc::CallbackServerContext* context,
+                                                   const RunJobRequest* request) override {
+    return StartRunJob(core_, EvidenceOf(*context), *request, TraceparentOf(*context));
+  }
+  grpc::ServerWriteReactor<WatchJobResponse>* WatchJob(grpc::CallbackServerContext* context,
+                                                       const WatchJobRequest* request) override {
+    return StartWatchJob(core_, EvidenceOf(*context), *request);
+  }
+  grpc::ServerUnaryReactor* CreateJob(grpc::CallbackServerContext* context,
+                                      const CreateJobRequest* request,
+                                      CreateJobResponse* response) override {
+    return PostCall(core_, context, response,
+                    [core = core_, request = *request, trace = TraceparentOf(*context)](
+                        CallerEvidence who, Reply<CreateJobResponse> reply) mutable {
+                      Create(*core, std::move(who), std::move(request), std::move(trace), reply);
+                    });
+  }
+  grpc::ServerUnaryReactor* GetJob(grpc::CallbackServerContext* context,
+                                   const GetJobRequest* request,
+                                   GetJobResponse* response) override {
+    return PostCall(
+        core_, context, response,
+        [core = core_, name = request->name()](CallerEvidence who, Reply<GetJobResponse> reply) {
+          Get(core, std::move(who), name, reply);
+        });
+  }
+  grpc::ServerUnaryReactor* ListJobs(grpc::CallbackServerContext* context,
+                                     const ListJobsRequest* request,
+                                     ListJobsResponse* response) override {
+    return PostCall(
+        core_, context, response,
+        [core = core_, request = *request](CallerEvidence who, Reply<ListJobsResponse> reply) {
+          List(core, std::move(who), request, reply);
+        });
+  }
+  grpc::ServerUnaryReactor* ListJobNodes(grpc::CallbackServerContext* context,
+                                         const ListJobNodesRequest* request,
+                                         ListJobNodesResponse* response) override {
+    return PostCall(
+        core_, context, response,
+        [core = core_, request = *request](CallerEvidence who, Reply<ListJobNodesResponse> reply) {
+          ListNodes(core, std::move(who), request, reply);
+        });
+  }
+  grpc::ServerUnaryReactor* CancelJob(grpc::CallbackServerContext* context,
+                                      const CancelJobRequest* request,
+                                      CancelJobResponse* response) override {
+    return Change(context, response, JobChange::kCancel, request->name(), request->reason());
+  }
+  grpc::ServerUnaryReactor* PauseJob(grpc::CallbackServerContext* context,
+                                     const PauseJobRequest* request,
+                                     PauseJobResponse* response) override {
+    return Change(context, response, JobChange::kPause, request->name(), "");
+  }
+  grpc::ServerUnaryReactor* ResumeJob(grpc::CallbackServerContext* context,
+                                      const ResumeJobRequest* request,
+                                      ResumeJobResponse* response) override {
+    return Change(context, response, JobChange::kResume, request->name(), "");
+  }
+
+ private:
+  static void Create(ServiceCore& core, CallerEvidence who, CreateJobRequest request,
+                     std::string traceparent, Reply<CreateJobResponse> reply) {
+    JobRequest job;
+    job.spec = std::move(*request.mutable_spec());
+    job.idempotency_key = std::move(*request.mutable_idempotency_key());
+    job.validate_only = request.validate_only();
+    job.traceparent = std::move(traceparent);
+    core.parts.gate->PostCreateJob(
+        std::move(who), std::move(job), [reply](absl::StatusOr<CreatedJob> created) {
+          if (!created.ok()) return reply(created.status());
+          CreateJobResponse response;
+          *response.mutable_job() = std::move(created->job);
+          for (std::string& node : created->nodes) {
+            response.add_nodes(std::move(node));
+          }
+          response.mutable_others()->Assign(created->others.begin(), created->others.end());
+          reply(std::move(response));
+        });
+  }
+
+  static void Get(const std::shared_ptr<ServiceCore>& core, CallerEvidence who,
+                  const std::string& name, Reply<GetJobResponse> reply) {
+    const absl::StatusOr<std::string> id = ParseJobName("name", name);
+    if (!id.ok()) return reply(id.status());
+    core->parts.gate->PostVisibility(
+        std::move(who), [core, id = *id, reply](absl::StatusOr<JobVisibility> sees) {
+          if (!sees.ok()) return reply(sees.status());
+          core->parts.dispatcher->PostGetJob(id, *std::move(sees), WithJob(reply));
+        });
+  }
+
+  static void List(const std::shared_ptr<ServiceCore>& core, CallerEvidence who,
+                   const ListJobsRequest& request, Reply<ListJobsResponse> reply) {
+    const absl::StatusOr<int> size = PageSize(request.page_size(), kJobsInPage, kPageMax);
+    if (!size.ok()) return reply(size.status());
+    core->parts.gate->PostVisibility(
+        std::move(who), [core, request, size = *size, reply](absl::StatusOr<JobVisibility> sees) {
+          if (!sees.ok()) return reply(sees.status());
+          std::vector<JobState> states;
+          for (const int state : request.states()) states.push_back(static_cast<JobState>(state));
+          auto fetch = [core, request, states, sees = *sees](int size, const std::string& token,
+                                                             auto done) {
+            core->parts.dispatcher->PostListJobs(
+                sees, size, token, states, request.caller(), [done](absl::StatusOr<JobPage> page) {
+                  if (!page.ok()) return done(page.status());
+                  ListJobsResponse part;
+                  for (Job& job : page->jobs) part.mutable_jobs()->Add(std::move(job));
+                  part.set_next_page_token(std::move(page->next_page_token));
+                  done(std::move(part));
+                });
+          };
+          GatherPage<ListJobsResponse>(fetch, &ListJobsResponse::jobs_size, size,
+                                       request.page_token(), reply);
+        });
+  }
+
+  static void ListNodes(const std::shared_ptr<ServiceCore>& core, CallerEvidence who,
+                        const ListJobNodesRequest& request, Reply<ListJobNodesResponse> reply) {
+    const absl::StatusOr<int> size = PageSize(request.page_size(), kNodesInPage, kPageMax);
+    if (!size.ok()) return reply(size.status());
+    const absl::StatusOr<std::string> id = ParseJobName("parent", request.parent());
+    if (!id.ok()) return reply(id.status());
+    core->parts.gate->PostVisibility(std::move(who), [core, request, size = *size, id = *id,
+                                                      reply](absl::StatusOr<JobVisibility> sees) {
+      if (!sees.ok()) return reply(sees.status());
+      std::vector<NodeState> states;
+      for (const int state : request.states()) states.push_back(static_cast<NodeState>(state));
+      auto fetch = [core, id, states, sees = *sees](int size, const std::string& token, auto done) {
+        core->parts.dispatcher->PostListJobNodes(
+            id, sees, size, token, states, [done](absl::StatusOr<JobNodePage> page) {
+              if (!page.ok()) return done(page.status());
+              ListJobNodesResponse part;
+              for (JobNode& node : page->nodes) part.mutable_nodes()->Add(std::move(node));
+              part.set_next_page_token(std::move(page->next_page_token));
+              done(std::move(part));
+            });
+      };
+      GatherPage<ListJobNodesResponse>(fetch, &ListJobNodesResponse::nodes_size, size,
+                                       request.page_token(), reply);
+    });
+  }
+
+  template <typename Response>
+  grpc::ServerUnaryReactor* Change(grpc::CallbackServerContext* context, Response* response,
+                                   JobChange change, const std::string& name,
+                                   const std::string& reason) {
+    return PostCall(
+        core_, context, response,
+        [core = core_, change, name, reason](CallerEvidence who, Reply<Response> reply) {
+          absl::StatusOr<std::string> id = ParseJobName("name", name);
+          if (!id.ok()) return reply(id.status());
+          core->parts.gate->PostChangeJob(std::move(who), change, *std::move(id), reason,
+                                          WithJob(reply));
+        });
+  }
+
+  const std::shared_ptr<ServiceCore> core_;
+};
+
+}  // namespace
+
+std::unique_ptr<grpc::Service> NewJobService(std::shared_ptr<ServiceCore> core) {
+  return std::make_unique<JobServer>(std::move(core));
+}
+
+}  // namespace orch::controller

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "controller/job/job.h"
+#include "controller/store/database.h"
+#include "controller/store/stored.pb.h"
+#include "orch/v1/job.pb.h"
+
+// What the store keeps and in which form: the schema, and each thing that is written or asked, as
+// plain blocking calls.
+
+namespace orch::controller {
+
+// The number of the schema that this build writes; older ones are migrated forward, newer ones
+// refused.
+inline constexpr int kSchemaVersion = 1;
+// Idempotency keys are remembered for so long.
+inline constexpr absl::Duration kIdempotencyKept = absl::Hours(24);
+
+// A job that was taken just now.
+struct NewJobRow {
+  std::string id;
+  std::string caller;
+  StoredJob record;
+  std::string idempotency_key;  // empty: none
+  std::string body_digest;
+};
+// What changed in a job.
+struct JobUpdate {
+  std::string id;
+  StoredStatus status;
+  Job::Changes changes;
+};
+// Something heard of a job that ended before. Kept only if the request was ours, the node was asked
+// and `state` is not what is known anyway.
+struct LateRow {
+  std::string job_id;
+  std::string request_id;
+  std::string request_digest;
+  std::string node;
+  orch::v1::NodeState state = orch::v1::NODE_STATE_UNSPECIFIED;
+  std::string evidence;
+};
+// One transaction's worth.
+struct StoreWrite {
+  std::optional<NewJobRow> new_job;
+  std::optional<JobUpdate> update;
+  std::vector<std::pair<std::string, StoredRequest>> requests;  // job id and request
+  std::vector<std::pair<std::string, StoredNode>> nodes;        // an empty row: forget it
+  std::optional<LateRow> late;
+};
+
+// An unfinished job, as it is taken up again.
+struct UnfinishedJob {
+  StoredJob record;
+  StoredStatus status;
+  std::vector<RestoredNode> nodes;  // in the order of the start
+  std::vector<StoredRequest> requests;
+};
+struct JobsQuery {
+  std::string caller;  // empty: any
+  std::vector<orch::v1::JobState> states;
+  std::string before_id;  // empty: from the newest
+  size_t limit = 0;
+};
+struct NodesQuery {
+  std::string job_id;
+  std::vector<orch::v1::NodeState> states;
+  std::string after_node;
+  size_t limit = 0;
+};
+// A page is cut short where it would carry more.
+inline constexpr size_t kStorePageBytesMax = 3 << 20;
+template <typename T>
+struct Page {
+  std::vector<T> items;
+  bool more = false;
+};
+struct KnownKey {
+  std::string body_digest;
+  std::string job_id;
+};
+
+// Lives on: the store thread; before that thread starts, on main's.
+class StoreRows {
+ public:
+  // Opens the file and brings its schema forward. FailedPrecondition: it is newer than this build.
+  static absl::StatusOr<std::unique_ptr<StoreRows>> Open(const std::string& path);
+
+  absl::Status Begin() { return database_->Execute("BEGIN IMMEDIATE"); }
+  absl::Status Commit() { return database_->Execute("COMMIT"); }
+  void Rollback() { (void)database_->Execute("ROLLBACK"); }
+  absl::Status Apply(const StoreWrite& write, absl::Time now);
+  // Writes something that nobody needs.
+  absl::Status Probe(absl::Time now);
+  // The file may not grow beyond so many pages: a full disk, for those who try one out.
+  absl::Status LimitPages(int64_t pages);
+  // Forgets at most `most` of the ended jobs that are too old or too many, and old idempotency
+  // keys. True: there may be more.
+  absl::StatusOr<bool> Prune(uint64_t jobs_kept, absl::Time ended_before, int most, absl::Time now);
+
+  // NotFound where there is none.
+  absl::StatusOr<orch::v1::Job> GetJob(const std::string& id);
+  // Newest first.
+  absl::StatusOr<Page<orch::v1::Job>> ListJobs(const JobsQuery& query);
+  // By name.
+  absl::StatusOr<Page<orch::v1::JobNode>> ListNodes(const NodesQuery& query);
+  // At least one, if there is one, and at most about `bytes_max`.
+  absl::StatusOr<std::vector<std::shared_ptr<const orch::v1::JobEvent>>> ReadEvents(
+      const std::string& id, uint64_t after_sequence, size_t bytes_max);
+  absl::StatusOr<std::optional<KnownKey>> FindKey(const std::string& caller, const std::string& key,
+                                                  absl::Time now);
+  absl::StatusOr<std::vector<UnfinishedJob>> LoadUnfinished();
+  absl::StatusOr<std::vector<std::pair<std::string, StoredNode>>> LoadNodes();
+
+ private:
+  explicit StoreRows(std::unique_ptr<Database> database) : database_(std::move(database)) {}
+  absl::Status Migrate(const std::string& path);
+  absl::Status InsertJob(const NewJobRow& job, absl::Time now);
+  absl::Status ApplyUpdate(const JobUpdate& update);
+  absl::Status InsertRequest(const std::string& job_id, const StoredRequest& request);
+  absl::Status KeepLate(const LateRow& late);
+  absl::StatusOr<int64_t> KeyOf(const std::string& job_id);
+  absl::Status LoadNodesOf(int64_t key, UnfinishedJob* job);
+  absl::Status LoadRequestsOf(int64_t key, UnfinishedJob* job);
+
+  std::unique_ptr<Database> database_;
+};
+
+}  // namespace orch::controller

@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "nodeagent/agent/agent.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "api/catalog.h"
+#include "base/ids.h"
+#include "nodeagent/text/timestamps.h"
+
+namespace orch::nodeagent {
+
+using orch::bus::v1::Outcome;
+using orch::bus::v1::Request;
+
+Agent::Agent(AgentParts parts)
+    : parts_(std::move(parts)),
+      policy_(parts_.policy),
+      replies_(parts_.clock, parts_.self.identity, parts_.destinations, parts_.client,
+               parts_.credentials),
+      presence_(PresenceParts{parts_.clock, parts_.self.identity, parts_.self.collectives,
+                              parts_.destinations, parts_.client, parts_.credentials,
+                              parts_.actions, parts_.facts, parts_.presence_interval,
+                              parts_.start_time}) {}
+
+Agent::~Agent() = default;
+
+void Agent::Start() {
+  for (const std::string& collective : parts_.self.collectives) {
+    const auto take = Guard(
+        [this, collective](const bus::Delivery& delivery) { OnMessage(collective, delivery); });
+    parts_.client->Subscribe(parts_.destinations.Request(collective), take);
+    parts_.client->Subscribe(parts_.destinations.Node(collective, parts_.self.identity), take);
+  }
+  parts_.journal->PostUnfinished(Guard([this](absl::StatusOr<std::vector<JournalEntry>> entries) {
+    if (!entries.ok()) return LogJournal("read the journal", entries.status());
+    for (const JournalEntry& entry : *entries) Resume(entry);
+  }));
+  parts_.client->Start(Guard([this](bool connected) { OnConnection(connected); }));
+}
+
+// ---- A request's life. -------------------------------------------------------------------------
+
+void Agent::OnMessage(const std::string& collective, const bus::Delivery& delivery) {
+  ORCH_CHECK_ON(parts_.strand);
+  ++counters_.received;
+  auto message = std::make_shared<Message>();
+  message->collective = collective;
+  message->now = parts_.clock->Read();
+  if (const auto stop = Climb(message, delivery.body)) Refuse(message, *stop);
+  parts_.on_change();
+}
+
+// The rungs that need no disk; a mutating action goes on in OnLookedUp, everything else ends here.
+std::optional<Stop> Agent::Climb(const MessagePtr& message, const std::string& body) {
+  const Request& request = message->request;
+  if (auto stop = Open(body, message.get())) return stop;
+  if (auto stop = CheckMeant(request, message->collective, parts_.self)) return stop;
+  if (request.has_beacon()) return OnBeacon(*message);  // measures the clock: no time window
+  if (auto stop = CheckTime(request, message->now.wall)) return stop;
+  if (IsMutating(request)) {
+    if (auto stop = CheckClock(*message)) return stop;
+    return LookUp(message);
+  }
+  if (auto stop = CheckOnce(*message)) return stop;
+  if (!request.has_action()) return OnQuery(message);
+  if (auto stop = CheckNode(*message)) return stop;
+  ++counters_.passed;
+  Run(message, message->now.wall);
+  return std::nullopt;
+}
+
+// Size, envelope, chain, CRL, signature; role and name of the signer; the strict parse.
+std::optional<Stop> Agent::Open(const std::string& body, Message* message) const {
+  std::string payload;
+  trust::Refusal refusal = trust::Refusal::kEnvelope;
+  const auto signer = parts_.credentials->Open(trust::Domain::kRequest, body, message->now.wall,
+                                               &payload, &refusal);
+  if (!signer.ok()) return Stop{RungOf(refusal), std::string(signer.status().message())};
+  message->signer = *signer;
+  if (auto stop = CheckSigner(*signer, parts_.self)) return stop;
+  message->digest = trust::Sha256(payload);
+  auto stop = ParseStrictly(payload, *signer, &message->request);
+  message->exchange = NewExchange(message->request, parts_.self.identity, message->digest);
+  return stop;
+}
+
+// Expiry is all that keeps a late request from starting: it needs a clock that agrees with the
+// controller's.
+std::optional<Stop> Agent::CheckClock(const Message& message) const {
+  const auto skew = beacons_.Skew(message.request.controller(), message.now);
+  if (!skew || absl::AbsDuration(*skew) <= kClockSkewMax) return std::nullopt;
+  return Stop{Rung::kClock, absl::StrCat("this node's clock is ", absl::ToInt64Seconds(*skew),
+                                         " s off the controller's")};
+}
+
+// Was it here before? In this process, or in the journal.
+std::optional<Stop> Agent::LookUp(const MessagePtr& message) {
+  const std::string& id = message->request.request_id();
+  if (climbing_.contains(id)) return Stop{Rung::kReplayed, "it is being looked at already"};
+  if (refused_.Contains(id, message->now.wall)) return Stop{Rung::kReplayed, "it was refused"};
+  if (climbing_.size() >= kClimbingMax) {
+    return Stop{Rung::kCapacity, "too many requests wait for the journal"};
+  }
+  climbing_.insert(id);
+  parts_.journal->PostFind(
+      id, Guard([this, message](absl::StatusOr<std::optional<JournalEntry>> found) {
+        OnLookedUp(message, found);
+        parts_.on_change();
+      }));
+  return std::nullopt;
+}
+
+void Agent::OnLookedUp(const MessagePtr& message,
+                       const absl::StatusOr<std::optional<JournalEntry>>& found) {
+  if (!found.ok()) {
+    ++run_counters_.journal_failures;
+    climbing_.erase(message->request.request_id());
+    return Refuse(message, {Rung::kJournal, std::string(found.status().message())});
+  }
+  if (found->has_value()) {
+    climbing_.erase(message->request.request_id());
+    return AnswerKnown(*message, **found);
+  }
+  if (refused_.Contains(message->request.request_id(), message->now.wall)) {
+    climbing_.erase(message->request.request_id());
+    return Refuse(message, {Rung::kReplayed, "it was refused meanwhile"});
+  }
+  if (const auto stop = CheckNode(*message)) return RefuseDurably(message, *stop);
+  Accept(message);
+}
+
+// What depends on this node as it is now: target, conditions, capacity.
+std::optional<Stop> Agent::CheckNode(const Message& message) const {
+  const Request& request = message.request;
+  if (auto stop = CheckTarget(request, *parts_.facts)) return stop;
+  if (auto stop = CheckConditions(request, policy_.get(), *parts_.facts)) return stop;
+  if (leaving_) return Stop{Rung::kCapacity, "this node agent is being stopped"};
+  if (!request.job_id().empty() && cancelled_jobs_.Contains(request.job_id(), message.now.wall)) {
+    return Stop{Rung::kCancelled, "the job was cancelled before the request arrived"};
+  }
+  if (running_.size() >= static_cast<size_t>(parts_.running_max)) {
+    return Stop{Rung::kCapacity, absl::StrCat(running_.size(), " actions are under way")};
+  }
+  return std::nullopt;
+}
+
+// Durable before anything happens: from here on this request can't start a second time.
+void Agent::Accept(const MessagePtr& message) {
+  parts_.journal->PostAccept(ForJournal(*message),
+                             Guard([this, message](absl::StatusOr<AcceptResult> result) {
+                               climbing_.erase(message->request.request_id());
+                               OnAccepted(message, result);
+                               parts_.on_change();
+                             }));
+}
+
+void Agent::OnAccepted(const MessagePtr& message, const absl::StatusOr<AcceptResult>& result) {
+  if (!result.ok()) {
+    ++run_counters_.journal_failures;
+    return Refuse(message, {Rung::kJournal, std::string(result.status().message())});
+  }
+  switch (result->acceptance) {
+    case Acceptance::kAccepted: {
+      ++counters_.passed;
+      const absl::Time accepted = parts_.clock->Read().wall;
+      replies_.SendAccepted(message->exchange.get(), accepted);
+      return Run(message, accepted);
+    }
+    case Acceptance::kDuplicate:
+      return AnswerKnown(*message, result->known);
+    case Acceptance::kStale:
+      return Refuse(message,
+                    {Rung::kJournal, absl::StrCat("issued before ", absl::FormatTime(result->floor),
+                                                  ": whether it ran already can't be told")});
+    case Acceptance::kExpired:
+      return Refuse(message, {Rung::kExpired, "expired while it waited for the journal"});
+    case Acceptance::kFull:
+      return Refuse(message, {Rung::kCapacity, "the journal is full"});
+  }
+}
+
+// The top of the ladder.
+void Agent::Run(const MessagePtr& message, absl::Time accepted) {
+  const Request& request = message->request;
+  const std::string id = request.request_id();
+  running_[id] = Running{message->exchange, api::NameOf(request.action().action()),
+                         request.caller(), IsMutating(request), accepted};
+  if (running_[id].mutates) LogRequest("request accepted", id, running_[id]);
+  if (cancelled_jobs_.Contains(request.job_id(), parts_.clock->Read().wall)) {
+    return OnDone(id, MakeOutcome(orch::v1::NODE_STATE_CANCELLED, "cancelled",
+                                  "the job was cancelled before it started here"));
+  }
+  LogRequest("request started", id, running_[id]);
+  parts_.actions->Start(MakeCall(request));
+}
+
+// After a restart: accepted, not ended.
+void Agent::Resume(const JournalEntry& entry) {
+  Request request;
+  if (!request.ParseFromString(entry.request.request)) {
+    base::LogError("journal: a request that does not parse",
+                   {{"request_id", base::Hex(entry.request.request_id)}});
+    return;
+  }
+  const auto exchange = ResumedExchange(request, parts_.self.identity, entry.request.digest,
+                                        entry.accept_time, parts_.clock->Read().wall);
+  running_[request.request_id()] = Running{exchange, api::NameOf(request.action().action()),
+                                           request.caller(), true, entry.accept_time};
+  LogRequest("request taken up again", request.request_id(), running_[request.request_id()]);
+  parts_.actions->Resume(MakeCall(request));
+}
+
+// The end: kept first, then told.
+void Agent::OnDone(const std::string& request_id, Outcome outcome) {
+  const auto found = running_.find(request_id);
+  if (found == running_.end()) return;
+  const Running done = found->second;
+  running_.erase(found);
+  FitOutcome(&outcome);
+  Count(outcome);
+  LogRequest("request ended", request_id, done, &outcome);
+  parts_.on_change();
+  if (!done.mutates) return replies_.SendOutcome(done.exchange.get(), outcome);
+  presence_.OnChange();
+  parts_.journal->PostFinish(
+      request_id, outcome.SerializeAsString(),
+      Guard([this, exchange = done.exchange, outcome](const absl::Status& status) {
+        // The controller learns it all the same: a restarted agent would only tell it again.
+        if (!status.ok()) LogJournal("keep an outcome", status);
+        replies_.SendOutcome(exchange.get(), outcome);
+      }));
+}
+
+// One event of a request that was accepted; with the same ids as in the controller's log.
+void Agent::LogRequest(absl::string_view event, const std::string& request_id,
+                       const Running& running, const Outcome* outcome) const {
+  constexpr size_t kPrefix = sizeof("NODE_STATE_") - 1;
+  const Exchange& exchange = *running.exchange;
+  const double seconds = absl::ToDoubleSeconds(parts_.clock->Read().wall - running.accept_time);
+  base::LogInfo(event, {{"job_id", exchange.job_id},
+                        {"request_id", base::Hex(request_id)},
+                        {"action", running.action},
+                        {"caller", running.caller},
+                        {"controller", exchange.controller},
+                        {"state", outcome == nullptr
+                                      ? ""
+                                      : orch::v1::NodeState_Name(outcome->state()).substr(kPrefix)},
+                        {"reason", outcome == nullptr ? "" : outcome->reason()},
+                        {"since_accepted_seconds", seconds},
+                        {"trace_id", exchange.trace.trace_id},
+                        {"span_id", exchange.trace.span_id}});
+}
+
+void Agent::Count(const Outcome& outcome) {
+  if (orch::v1::NodeState_IsValid(outcome.state())) ++run_counters_.ended[outcome.state()];
+  if (!outcome.result().has_puppet_run()) return;
+  const int verdict = outcome.result().puppet_run().verdict();
+  if (orch::v1::PuppetRunVerdict_IsValid(verdict)) ++run_counters_.verdicts[verdict];
+}
+
+void Agent::LogJournal(absl::string_view what, const absl::Status& status) {
+  ++run_counters_.journal_failures;
+  base::LogError(what, {{"error", status.ToString()}});
+}
+
+// ---- Around it. --------------------------------------------------------------------------------
+
+JournalRequest Agent::ForJournal(const Message& message) const {
+  Request kept = message.request;
+  api::RedactSensitive(kept.mutable_action()->mutable_action());
+  return {kept.request_id(),
+          message.digest,
+          kept.job_id(),
+          kept.caller(),
+          kept.SerializeAsString(),
+          ToTime(kept.issue_time()),
+          ToTime(kept.expire_time())};
+}
+
+ActionCall Agent::MakeCall(const Request& request) {
+  ActionCall call;
+  call.request_id = request.request_id();
+  call.job_id = request.job_id();
+  call.caller = request.caller();
+  call.action = request.action().action();
+  call.timeout = absl::Seconds(request.action().timeout().seconds()) +
+                 absl::Nanoseconds(request.action().timeout().nanos());
+  const api::ActionInfo* info = api::InfoOf(call.action);
+  if (call.timeout <= absl::ZeroDuration() && info != nullptr) {
+    call.timeout = info->mutates ? info->run_timeout : info->answer_timeout;
+  }
+  const std::string id = call.request_id;
+  call.progress = Guard([this, id](orch::v1::ActionProgress progress) {
+    const auto found = running_.find(id);
+    if (found == running_.end()) return;
+    replies_.SendProgress(found->second.exchange.get(), std::move(progress));
+  });
+  call.done = Guard([this, id](Outcome outcome) { OnDone(id, std::move(outcome)); });
+  return call;
+}
+
+void Agent::OnConnection(bool connected) {
+  ORCH_CHECK_ON(parts_.strand);
+  if (connected) {
+    beacons_.OnConnected(parts_.clock->Read());
+    presence_.OnConnected();
+    replies_.Resend();
+  } else {
+    beacons_.OnDisconnected();
+    presence_.OnDisconnected();
+  }
+  parts_.on_change();
+}
+
+void Agent::OnTick() {
+  ORCH_CHECK_ON(parts_.strand);
+  const base::Now now = parts_.clock->Read();
+  presence_.OnTick();
+  const bus::ClientStatus bus = parts_.client->status();
+  if (bus.connected) replies_.Resend();
+  // Why it is not connected may have changed.
+  if (std::exchange(bus_failures_, bus.failures) != bus.failures) parts_.on_change();
+  if (const auto why = beacons_.NextDeafness(now, parts_.other_brokers)) {
+    base::LogWarning(*why, {{"broker", bus.broker}});
+    presence_.OnDeaf(beacons_.deaf_time());
+    parts_.client->Reconnect(*why);
+    parts_.on_change();
+  }
+  if (now.steady < next_purge_) return;
+  next_purge_ = now.steady + kPurgeInterval;
+  parts_.journal->PostPurge(Guard([this](const absl::Status& status) {
+    if (!status.ok()) LogJournal("purge the journal", status);
+  }));
+}
+
+void Agent::OnNodeChange() {
+  presence_.OnChange();
+  parts_.on_change();
+}
+
+void Agent::Leave() {
+  leaving_ = true;
+  presence_.SendLeaving();
+}
+
+}  // namespace orch::nodeagent

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "base/asio.h"
+#include "nodeagent/journal/journal.h"
+
+namespace orch::nodeagent {
+
+// The journal for those who live on a strand: each call is run on the store thread, in order, and
+// its answer posted back to the strand. Nothing is called back after the store's destruction.
+//
+// Lives on: `strand`. `worker` is a one-thread executor (asio::thread_pool of 1) that outlives it.
+class JournalStore {
+ public:
+  JournalStore(base::Strand strand, base::asio::any_io_executor worker,
+               std::unique_ptr<Journal> journal, const base::Clock* clock);
+  ~JournalStore();
+
+  void PostAccept(JournalRequest request, std::function<void(absl::StatusOr<AcceptResult>)> done);
+  void PostMarkStarted(std::string request_id, std::function<void(absl::Status)> done);
+  void PostFinish(std::string request_id, std::string outcome,
+                  std::function<void(absl::Status)> done);
+  void PostFind(std::string request_id,
+                std::function<void(absl::StatusOr<std::optional<JournalEntry>>)> done);
+  void PostUnfinished(std::function<void(absl::StatusOr<std::vector<JournalEntry>>)> done);
+  void PostPurge(std::function<void(absl::Status)> done);
+  // Whether the journal was whole for requests issued then.
+  void PostWholeSince(absl::Time issue_time, std::function<void(bool)> done);
+
+ private:
+  template <typename Result, typename Work>
+  void Post(Work work, std::function<void(Result)> done);
+
+  const base::Strand strand_;
+  const base::asio::any_io_executor worker_;
+  const std::shared_ptr<Journal> journal_;  // used on the store thread only
+  const base::Clock* const clock_;
+  // Answers hold it weakly: none is delivered once it is gone.
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace orch::nodeagent

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "nodeagent/puppet/puppet_report.h"
+
+#include <algorithm>
+#include <deque>
+#include <filesystem>
+#include <fstream>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "base/status.h"
+#include "nodeagent/puppet/report_reader.h"
+#include "nodeagent/text/clean_text.h"
+
+namespace orch::nodeagent {
+namespace {
+
+using orch::v1::ResourceChange;
+
+constexpr int kPeekLinesMax = 64;
+
+std::string Cut(const std::string& text) {
+  std::string cut = CleanText(text, kReportTextMax);
+  if (text.size() > kReportTextMax) cut += "…";
+  return cut;
+}
+
+bool IsErrorLevel(absl::string_view level) {
+  return level == "err" || level == "alert" || level == "emerg" || level == "crit";
+}
+
+orch::v1::ResourceChangeStatus StatusOf(absl::string_view event_status) {
+  if (event_status == "success") return orch::v1::RESOURCE_CHANGE_STATUS_CHANGED;
+  if (event_status == "failure") return orch::v1::RESOURCE_CHANGE_STATUS_FAILED;
+  if (event_status == "noop") return orch::v1::RESOURCE_CHANGE_STATUS_NOOP;
+  return orch::v1::RESOURCE_CHANGE_STATUS_UNSPECIFIED;
+}
+
+// Picks what is wanted from the stream of values.
+class Picker : public YamlVisitor {
+ public:
+  absl::StatusOr<PuppetReport> Take() && {
+    if (!ended_ || report_.status.empty() || report_.transaction_uuid.empty()) {
+      return absl::DataLossError("truncated, or no report of Puppet");
+    }
+    report_.errors.assign(errors_.begin(), errors_.end());
+    report_.log_times.assign(log_times_.begin(), log_times_.end());
+    for (ResourceChange& change : skipped_) Keep(std::move(change));
+    report_.changes_omitted += skipped_omitted_;
+    if (report_.resources.has_value()) report_.resources->set_noop_pending(noop_pending_);
+    return std::move(report_);
+  }
+
+  void OnEnter(const Path& path) override {
+    if (path.size() == 1) section_ = path[0];
+  }
+
+  void OnLeave(const Path& path) override {
+    if (path.size() == 1) {
+      statuses_seen_ |= path[0] == "resource_statuses";
+      section_.clear();
+    } else if (section_ == "logs" && path.size() == 2) {
+      FinishLog();
+    } else if (section_ == "metrics" && path.size() == 4) {
+      FinishMetric(path[1]);
+    } else if (section_ == "resource_statuses" && path.size() == 2) {
+      FinishResource();
+    } else if (section_ == "resource_statuses" && path.size() == 4 && path[2] == "events") {
+      FinishEvent();
+    }
+  }
+
+  void OnValue(const Path& path, const std::string& value) override {
+    if (path.size() == 1) {
+      RootValue(path[0], value);
+    } else if (section_ == "logs" && path.size() == 3) {
+      LogValue(path[2], value);
+    } else if (section_ == "metrics" && path.size() == 5) {
+      row_.push_back(Cut(value));
+    } else if (section_ == "resource_statuses" && path.size() == 3) {
+      ResourceValue(path, value);
+    } else if (section_ == "resource_statuses" && path.size() == 5 && path[2] == "events") {
+      EventValue(path[4], value);
+    }
+  }
+
+ private:
+  void RootValue(const std::string& key, const std::string& value) {
+    const std::string text = Cut(value);
+    if (key == "time") report_.time = text;
+    if (key == "status") report_.status = text;
+    if (key == "transaction_uuid") report_.transaction_uuid = text;
+    if (key == "catalog_uuid") report_.catalog_uuid = text;
+    if (key == "cached_catalog_status") report_.cached_catalog_status = text;
+    if (key == "configuration_version") report_.configuration_version = text;
+    if (key == "environment") report_.environment = text;
+    if (key == "puppet_version") report_.puppet_version = text;
+    if (key == "noop") report_.noop = value == "true";
+    if (key == "noop_pending") report_.noop_pending = value == "true";
+    // The one field that always follows the resources: a report that was cut lacks it.
+    if (key == "corrective_change") ended_ = statuses_seen_;
+  }
+
+  void LogValue(const std::string& key, const std::string& value) {
+    if (key == "level") log_level_ = std::string(absl::StripPrefix(value, ":"));
+    if (key == "message") log_message_ = Cut(value);
+    if (key == "source") log_source_ = Cut(value);
+    if (key == "time") log_time_ = Cut(value);
+  }
+
+  void FinishLog() {
+    if (IsErrorLevel(log_level_) && log_source_ != "Facter") {
+      errors_.push_back(log_source_ == "Puppet" ? log_message_
+                                                : absl::StrCat(log_source_, ": ", log_message_));
+      if (errors_.size() > kErrorsMax) errors_.pop_front();
+    }
+    log_times_.push_back(log_time_);
+    if (log_times_.size() > kLogTimesMax) log_times_.pop_front();
+    for (std::string* text : {&log_level_, &log_message_, &log_source_, &log_time_}) text->clear();
+  }
+
+  void FinishMetric(const std::string& metric) {
+    const std::vector<std::string> row = std::exchange(row_, {});
+    if (row.size() != 3) return;
+    double seconds = 0;
+    if (metric == "time" && row[0] == "config_retrieval" && absl::SimpleAtod(row[2], &seconds)) {
+      report_.config_retrieval_time = absl::Seconds(seconds);
+    }
+    uint64_t count = 0;
+    if (metric != "resources" || !absl::SimpleAtoi(row[2], &count)) return;
+    if (!report_.resources.has_value()) report_.resources.emplace();
+    orch::v1::ResourceCounts& counts = *report_.resources;
+    if (row[0] == "total") counts.set_total(count);
+    if (row[0] == "changed") counts.set_changed(count);
+    if (row[0] == "failed") counts.set_failed(count);
+    if (row[0] == "out_of_sync") counts.set_out_of_sync(count);
+    if (row[0] == "skipped") counts.set_skipped(count);
+    if (row[0] == "corrective_change") counts.set_corrective_change(count);
+    if (row[0] == "failed_to_restart") counts.set_failed_to_restart(count);
+    if (row[0] == "restarted") counts.set_restarted(count);
+  }
+
+  void ResourceValue(const Path& path, const std::string& value) {
+    if (resource_.resource().empty()) resource_.set_resource(Cut(path[1]));
+    const std::string& key = path[2];
+    uint32_t line = 0;
+    if (key == "file") resource_.set_file(Cut(value));
+    if (key == "line" && absl::SimpleAtoi(value, &line)) resource_.set_line(line);
+    if (key == "failed") failed_ = value == "true";
+    if (key == "failed_to_restart") failed_to_restart_ = value == "true";
+    if (key == "skipped") is_skipped_ = value == "true";
+  }
+
+  void EventValue(const std::string& key, const std::string& value) {
+    if (key == "property") event_.set_property(Cut(value));
+    if (key == "message") event_.set_message(Cut(value));
+    if (key == "status") event_.set_status(StatusOf(value));
+    if (key == "corrective_change") event_.set_corrective(value == "true");
+  }
+
+  void FinishEvent() {
+    ResourceChange event = std::exchange(event_, {});
+    if (event.status() == orch::v1::RESOURCE_CHANGE_STATUS_UNSPECIFIED) return;
+    has_failure_ |= event.status() == orch::v1::RESOURCE_CHANGE_STATUS_FAILED;
+    has_noop_ |= event.status() == orch::v1::RESOURCE_CHANGE_STATUS_NOOP;
+    // File and line may come after the events: put together at the resource's end.
+    if (events_.size() < kChangesMax) {
+      events_.push_back(std::move(event));
+    } else {
+      report_.changes_omitted++;
+    }
+  }
+
+  void FinishResource() {
+    for (ResourceChange& event : std::exchange(events_, {})) {
+      event.set_resource(resource_.resource());
+      event.set_file(resource_.file());
+      event.set_line(resource_.line());
+      Keep(std::move(event));
+    }
+    if ((failed_ && !has_failure_) || failed_to_restart_) {
+      ResourceChange change = resource_;
+      change.set_status(orch::v1::RESOURCE_CHANGE_STATUS_FAILED);
+      change.set_message(failed_to_restart_ ? "failed to restart" : "failed");
+      Keep(std::move(change));
+    } else if (is_skipped_) {
+      ResourceChange change = resource_;
+      change.set_status(orch::v1::RESOURCE_CHANGE_STATUS_SKIPPED);
+      if (skipped_.size() < kSkippedMax) {
+        skipped_.push_back(std::move(change));
+      } else {
+        skipped_omitted_++;
+      }
+    }
+    noop_pending_ += has_noop_;
+    resource_.Clear();
+    failed_ = failed_to_restart_ = is_skipped_ = has_failure_ = has_noop_ = false;
+  }
+
+  void Keep(ResourceChange change) {
+    const size_t size = change.ByteSizeLong();
+    if (report_.changes.size() >= kChangesMax || changes_bytes_ + size > kChangesBytesMax) {
+      report_.changes_omitted++;
+      return;
+    }
+    changes_bytes_ += size;
+    report_.changes.push_back(std::move(change));
+  }
+
+  PuppetReport report_;
+  std::string section_;
+  bool statuses_seen_ = false;
+  bool ended_ = false;
+  size_t changes_bytes_ = 0;
+  uint64_t noop_pending_ = 0;
+  std::deque<std::string> errors_;
+  std::deque<std::string> log_times_;
+  std::vector<ResourceChange> skipped_;
+  uint32_t skipped_omitted_ = 0;
+  // The log line, metric row, resource and event that are being read.
+  std::string log_level_, log_message_, log_source_, log_time_;
+  std::vector<std::string> row_;
+  ResourceChange resource_;
+  bool failed_ = false, failed_to_restart_ = false, is_skipped_ = false;
+  bool has_failure_ = false, has_noop_ = false;
+  std::vector<ResourceChange> events_;
+  ResourceChange event_;
+};
+
+}  // namespace
+
+absl::StatusOr<PuppetReport> ParsePuppetReport(std::istream& in) {
+  Picker picker;
+  ORCH_RETURN_IF_ERROR(VisitYaml(in, &picker));
+  return std::move(picker).Take();
+}
+
+absl::StatusOr<PuppetReport> ReadPuppetReport(const std::string& path) {
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(path, error)) {
+    return absl::NotFoundError(absl::StrCat(path, ": no such file"));
+  }
+  if (std::filesystem::file_size(path, error) > kReportMax) {
+    return absl::ResourceExhaustedError(absl::StrCat(path, ": larger than ", kReportMax, " bytes"));
+  }
+  std::ifstream in(path, std::ios::binary);
+  if (!in) return absl::NotFoundError(absl::StrCat("open ", path));
+  absl::StatusOr<PuppetReport> report = ParsePuppetReport(in);
+  if (!report.ok()) return base::Annotate(report.status(), path);
+  return report;
+}
+
+std::string PeekTransactionUuid(const std::string& path) {
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(path, error)) return "";
+  std::ifstream in(path, std::ios::binary);
+  std::string line;
+  for (int i = 0; i < kPeekLinesMax && std::getline(in, line); i++) {
+    absl::string_view rest = line;
+    if (absl::ConsumePrefix(&rest, "transaction_uuid: ")) return Cut(std::string(rest));
+  }
+  return "";
+}
+
+}  // namespace orch::nodeagent
