@@ -2,6 +2,7 @@
 #include "target/lexer.h"
 
 #include "absl/strings/str_cat.h"
+#include "base/text.h"
 
 namespace orch::target {
 namespace {
@@ -12,7 +13,7 @@ bool IsWordChar(char c) {
   return !IsSpace(c) && absl::string_view("()=!<>~\"'").find(c) == absl::string_view::npos;
 }
 
-bool IsContinuation(char c) { return (c & 0xC0) == 0x80; }
+using base::IsUtf8Continuation;
 
 // The length of the well-formed UTF-8 character that begins at `at`; 0 if there is none.
 size_t CharacterLength(absl::string_view text, size_t at) {
@@ -21,7 +22,7 @@ size_t CharacterLength(absl::string_view text, size_t at) {
   const size_t length = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
   if (first < 0xC2 || first > 0xF4 || at + length > text.size()) return 0;
   for (size_t i = 1; i < length; ++i) {
-    if (!IsContinuation(text[at + i])) return 0;
+    if (!IsUtf8Continuation(text[at + i])) return 0;
   }
   const unsigned char second = text[at + 1];
   const bool bad = (first == 0xE0 && second < 0xA0) || (first == 0xED && second > 0x9F) ||
@@ -33,7 +34,7 @@ size_t CharacterLength(absl::string_view text, size_t at) {
 
 absl::Status ColumnError(absl::string_view text, size_t byte, absl::string_view what) {
   size_t column = 1;
-  for (size_t i = 0; i < byte && i < text.size(); ++i) column += !IsContinuation(text[i]);
+  for (size_t i = 0; i < byte && i < text.size(); ++i) column += !IsUtf8Continuation(text[i]);
   return absl::InvalidArgumentError(absl::StrCat("column ", column, ": ", what));
 }
 

@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/text.h"
 
 namespace orch::target {
 namespace {
@@ -19,13 +20,13 @@ constexpr size_t kTextShown = 64;         // bytes of one text
 constexpr size_t kElementsShown = 8;      // of a list or map, and of actions
 constexpr char kMore[] = "\xE2\x80\xA6";  // an ellipsis
 
-bool IsContinuation(char c) { return (c & 0xC0) == 0x80; }
+using base::IsUtf8Continuation;
 
 // At most kTextShown bytes, never a part of a character.
 std::string Cut(absl::string_view text) {
   if (text.size() <= kTextShown) return std::string(text);
   size_t end = kTextShown;
-  while (end > 0 && IsContinuation(text[end])) --end;
+  while (end > 0 && IsUtf8Continuation(text[end])) --end;
   return absl::StrCat(text.substr(0, end), kMore);
 }
 
@@ -36,7 +37,7 @@ std::string Text(const json& value) {
 }
 
 // A list or map within another one is only hinted at.
-std::string Value(const json& value) {
+std::string ValueWords(const json& value) {
   if (!value.is_structured()) return Text(value);
   std::vector<std::string> parts;
   for (auto it = value.begin(); it != value.end() && parts.size() < kElementsShown; ++it) {
@@ -58,7 +59,7 @@ std::string Fact(absl::string_view path, absl::string_view name, Evaluation* eva
   if (facts == nullptr) return "facts are not known";
   const json* value = evaluation->Find(*facts, path);
   if (value == nullptr) return absl::StrCat("there is no fact ", Cut(path));
-  return absl::StrCat(Cut(name), " is ", Value(*value));
+  return absl::StrCat(Cut(name), " is ", ValueWords(*value));
 }
 
 std::string Class(const Expression& expression, Evaluation* evaluation) {
@@ -85,7 +86,7 @@ std::string Answered(const Call& call, Evaluation* evaluation) {
   if (absl::IsUnavailable(answer.status())) return absl::StrCat("only the node knows ", name);
   if (!answer.ok()) return absl::StrCat(name, ": ", Cut(answer.status().message()));
   return answer->is_null() ? absl::StrCat(name, " has no value")
-                           : absl::StrCat(name, " is ", Value(*answer));
+                           : absl::StrCat(name, " is ", ValueWords(*answer));
 }
 
 std::string Atom(const Expression& expression, Evaluation* evaluation) {

@@ -24,7 +24,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr size_t kQuotedMax = 80;
+constexpr size_t kQuotedKeyMax = 80;
 // What each value takes besides its text, about.
 constexpr size_t kValueBytes = 16;
 
@@ -129,7 +129,7 @@ class Builder : public YAML::EventHandler {
       frame.has_key = true;
       bytes_ += kValueBytes + text.size();
       if (frame.value.contains(text)) {
-        Fail(mark, absl::StrCat("two keys ", text.substr(0, kQuotedMax)));
+        Fail(mark, absl::StrCat("two keys ", text.substr(0, kQuotedKeyMax)));
       }
       return;
     }

@@ -17,7 +17,7 @@
 namespace orch::trust {
 namespace {
 
-constexpr size_t kBlock = 64 << 10;
+constexpr size_t kBackwardsBlock = 64 << 10;
 
 absl::Status SyncDirectoryOf(const std::string& path) {
   const size_t slash = path.rfind('/');
@@ -142,7 +142,7 @@ absl::StatusOr<bool> BackwardLines::Next(std::string* line) {
     if (buffer_.size() > kAuditLineMax) {
       return absl::DataLossError("the audit log has a line that is no record");
     }
-    const size_t size = std::min<uint64_t>(kBlock, begin_);
+    const size_t size = std::min<uint64_t>(kBackwardsBlock, begin_);
     ORCH_ASSIGN_OR_RETURN(std::string block, file_->ReadAt(begin_ - size, size));
     if (block.size() != size) return absl::DataLossError("the audit log became shorter");
     begin_ -= size;

@@ -14,7 +14,7 @@
 namespace orch::trust {
 namespace {
 
-constexpr size_t kBlock = 256 << 10;
+constexpr size_t kReadBlock = 256 << 10;
 
 // Reads a file line by line, whatever its size.
 class Lines {
@@ -44,10 +44,10 @@ class Lines {
     buffer_.erase(0, begin_);
     begin_ = 0;
     const size_t size = buffer_.size();
-    buffer_.resize(size + kBlock);
+    buffer_.resize(size + kReadBlock);
     ssize_t n = 0;
     do {
-      n = read(fd_, buffer_.data() + size, kBlock);
+      n = read(fd_, buffer_.data() + size, kReadBlock);
     } while (n < 0 && errno == EINTR);
     buffer_.resize(size + (n > 0 ? n : 0));
     if (n < 0) return absl::ErrnoToStatus(errno, "read");

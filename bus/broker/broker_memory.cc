@@ -10,7 +10,7 @@ namespace {
 constexpr size_t kReadBytes = 16 << 10;
 // Written at once.
 constexpr size_t kWriteBytes = 64 << 10;
-constexpr size_t kGatherMax = 256;
+constexpr size_t kMemoryGatherMax = 256;
 
 class BrokerStreams : public StreamFactory {
  public:
@@ -65,8 +65,8 @@ void StreamLink::OnReady() {
 }
 
 std::string StreamLink::TakeOutput() {
-  absl::string_view parts[kGatherMax];
-  const size_t count = session_->outbox.Gather(parts, kGatherMax);
+  absl::string_view parts[kMemoryGatherMax];
+  const size_t count = session_->outbox.Gather(parts, kMemoryGatherMax);
   std::string out;
   for (size_t i = 0; i < count && out.size() < kWriteBytes; ++i) {
     out.append(parts[i].data(), std::min(parts[i].size(), kWriteBytes - out.size()));

@@ -15,7 +15,7 @@ using testing::Connect;
 using testing::Connected;
 using testing::Message;
 
-const absl::Time kNever = absl::InfiniteFuture();
+const absl::Time kNeverVoid = absl::InfiniteFuture();
 
 class ClientFaultTest : public ClientTest {
  protected:
@@ -77,7 +77,7 @@ TEST_F(ClientFaultTest, SentMayDestroyTheClient) {
     int calls = 0;
     On([&] {
       for (const char* body : {"1", "2"}) {
-        client_->SendWithReceipt("/a", body, kNever, [&](absl::Status status) {
+        client_->SendWithReceipt("/a", body, kNeverVoid, [&](absl::Status status) {
           EXPECT_EQ(status.ok(), confirmed) << status;
           ++calls;
           client_.reset();
@@ -120,7 +120,7 @@ TEST_F(ClientFaultTest, CallbacksMayCallEverything) {
         Subscribe("/topic/b");
         client_->Stop([&] { stopped = true; });
       });
-      client_->SendWithReceipt("/a", "from on_change", kNever, Record());
+      client_->SendWithReceipt("/a", "from on_change", kNeverVoid, Record());
     });
   });
   Until([&] { return stopped; });
@@ -176,7 +176,7 @@ TEST_F(ClientFaultTest, BytesMayComeOneByOne) {
   Subscribe("/topic/a");
   Start();
   UntilChanges({true});
-  On([&] { client_->SendWithReceipt("/a", "y", kNever, Record()); });
+  On([&] { client_->SendWithReceipt("/a", "y", kNeverVoid, Record()); });
   Until([&] { return sent_.size() == 1 && messages_.size() == 1; });
   EXPECT_EQ(messages_[0].size(), 9 + 3000u);
   EXPECT_TRUE(sent_[0].ok());
