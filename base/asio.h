@@ -8,10 +8,6 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/strand.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <optional>
@@ -19,7 +15,7 @@
 #include <variant>
 
 #include "absl/time/time.h"
-#include "base/status.h"
+#include "base/strand.h"
 
 // The part of Boost.Asio that shells use, and the rules of how: every object lives on one strand,
 // which its class comment names; methods that may be called from elsewhere are called Post…; one
@@ -28,19 +24,12 @@
 
 namespace orch::base {
 
-namespace asio = boost::asio;
-
-using Strand = asio::strand<asio::io_context::executor_type>;
-
 template <typename T>
 using Awaitable = asio::awaitable<T>;
 
 // The completion token of every asynchronous operation: co_await gives (error_code, …), nothing is
 // thrown.
 inline constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
-
-// Asserts that the caller runs on `strand`.
-#define ORCH_CHECK_ON(strand) ORCH_CHECK((strand).running_in_this_thread())
 
 // Runs `operation` for at most `limit`; then it is cancelled and nullopt comes back. The one place
 // for timeouts. Completes when: the operation has, or has been cancelled. Errors: the operation's

@@ -8,11 +8,11 @@
 #include <memory>
 #include <string>
 
-#include "base/asio.h"
 #include "base/clock.h"
 #include "base/config.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "base/strand.h"
 #include "base/version.h"
 #include "bus/broker/broker.h"
 #include "bus/broker/broker_metrics.h"

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "base/asio.h"
+#include "base/strand.h"
 #include "bus/broker/broker.h"
 #include "bus/client/client.h"
 #include "bus/http/http.h"

@@ -5,8 +5,8 @@
 #include <memory>
 #include <string>
 
-#include "base/asio.h"
 #include "base/log.h"
+#include "base/strand.h"
 #include "nodeagent/status_file.h"
 
 namespace orch::nodeagent {

@@ -7,7 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "base/asio.h"
+#include "base/strand.h"
 #include "nodeagent/agent/agent.h"
 #include "nodeagent/puppet/puppet_paths.h"
 #include "nodeagent/status.pb.h"

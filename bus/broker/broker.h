@@ -8,7 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
-#include "base/asio.h"
+#include "base/strand.h"
 #include "bus/stomp/config.pb.h"
 #include "bus/stream/stream.h"
 #include "trust/identity.h"

@@ -8,8 +8,8 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
-#include "base/asio.h"
 #include "base/log.h"
+#include "base/strand.h"
 #include "bus/broker/poller.h"
 #include "bus/routing/broker_core.h"
 #include "trust/identity.h"

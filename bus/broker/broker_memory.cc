@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/asio.h"
+
 namespace orch::bus {
 namespace {
 

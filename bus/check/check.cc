@@ -9,6 +9,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/asio.h"
 #include "base/clock.h"
 #include "base/ids.h"
 #include "base/status.h"

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "absl/strings/match.h"
+#include "base/asio.h"
 #include "bus/broker/broker.h"
 #include "test/testing/loop.h"
 #include "test/testing/stomp_peer.h"

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "base/asio.h"
 #include "base/clock.h"
 #include "base/ids.h"
 #include "base/status.h"

@@ -11,7 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "base/asio.h"
+#include "base/strand.h"
 #include "bus/client/session.h"
 #include "bus/stomp/bus_config.h"
 #include "bus/stomp/config.pb.h"

@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/asio.h"
 #include "base/clock.h"
 #include "base/status.h"
 #include "bus/client/client_core.h"

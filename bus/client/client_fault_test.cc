@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "absl/strings/match.h"
+#include "base/asio.h"
 #include "bus/client/client.h"
 #include "bus/client/client_fixture.h"
 #include "bus/stomp/frame.h"

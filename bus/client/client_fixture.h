@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "base/asio.h"
+#include "base/strand.h"
 #include "bus/client/client.h"
 #include "test/testing/loop.h"
 #include "test/testing/stomp_peer.h"

@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/asio.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/status.h"

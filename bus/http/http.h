@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "base/asio.h"
+#include "base/strand.h"
 
 namespace orch::bus {
 

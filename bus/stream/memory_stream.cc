@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "absl/strings/str_cat.h"
+#include "base/asio.h"
 #include "bus/stream/stream.h"
 
 namespace orch::bus {

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "base/asio.h"
 #include "base/status.h"
 #include "bus/stomp/address.h"
 #include "bus/stream/socket_stream.h"

@@ -4,6 +4,7 @@
 #include <boost/asio/write.hpp>
 
 #include "absl/strings/str_cat.h"
+#include "base/asio.h"
 #include "bus/stream/socket_stream.h"
 
 namespace orch::bus {

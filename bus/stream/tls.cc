@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "base/asio.h"
 #include "base/status.h"
 #include "bus/stream/socket_stream.h"
 #include "trust/identity.h"

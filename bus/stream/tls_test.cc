@@ -10,6 +10,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/asio.h"
 #include "bus/stream/socket_stream.h"
 #include "bus/stream/stream.h"
 #include "test/testing/loop.h"

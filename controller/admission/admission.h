@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "base/asio.h"
+#include "base/strand.h"
 #include "base/traceparent.h"
 #include "controller/admission/discovery.h"
 #include "controller/context/dispatcher_api.h"

@@ -8,9 +8,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
-#include "base/asio.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "base/strand.h"
 
 namespace orch::controller {
 

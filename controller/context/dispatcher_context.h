@@ -3,8 +3,8 @@
 
 #include <memory>
 
-#include "base/asio.h"
 #include "base/clock.h"
+#include "base/strand.h"
 #include "controller/audit/audit_sink.h"
 #include "controller/context/dispatcher_options.h"
 #include "controller/context/metrics.h"

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "base/asio.h"
+#include "base/strand.h"
 #include "controller/context/dispatcher_context.h"
 #include "controller/mail/outbox.h"
 

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "base/asio.h"
 #include "base/clock.h"
+#include "base/strand.h"
 #include "bus/client/client.h"
 #include "controller/audit/audit_sink.h"
 #include "controller/context/dispatcher_api.h"

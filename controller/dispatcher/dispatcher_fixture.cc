@@ -3,6 +3,8 @@
 
 #include <utility>
 
+#include "base/asio.h"
+
 namespace orch::controller {
 namespace {
 

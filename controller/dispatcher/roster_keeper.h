@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
-#include "base/asio.h"
+#include "base/strand.h"
 #include "controller/context/dispatcher_context.h"
 #include "controller/mail/inbox.h"
 #include "controller/roster/ask_pace.h"

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "base/asio.h"
+#include "base/strand.h"
 #include "controller/context/dispatcher_api.h"
 
 namespace orch::controller {

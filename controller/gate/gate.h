@@ -9,8 +9,8 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
-#include "base/asio.h"
 #include "base/clock.h"
+#include "base/strand.h"
 #include "controller/context/dispatcher_api.h"
 #include "orch/v1/audit_service.pb.h"
 #include "orch/v1/node_service.pb.h"

@@ -4,7 +4,7 @@
 #include <functional>
 
 #include "absl/status/status.h"
-#include "base/asio.h"
+#include "base/strand.h"
 #include "controller/context/dispatcher_api.h"
 #include "policy/policy.h"
 #include "target/node_view.h"

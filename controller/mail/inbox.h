@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "base/asio.h"
 #include "base/clock.h"
+#include "base/strand.h"
 #include "bus/client/client.h"
 #include "orch/bus/v1/presence.pb.h"
 #include "orch/bus/v1/reply.pb.h"

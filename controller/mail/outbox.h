@@ -9,7 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "base/asio.h"
+#include "base/strand.h"
 #include "bus/client/client.h"
 #include "controller/context/metrics.h"
 #include "orch/bus/v1/request.pb.h"

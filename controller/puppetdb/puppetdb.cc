@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "api/errors.h"
+#include "base/asio.h"
 #include "base/log.h"
 #include "base/status.h"
 

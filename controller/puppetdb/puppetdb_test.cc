@@ -9,6 +9,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "api/errors.h"
+#include "base/asio.h"
 #include "test/testing/loop.h"
 
 namespace orch::controller {

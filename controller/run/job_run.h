@@ -9,7 +9,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
-#include "base/asio.h"
+#include "base/strand.h"
 #include "base/traceparent.h"
 #include "controller/context/dispatcher_api.h"
 #include "controller/context/dispatcher_context.h"

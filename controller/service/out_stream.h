@@ -6,7 +6,7 @@
 #include <memory>
 #include <utility>
 
-#include "base/asio.h"
+#include "base/strand.h"
 #include "controller/service/service_core.h"
 #include "orch/v1/job_service.pb.h"
 #include "orch/v1/node_service.pb.h"

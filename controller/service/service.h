@@ -8,7 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "base/asio.h"
+#include "base/strand.h"
 #include "controller/audit/audit_store.h"
 #include "controller/context/dispatcher_api.h"
 #include "controller/gate/gate.h"

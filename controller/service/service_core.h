@@ -11,7 +11,7 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "api/errors.h"
-#include "base/asio.h"
+#include "base/strand.h"
 #include "controller/service/grpc_status.h"
 #include "controller/service/service.h"
 

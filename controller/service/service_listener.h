@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "base/asio.h"
 #include "base/log.h"
+#include "base/strand.h"
 
 namespace orch::controller {
 

@@ -99,9 +99,10 @@ class StoreRows {
   absl::Status Commit() { return database_->Execute("COMMIT"); }
   void Rollback() { (void)database_->Execute("ROLLBACK"); }
   absl::Status Apply(const StoreWrite& write, absl::Time now);
-  // Writes something that nobody needs.
+  // Writes one row that nothing reads, and commits it: an ok status proves that the disk takes
+  // writes again after a failed one.
   absl::Status Probe(absl::Time now);
-  // The file may not grow beyond so many pages: a full disk, for those who try one out.
+  // Lets SQLite refuse to grow the file beyond `pages` pages, as a full disk would. For tests.
   absl::Status LimitPages(int64_t pages);
   // Forgets at most `most` of the ended jobs that are too old or too many, and old idempotency
   // keys. True: there may be more.

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "base/asio.h"
 #include "base/clock.h"
+#include "base/strand.h"
 #include "nodeagent/actions/actions.h"
 #include "nodeagent/facts/facts.h"
 #include "nodeagent/puppet/puppet_paths.h"

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "base/asio.h"
 #include "base/clock.h"
+#include "base/strand.h"
 #include "nodeagent/actions/actions.h"
 #include "nodeagent/puppet/puppet_paths.h"
 

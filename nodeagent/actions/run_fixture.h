@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "base/asio.h"
+#include "base/strand.h"
 #include "nodeagent/actions/puppet_run.h"
 #include "nodeagent/process/process.h"
 #include "nodeagent/wrapper/run_directory.h"

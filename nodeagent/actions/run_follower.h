@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "base/asio.h"
 #include "base/clock.h"
+#include "base/strand.h"
 #include "nodeagent/actions/run_log.h"
 #include "nodeagent/process/command.h"
 #include "nodeagent/process/process_watch.h"

@@ -10,9 +10,9 @@
 #include <set>
 #include <string>
 
-#include "base/asio.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/strand.h"
 #include "bus/client/client.h"
 #include "bus/stomp/destination.h"
 #include "nodeagent/actions/actions.h"

@@ -7,8 +7,8 @@
 #include <string>
 
 #include "absl/time/time.h"
-#include "base/asio.h"
 #include "base/clock.h"
+#include "base/strand.h"
 #include "base/traceparent.h"
 #include "bus/client/client.h"
 #include "bus/stomp/destination.h"

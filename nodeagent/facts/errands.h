@@ -5,7 +5,7 @@
 #include <memory>
 
 #include "absl/time/time.h"
-#include "base/asio.h"
+#include "base/strand.h"
 
 namespace orch::nodeagent {
 

@@ -20,15 +20,28 @@ inline constexpr size_t kFactErrorsMax = 16;
 // A failing program is run again after so long, doubled each time, at most its interval.
 inline constexpr absl::Duration kFactsRetryMin = absl::Minutes(1);
 
-// Why a source is looked at.
+// Why a source is looked at, and therefore how much of it is read or run.
 enum class LookReason {
-  kChange,  // something may have changed: only what has is read or run
-  kTimer,   // it is due: programs are run
-  kAsked,   // everything is read and run
+  kChange,  // a file may have changed: only files that did are read, only programs that did are run
+  kTimer,   // the source's interval is over: its programs are run, files as with kChange
+  kAsked,   // somebody asked (SIGHUP, a Puppet run ended): everything is read and run
 };
 
-// What each source of facts said last, what is wrong with it, and when it is due again. A source
-// that fails keeps its last good facts.
+// The state of all sources of facts: what each said last, what is wrong with it, when it is due
+// again.
+//
+// A *look* is one visit to a source: FactFiles reads its files and lists its programs (LookOrder
+// says how, Look is what was found), and the board decides which programs are then run. What was
+// read is *fresh* until a merge takes it; after that it is *good* and part of the node's facts. The
+// board guarantees:
+//  - A source that fails keeps its last good facts, and is named in errors() from the first failure
+//    to the first success.
+//  - A program that fails is run again after kFactsRetryMin, doubled with each failure, and never
+//    later than its interval.
+//  - complete() turns true once every source has answered or failed, and stays so.
+//
+// The caller moves it: NextLook → (look) → OnLook → (programs) → OnPrinted, and whenever changed():
+// NextMerge → (merge) → OnMerged.
 //
 // Pure. Lives on: Facts' strand.
 class FactBoard {
@@ -38,33 +51,41 @@ class FactBoard {
   size_t size() const { return sources_.size(); }
   const SourcePlan& plan(size_t source) const { return sources_[source].plan; }
   bool looked(size_t source) const { return sources_[source].looked; }
-  // Where Puppet keeps its classes; empty: nowhere. Until it is told, classes of before the restart
-  // stay.
+  // Tells where Puppet keeps its class file; empty: Puppet keeps none. Until this or OnNoClassfile
+  // is called, the classes that were known before the restart stay.
   void SetClassfile(const std::string& path);
-  // Where that is can't be found out. What is known of it stays, and it is an error if `expected`,
-  // or if there were classes before.
+  // Tells that the place of Puppet's class file can't be found out, because of `why`. The known
+  // classes stay. It counts as an error if Puppet is `expected` here, or if there were classes
+  // before.
   void OnNoClassfile(const std::string& why, bool expected, base::Now now);
 
+  // What to read in a look at `source`: the files that changed since the last one, or all.
   LookOrder NextLook(size_t source, LookReason reason, base::Now now) const;
-  // Takes over what was found; gives the programs that are to be run.
+  // Takes what a look found. Returns the names of the programs that are to be run because of it.
   std::vector<std::string> OnLook(size_t source, Look look, LookReason reason, base::Now now);
-  // The source does not come to an end.
+  // A look at `source` has not returned for kErrandLate (a dead network file system): that is an
+  // error of the source until a look returns.
   void OnLate(size_t source, base::Now now);
-  // A program of a source is on its way, and has ended: facts as JSON in one line.
+  // A program of `source` was started.
   void OnStart(size_t source) { sources_[source].running++; }
+  // The program `name` of `source` ended: with its facts, as JSON in one line, or with why there
+  // are none.
   void OnPrinted(size_t source, const std::string& name, absl::StatusOr<std::string> facts,
                  base::Now now);
   // The real path of a program; empty if it is no longer there.
   std::string ProgramPath(size_t source, const std::string& name) const;
 
-  // Whether each source has had its say, be it an error.
+  // Whether every source has answered or failed at least once.
   bool complete() const;
-  // Whether there is something to merge.
+  // Whether anything fresh waits to be merged into the node's facts.
   bool changed() const { return changed_; }
+  // Everything that a merge needs, as a copy that another thread may work on.
   MergeOrder NextMerge();
-  // `order` as NextMerge() gave it.
+  // A merge of `order`, which NextMerge() gave, has ended: what it took becomes good, what had no
+  // room is reported.
   void OnMerged(const MergeOrder& order, const Merged& merged, base::Now now);
-  // Something that fails and is none of the sources; empty `why`: it does no longer.
+  // Reports a failure of something that is no source (the cache's file); an empty `why` ends the
+  // report.
   void SetOther(const std::string& name, const std::string& why, base::Now now);
 
   // When the source is to be run and looked at again (steady).

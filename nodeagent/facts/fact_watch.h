@@ -6,7 +6,7 @@
 #include <memory>
 #include <set>
 
-#include "base/asio.h"
+#include "base/strand.h"
 
 namespace orch::nodeagent {
 

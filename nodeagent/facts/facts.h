@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "base/asio.h"
 #include "base/clock.h"
+#include "base/strand.h"
 #include "nodeagent/facts/fact_source.h"
 #include "nodeagent/puppet/puppet_config.pb.h"
 #include "nodeagent/puppet/puppet_paths.h"

@@ -4,7 +4,7 @@
 #include <functional>
 #include <memory>
 
-#include "base/asio.h"
+#include "base/strand.h"
 #include "nodeagent/journal/journal.h"
 
 namespace orch::nodeagent {

@@ -8,7 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "base/asio.h"
+#include "base/strand.h"
 
 namespace orch::nodeagent {
 

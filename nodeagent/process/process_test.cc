@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "base/asio.h"
 #include "base/config.h"
 #include "nodeagent/process/command.h"
 #include "nodeagent/process/process_watch.h"

@@ -5,7 +5,7 @@
 #include <functional>
 #include <memory>
 
-#include "base/asio.h"
+#include "base/strand.h"
 #include "nodeagent/process/process.h"
 
 namespace orch::nodeagent {

@@ -9,8 +9,8 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "base/asio.h"
 #include "base/clock.h"
+#include "base/strand.h"
 #include "nodeagent/puppet/puppet_config.pb.h"
 
 namespace orch::nodeagent {

@@ -13,19 +13,20 @@
 // What the agent and the wrapper of a Puppet run tell each other, through files in the run's own
 // directory, so that either may be killed at any moment and the other still knows where it stands:
 //
-//   spec          what to run; written by the agent before it starts a wrapper
-//   claim         who decides: made once, by link(2). The wrapper makes it before it starts
-//   anything, the agent where
-//                 it wants to be sure that nothing ever starts. Who comes second does nothing
-//   puppet        Puppet's pid and start time; on disk before Puppet is let go
-//   output        Puppet's standard output and error
-//   log.jsonl     Puppet's log, which it writes as it works
-//   exit          how it ended; written by the wrapper
-//   report.yaml, summary.yaml    Puppet's own files as they were when this run had ended
-//   outcome       the agent's last word, a serialised orch.bus.v1.Outcome
+//  - `spec`: what to run. The agent writes it before it starts a wrapper.
+//  - `claim`: who decides about this run. It is made once, by link(2): by the wrapper before it
+//  starts
+//    anything, or by the agent where it wants to be sure that nothing will ever start. Whoever
+//    comes second does nothing (docs/adr/0004).
+//  - `puppet`: Puppet's pid and start time; on disk before Puppet is let go.
+//  - `output`: Puppet's standard output and error.
+//  - `log.jsonl`: Puppet's log, written by Puppet while it works.
+//  - `exit`: how Puppet ended, written by the wrapper.
+//  - `report.yaml`, `summary.yaml`: Puppet's own files as they were when this run had ended.
+//  - `outcome`: the agent's last word, a serialised orch.bus.v1.Outcome.
 //
-// Every file but output and log.jsonl appears whole or not at all and is synced to disk. Calls
-// block. Thread-safe.
+// Every file but `output` and `log.jsonl` appears whole or not at all, and is synced to disk before
+// the call that writes it returns. Calls block. Thread-safe.
 
 namespace orch::nodeagent {
 

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "base/asio.h"
+#include "base/strand.h"
 #include "bus/client/client.h"
 #include "bus/stomp/destination.h"
 #include "test/testing/test_ca.h"

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "absl/container/flat_hash_map.h"
-#include "base/asio.h"
+#include "base/strand.h"
 #include "bus/client/client.h"
 #include "test/testing/sim_node.h"
 

@@ -23,7 +23,7 @@ FORBIDDEN_NAMES = re.compile(r"(^|_)(manager|helper|helpers|util|utils|common|im
 REGISTRY = re.compile(r"(registry\.npmjs|deb\.debian|pypi\.org|github\.com/.*/archive|crates\.io|proxy\.golang)")
 
 # (files that match, what no transitive include of theirs may match, except includes through these)
-ASIO = re.compile(r"^boost/(asio|beast)|^base/asio\.h$")
+ASIO = re.compile(r"^boost/(asio|beast)|^base/(asio|strand)\.h$")
 GRPC = re.compile(r"^grpcpp/|^grpc/|\.grpc\.pb\.h$")
 OPENSSL = re.compile(r"^openssl/")
 NEVERS = [
@@ -46,7 +46,7 @@ NEVERS = [
     (r"^trust/", re.compile(ASIO.pattern + "|" + GRPC.pattern), "trust has neither Asio nor gRPC"),
     (r"^cli/", ASIO, "the command line never has Asio"),
     (r"^cli/", re.compile(r"^bus/"), "the command line never has the bus"),
-    (r"^base/(?!asio\.|config_test\.)", re.compile(r"^(api|target|policy|trust|bus|controller|nodeagent|cli)/"),
+    (r"^base/(?!asio\.|strand\.|config_test\.)", re.compile(r"^(api|target|policy|trust|bus|controller|nodeagent|cli)/"),
      "base includes nothing of ours"),
     (r"^api/", re.compile(r"^(target|policy|trust|bus|controller|nodeagent|cli)/"), "api includes base only"),
 ]

@@ -5,6 +5,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/asio.h"
+
 namespace orch::testing {
 namespace {
 

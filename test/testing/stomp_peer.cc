@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/asio.h"
 
 namespace orch::testing {
 namespace {
