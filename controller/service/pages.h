@@ -15,6 +15,9 @@ namespace orch::controller {
 
 // A page ends before it would grow beyond this: clients accept messages of 4 MiB.
 inline constexpr size_t kPageBytesMax = 2 << 20;
+// Entries of a page where the request says nothing, of lists of nodes, and at most.
+inline constexpr int kNodesInPage = 500;
+inline constexpr int kPageMax = 1000;
 // Entries that are fetched at once.
 inline constexpr int kPagePartMax = 50;
 

@@ -11,7 +11,7 @@ using namespace orch::v1;  // NOLINT: every message of the service is named here
 
 namespace {
 
-constexpr int kJobsInPage = 50, kNodesInPage = 500, kPageMax = 1000;
+constexpr int kJobsInPage = 50;
 
 // Most often done: answers with a job in a response.
 template <typename Response>

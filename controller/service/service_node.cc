@@ -12,8 +12,6 @@ using namespace orch::v1;  // NOLINT: every message of the service is named here
 
 namespace {
 
-constexpr int kNodesInPage = 500, kPageMax = 1000;
-
 class NodeServer : public NodeService::CallbackService {
  public:
   explicit NodeServer(std::shared_ptr<ServiceCore> core) : core_(std::move(core)) {}

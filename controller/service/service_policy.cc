@@ -8,6 +8,7 @@
 #include "base/ids.h"
 #include "controller/gate/node_walk.h"
 #include "controller/gate/validate.h"
+#include "controller/service/pages.h"
 #include "controller/service/service_core.h"
 #include "orch/v1/audit_service.grpc.pb.h"
 #include "orch/v1/policy_service.grpc.pb.h"
@@ -19,7 +20,7 @@ using namespace orch::v1;  // NOLINT: every message of the services is named her
 
 namespace {
 
-constexpr int kRecordsInPage = 50, kPageMax = 1000;
+constexpr int kRecordsInPage = 50;
 
 std::string SummaryOf(const policy::Query& query, const policy::Decision& decision) {
   if (!decision.conditions.empty()) {
