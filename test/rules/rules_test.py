@@ -51,6 +51,14 @@ NEVERS = [
     (r"^api/", re.compile(r"^(target|policy|trust|bus|controller|nodeagent|cli)/"), "api includes base only"),
 ]
 
+# Preprocessed lines that a header brings with it, in thousands, beyond what the standard library's usual headers are; and how
+# many thousand lines a source may parse of them on average, and each of the twenty that parse most (docs/adr/0012).
+WEIGHTS = {
+    "CLI/CLI.hpp": 70, "base/asio.h": 120, "base/strand.h": 60, "boost/beast/": 150, "gmock/": 80, "google/protobuf/util/json_util.h": 70,
+    "grpcpp/": 70, "gtest/": 60, "nlohmann/json.hpp": 90, "orch/v1/action.pb.h": 100, "spdlog/": 70, "yaml-cpp/": 50,
+}
+WEIGHT_MEAN, WEIGHT_MAX = 200, 450
+
 
 def tracked():
     listed = subprocess.run(["git", "-C", ROOT, "ls-files", "-co", "--exclude-standard"], check=True,
@@ -153,6 +161,20 @@ class Rules(unittest.TestCase):
                     if names:
                         lines[(os.path.dirname(path), names[-1])] += length + 1
         self.assertEqual({name: size for name, size in lines.items() if size > CLASS_MAX}, {})
+
+    def test_dear_headers_do_not_spread(self):
+        def weight(path):
+            names = {name for name, _ in self.reachable(path)}
+            # What reaches the messages of a job reaches those of its action.
+            if any(re.fullmatch(r"orch/(bus/)?v1/.*\.pb\.h", name) for name in names):
+                names.add("orch/v1/action.pb.h")
+            return sum(cost for header, cost in WEIGHTS.items()
+                       if any(name.startswith(header) if header.endswith("/") else name == header for name in names))
+
+        weights = sorted(((weight(path), path) for path in SOURCES if path.endswith(".cc")), reverse=True)
+        self.assertLessEqual(sum(cost for cost, _ in weights) / len(weights), WEIGHT_MEAN, weights[:20])
+        for cost, path in weights[:20]:
+            self.assertLessEqual(cost, WEIGHT_MAX, path)
 
     def test_functions_stand_where_the_map_says(self):
         """Each function that docs/life-of-a-run.md names after a link stands in the file, or the header, that it links."""
