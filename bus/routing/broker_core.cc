@@ -208,7 +208,7 @@ void BrokerCore::End(BrokerSession* session, base::Now now) {
   session->state = BrokerSession::State::kEnded;
   session->ended = now.steady;
   router_.UnsubscribeAll(session, now);
-  session->transactions.clear();
+  session->transactions.Clear();
   ready_.Add(session);
   Schedule(session);
 }
@@ -263,7 +263,7 @@ void BrokerCore::KeepWithinTotal(base::Now now) {
 
 void BrokerCore::CountInput(BrokerSession* session) {
   size_t held = session->decoder.pending_bytes();
-  for (const auto& [id, transaction] : session->transactions) held += transaction.bytes;
+  held += session->transactions.bytes();
   meter_.bytes = meter_.bytes + held - session->counted_input;
   session->counted_input = held;
 }

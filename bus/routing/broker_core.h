@@ -105,11 +105,7 @@ class BrokerCore {
   absl::Status OnUnsubscribe(BrokerSession* session, const Frame& frame, base::Now now);
   absl::Status OnSend(BrokerSession* session, Frame* frame, base::Now now);
   absl::Status OnAck(BrokerSession* session, Frame* frame, base::Now now);
-  absl::Status OnBegin(BrokerSession* session, const Frame& frame);
   absl::Status OnCommit(BrokerSession* session, const Frame& frame, base::Now now);
-  absl::Status OnAbort(BrokerSession* session, const Frame& frame);
-  // Keeps the frame for COMMIT if it belongs to a transaction.
-  absl::Status Defer(BrokerSession* session, Frame* frame, bool* deferred);
 
   void Reply(BrokerSession* session, const Frame& frame);
   // Ends the session: an ERROR frame behind what is partly written, then the transport is closed.

@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "bus/routing/broker_message.h"
 #include "bus/routing/broker_rights.h"
+#include "bus/routing/broker_transactions.h"
 #include "bus/stomp/frame.h"
 
 // What the broker knows of one connection and its subscriptions. Plain data: broker_router moves
@@ -39,12 +40,6 @@ struct Subscription {
   std::string id;                       // as the client named it; may be empty in STOMP 1.0
   std::string head;                     // of each MESSAGE frame, up to the number in message-id
   std::map<uint64_t, Unacked> unacked;  // by number; queues only, empty with ack:auto
-};
-
-// Frames that wait for COMMIT.
-struct Transaction {
-  std::vector<Frame> frames;
-  size_t bytes = 0;
 };
 
 // The shell's side of a connection.
@@ -80,7 +75,7 @@ struct BrokerSession {
   Decoder decoder;
   Outbox outbox;
   std::vector<std::unique_ptr<Subscription>> subscriptions;
-  absl::flat_hash_map<std::string, Transaction> transactions;
+  Transactions transactions;
   size_t counted_input = 0;  // of decoder and transactions, in the meter
 
   // Steady clock.

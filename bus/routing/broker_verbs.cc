@@ -9,25 +9,10 @@
 #include "base/status.h"
 #include "base/version.h"
 #include "bus/routing/broker_core.h"
+#include "bus/routing/frame_words.h"
 
 namespace orch::bus {
 namespace {
-
-absl::Status Wrong(absl::string_view text) { return absl::InvalidArgumentError(text); }
-
-// How much of a client's own text an error repeats.
-constexpr size_t kQuotedMax = 128;
-
-absl::StatusOr<std::string> Require(const Frame& frame, absl::string_view name) {
-  const std::string* value = frame.Find(name);
-  if (value == nullptr || value->empty()) {
-    return Wrong(absl::StrCat(frame.command, " without ", name, " header"));
-  }
-  return *value;
-}
-
-// The client's own words, so that its ERROR and our log stay readable.
-absl::string_view Shown(absl::string_view text) { return text.substr(0, kQuotedMax); }
 
 // `cx,cy` of a heart-beat header in milliseconds.
 absl::Status ParseHeartBeat(absl::string_view text, uint32_t* sends, uint32_t* wants) {
@@ -71,14 +56,6 @@ absl::string_view VersionName(StompVersion version) {
   return version == StompVersion::k12 ? "1.2" : version == StompVersion::k11 ? "1.1" : "1.0";
 }
 
-size_t BytesOf(const Frame& frame) {
-  size_t bytes = sizeof(Frame) + frame.body.size();
-  for (const Header& header : frame.headers) {
-    bytes += sizeof(Header) + header.name.size() + header.value.size();
-  }
-  return bytes;
-}
-
 }  // namespace
 
 void BrokerCore::OnFrame(BrokerSession* session, Frame frame, base::Now now) {
@@ -111,9 +88,9 @@ absl::Status BrokerCore::Perform(BrokerSession* session, Frame* frame, base::Now
   if (verb == "ACK" || verb == "NACK") return OnAck(session, frame, now);
   if (verb == "SUBSCRIBE") return OnSubscribe(session, *frame, now);
   if (verb == "UNSUBSCRIBE") return OnUnsubscribe(session, *frame, now);
-  if (verb == "BEGIN") return OnBegin(session, *frame);
+  if (verb == "BEGIN") return session->transactions.Begin(*frame);
   if (verb == "COMMIT") return OnCommit(session, *frame, now);
-  if (verb == "ABORT") return OnAbort(session, *frame);
+  if (verb == "ABORT") return session->transactions.Abort(*frame);
   if (verb == "DISCONNECT") return absl::OkStatus();
   return Wrong(absl::StrCat("unknown command ", Shown(verb)));
 }
@@ -159,7 +136,7 @@ absl::Status BrokerCore::OnSend(BrokerSession* session, Frame* frame, base::Now 
         absl::StrCat(what, ": ", DescribePeer(session->peer), " may not send there"));
   }
   bool deferred = false;
-  ORCH_RETURN_IF_ERROR(Defer(session, frame, &deferred));
+  ORCH_RETURN_IF_ERROR(session->transactions.Defer(frame, &deferred));
   if (deferred) return absl::OkStatus();
   return base::Annotate(router_.Publish(session->peer, std::move(*frame), now), what);
 }
@@ -230,58 +207,15 @@ absl::Status BrokerCore::OnAck(BrokerSession* session, Frame* frame, base::Now n
   const bool newest = session->version == StompVersion::k12;
   ORCH_ASSIGN_OR_RETURN(const std::string id, Require(*frame, newest ? "id" : "message-id"));
   bool deferred = false;
-  ORCH_RETURN_IF_ERROR(Defer(session, frame, &deferred));
+  ORCH_RETURN_IF_ERROR(session->transactions.Defer(frame, &deferred));
   if (deferred) return absl::OkStatus();
   return base::Annotate(router_.Acknowledge(session, id, frame->command == "ACK", now),
                         frame->command);
 }
 
-absl::Status BrokerCore::OnBegin(BrokerSession* session, const Frame& frame) {
-  ORCH_ASSIGN_OR_RETURN(const std::string id, Require(frame, "transaction"));
-  if (session->transactions.contains(id)) {
-    return Wrong(absl::StrCat("BEGIN ", Shown(id), ": that transaction has begun already"));
-  }
-  if (session->transactions.size() >= kTransactionsMax) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("BEGIN ", Shown(id), ": more than ", kTransactionsMax, " transactions"));
-  }
-  session->transactions[id].bytes = sizeof(Transaction) + id.size();
-  return absl::OkStatus();
-}
-
-absl::Status BrokerCore::Defer(BrokerSession* session, Frame* frame, bool* deferred) {
-  const std::string* id = frame->Find("transaction");
-  *deferred = id != nullptr;
-  if (id == nullptr) return absl::OkStatus();
-  const std::string what = absl::StrCat(frame->command, " in transaction ", Shown(*id));
-  const auto found = session->transactions.find(*id);
-  if (found == session->transactions.end()) {
-    return Wrong(absl::StrCat(what, ": it has not begun"));
-  }
-  Transaction& transaction = found->second;
-  transaction.bytes += BytesOf(*frame);
-  if (transaction.frames.size() >= kTransactionFramesMax ||
-      transaction.bytes > kTransactionBytesMax) {
-    return absl::ResourceExhaustedError(absl::StrCat(what, ": more than ", kTransactionFramesMax,
-                                                     " frames or ", kTransactionBytesMax,
-                                                     " bytes"));
-  }
-  const auto is_id = [](const Header& header) { return header.name == "transaction"; };
-  Frame kept = std::move(*frame);
-  kept.headers.erase(std::remove_if(kept.headers.begin(), kept.headers.end(), is_id),
-                     kept.headers.end());
-  frame->command = kept.command;
-  transaction.frames.push_back(std::move(kept));
-  return absl::OkStatus();
-}
-
 absl::Status BrokerCore::OnCommit(BrokerSession* session, const Frame& frame, base::Now now) {
-  ORCH_ASSIGN_OR_RETURN(const std::string id, Require(frame, "transaction"));
-  const auto found = session->transactions.find(id);
-  const std::string what = absl::StrCat("COMMIT ", Shown(id));
-  if (found == session->transactions.end()) return Wrong(absl::StrCat(what, ": it has not begun"));
-  Transaction transaction = std::move(found->second);
-  session->transactions.erase(found);
+  ORCH_ASSIGN_OR_RETURN(Transaction transaction, session->transactions.Take(frame));
+  const std::string what = absl::StrCat("COMMIT ", Shown(*frame.Find("transaction")));
   // All or nothing: each queue must have room for all of it.
   for (const Frame& kept : transaction.frames) {
     if (kept.command != "SEND") continue;
@@ -290,14 +224,6 @@ absl::Status BrokerCore::OnCommit(BrokerSession* session, const Frame& frame, ba
   }
   for (Frame& kept : transaction.frames) {
     ORCH_RETURN_IF_ERROR(base::Annotate(Perform(session, &kept, now), what));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status BrokerCore::OnAbort(BrokerSession* session, const Frame& frame) {
-  ORCH_ASSIGN_OR_RETURN(const std::string id, Require(frame, "transaction"));
-  if (session->transactions.erase(id) == 0) {
-    return Wrong(absl::StrCat("ABORT ", Shown(id), ": it has not begun"));
   }
   return absl::OkStatus();
 }
