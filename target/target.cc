@@ -33,11 +33,8 @@ bool IsCollective(absl::string_view name) {
          std::all_of(name.begin(), name.end(), fits);
 }
 
-}  // namespace
-
-// One line of the target: what `orchctl explain target` counts after. Not in the anonymous
-// namespace, because Target::Clauses, which holds them, is not either.
-struct TargetClause {
+// One line of the target: what `orchctl explain target` counts after.
+struct Clause {
   enum class Kind { kIdentities, kAction, kExpression };
   Kind kind = Kind::kExpression;
   absl::string_view flag;         // kExpression: -F, -C or -S
@@ -82,44 +79,42 @@ struct TargetClause {
           pattern.like == nullptr ? pattern.exact : absl::StrCat("/", pattern.source, "/");
       absl::StrAppend(out, kind == Kind::kAction ? "-A " : "-I ", ShellQuote(text));
     };
-
-    namespace {
     return absl::StrJoin(patterns, " ", print);
-    }
-  };
-
-  ExpressionPtr HasClass(Pattern pattern) {
-    auto out = std::make_unique<Expression>();
-    out->kind = pattern.like == nullptr ? Expression::Kind::kClass : Expression::Kind::kClassLike;
-    out->name = std::move(pattern.exact);
-    if (pattern.like != nullptr) out->comparison.op = Operator::kMatches;
-    out->comparison.text = std::move(pattern.source);
-    out->comparison.regex = std::move(pattern.like);
-    return out;
   }
+};
 
-  // `select`, or `select[1]` where there are several.
-  std::string EntryName(absl::string_view field, int index, int count) {
-    return count == 1 ? std::string(field) : absl::StrCat(field, "[", index, "]");
-  }
+ExpressionPtr HasClass(Pattern pattern) {
+  auto out = std::make_unique<Expression>();
+  out->kind = pattern.like == nullptr ? Expression::Kind::kClass : Expression::Kind::kClassLike;
+  out->name = std::move(pattern.exact);
+  if (pattern.like != nullptr) out->comparison.op = Operator::kMatches;
+  out->comparison.text = std::move(pattern.source);
+  out->comparison.regex = std::move(pattern.like);
+  return out;
+}
 
-  Match MatchOf(Truth truth, const Evaluation& evaluation, const TargetClause& clause) {
-    if (!evaluation.failure().empty()) return {Truth::kFalse, evaluation.failure(), false};
-    switch (truth) {
-      case Truth::kTrue:
-        return {Truth::kTrue, "", false};
-      case Truth::kFalse:
-        return {Truth::kFalse, absl::StrCat("not so: ", clause.Words()), false};
-      case Truth::kUnknown:
-        break;
-    }
-    return {Truth::kUnknown, absl::StrCat(clause.Words(), ": ", evaluation.unavailable()), true};
+// `select`, or `select[1]` where there are several.
+std::string EntryName(absl::string_view field, int index, int count) {
+  return count == 1 ? std::string(field) : absl::StrCat(field, "[", index, "]");
+}
+
+Match MatchOf(Truth truth, const Evaluation& evaluation, const Clause& clause) {
+  if (!evaluation.failure().empty()) return {Truth::kFalse, evaluation.failure(), false};
+  switch (truth) {
+    case Truth::kTrue:
+      return {Truth::kTrue, "", false};
+    case Truth::kFalse:
+      return {Truth::kFalse, absl::StrCat("not so: ", clause.Words()), false};
+    case Truth::kUnknown:
+      break;
   }
+  return {Truth::kUnknown, absl::StrCat(clause.Words(), ": ", evaluation.unavailable()), true};
+}
 
 }  // namespace
 
 struct Target::Clauses {
-  std::vector<TargetClause> all;
+  std::vector<Clause> all;
   Budget budget;  // while compiling
 
   absl::Status AddIdentities(const orch::v1::Target& proto) {
@@ -128,8 +123,8 @@ struct Target::Clauses {
       return absl::InvalidArgumentError(
           absl::StrCat("identities: more than ", kIdentitiesMax, " of them"));
     }
-    TargetClause clause;
-    clause.kind = TargetClause::Kind::kIdentities;
+    Clause clause;
+    clause.kind = Clause::Kind::kIdentities;
     clause.patterns.reserve(proto.identities_size());
     for (int i = 0; i < proto.identities_size(); ++i) {
       absl::StatusOr<Pattern> pattern = ParsePattern(proto.identities(i), &budget);
@@ -156,7 +151,7 @@ struct Target::Clauses {
           absl::StrCat(field, ": more than ", kExpressionTermsMax, " of them"));
     }
     for (int i = 0; i < texts.size(); ++i) {
-      TargetClause clause;
+      Clause clause;
       clause.flag = flag;
       const absl::Status status = parse(texts.Get(i), &clause);
       if (!status.ok()) return base::Annotate(status, EntryName(field, i, texts.size()));
@@ -182,25 +177,25 @@ absl::StatusOr<Target> Target::Compile(const orch::v1::Target& proto) {
   Budget* budget = &clauses.budget;
   ORCH_RETURN_IF_ERROR(clauses.AddIdentities(proto));
   ORCH_RETURN_IF_ERROR(clauses.AddEach(
-      "facts", "-F", proto.facts(), [budget](const std::string& text, TargetClause* clause) {
+      "facts", "-F", proto.facts(), [budget](const std::string& text, Clause* clause) {
         ORCH_ASSIGN_OR_RETURN(clause->expression, ParseFact(text, budget));
         return absl::OkStatus();
       }));
   ORCH_RETURN_IF_ERROR(clauses.AddEach(
-      "classes", "-C", proto.classes(), [budget](const std::string& text, TargetClause* clause) {
+      "classes", "-C", proto.classes(), [budget](const std::string& text, Clause* clause) {
         ORCH_ASSIGN_OR_RETURN(Pattern pattern, ParsePattern(text, budget));
         clause->expression = HasClass(std::move(pattern));
         return absl::OkStatus();
       }));
   ORCH_RETURN_IF_ERROR(clauses.AddEach(
-      "actions", "-A", proto.actions(), [budget](const std::string& text, TargetClause* clause) {
-        clause->kind = TargetClause::Kind::kAction;
+      "actions", "-A", proto.actions(), [budget](const std::string& text, Clause* clause) {
+        clause->kind = Clause::Kind::kAction;
         ORCH_ASSIGN_OR_RETURN(Pattern pattern, ParsePattern(text, budget));
         clause->patterns.push_back(std::move(pattern));
         return absl::OkStatus();
       }));
   ORCH_RETURN_IF_ERROR(clauses.AddEach(
-      "select", "-S", proto.select(), [budget](const std::string& text, TargetClause* clause) {
+      "select", "-S", proto.select(), [budget](const std::string& text, Clause* clause) {
         ORCH_ASSIGN_OR_RETURN(clause->expression, ParseExpression(text, budget));
         return absl::OkStatus();
       }));
@@ -213,16 +208,16 @@ size_t Target::clause_count() const { return clauses_->all.size(); }
 std::string Target::ClauseWords(size_t index) const { return clauses_->all[index].Words(); }
 
 Match Target::EvaluateClause(size_t index, const NodeView& node) const {
-  const TargetClause& clause = clauses_->all[index];
+  const Clause& clause = clauses_->all[index];
   Evaluation evaluation(node, /*missing_is_unknown=*/false);
   const Truth truth = clause.Evaluate(&evaluation, node);
   return MatchOf(truth, evaluation, clause);
 }
 
 std::string Target::ObserveClause(size_t index, const NodeView& node) const {
-  const TargetClause& clause = clauses_->all[index];
-  if (clause.kind == TargetClause::Kind::kAction) return ObserveActions(node);
-  if (clause.kind == TargetClause::Kind::kIdentities) {
+  const Clause& clause = clauses_->all[index];
+  if (clause.kind == Clause::Kind::kAction) return ObserveActions(node);
+  if (clause.kind == Clause::Kind::kIdentities) {
     return absl::StrCat("identity is ", node.identity());
   }
   Evaluation evaluation(node, /*missing_is_unknown=*/false);
@@ -236,7 +231,7 @@ Match Target::Evaluate(const NodeView& node) const {
   }
   Evaluation evaluation(node, /*missing_is_unknown=*/false);
   Match out{Truth::kTrue, "", false};
-  for (const TargetClause& clause : clauses_->all) {
+  for (const Clause& clause : clauses_->all) {
     const Truth truth = clause.Evaluate(&evaluation, node);
     if (truth == Truth::kTrue && evaluation.failure().empty()) continue;
     Match match = MatchOf(truth, evaluation, clause);
@@ -248,9 +243,9 @@ Match Target::Evaluate(const NodeView& node) const {
 }
 
 std::string Target::Print() const {
-  std::string out = absl::StrJoin(
-      clauses_->all, " ",
-      [](std::string* text, const TargetClause& clause) { absl::StrAppend(text, clause.Print()); });
+  std::string out = absl::StrJoin(clauses_->all, " ", [](std::string* text, const Clause& clause) {
+    absl::StrAppend(text, clause.Print());
+  });
   if (collective_ != "main") absl::StrAppend(&out, out.empty() ? "" : " ", "-T ", collective_);
   return out;
 }
