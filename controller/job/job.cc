@@ -8,6 +8,7 @@
 #include "api/errors.h"
 #include "base/proto_time.h"
 #include "base/status.h"
+#include "base/text.h"
 
 namespace orch::controller {
 
@@ -122,8 +123,8 @@ orch::v1::JobNode* Job::End(Record* record, NodeState outcome, const std::string
   record->deadline = absl::InfiniteDuration();
   if (record->started) window_.OnEnded(StartEndOf(outcome));
   orch::v1::JobNode* node = AppendNode(record, outcome, now);
-  node->set_reason(reason.substr(0, kNodeReasonMax));
-  node->set_message(message.substr(0, kNodeMessageMax));
+  node->set_reason(base::ToUtf8(reason, kNodeReasonMax));
+  node->set_message(base::ToUtf8(message, kNodeMessageMax));
   if (outcome == orch::v1::NODE_STATE_NO_RESPONSE && record->last_seen != absl::InfinitePast()) {
     *node->mutable_last_seen() = ToTimestamp(record->last_seen);
   }
@@ -254,7 +255,7 @@ void Job::Cancel(const std::string& caller, const std::string& reason, base::Now
   cancelled_ = true;
   BeginStop(caller,
             absl::StrCat("cancelled by ", caller, reason.empty() ? "" : ": ",
-                         reason.substr(0, kNodeMessageMax)),
+                         base::CutUtf8(reason, kNodeMessageMax)),
             now);
   Settle(now);
 }

@@ -152,7 +152,7 @@ class Job {
   Applied ApplyProgress(Record* record, const orch::bus::v1::Reply& reply, base::Now now);
   Applied ApplyOutcome(Record* record, const orch::bus::v1::Reply& reply, base::Now now);
   Applied ApplyUnknown(Record* record, base::Now now);
-  Applied KeepLate(Record* record, std::string evidence);
+  Applied KeepLate(Record* record, const std::string& evidence);
 
   const JobSetup setup_;
   RolloutWindow window_;

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "base/text.h"
 #include "controller/job/job.h"
 
 namespace orch::controller {
@@ -20,12 +21,7 @@ bool IsOutcomeOfANode(NodeState state) {
          state != orch::v1::NODE_STATE_NO_RESPONSE;
 }
 
-// At most so many bytes, and no half character: text of a message must be UTF-8.
-void Shorten(std::string* text, size_t most) {
-  if (text->size() <= most) return;
-  while (most > 0 && (static_cast<unsigned char>((*text)[most]) & 0xc0) == 0x80) --most;
-  text->resize(most);
-}
+void Shorten(std::string* text, size_t bytes_max) { *text = base::ToUtf8(*text, bytes_max); }
 
 orch::v1::ActionProgress Shortened(orch::v1::ActionProgress progress) {
   if (!progress.has_puppet_run()) return progress;
@@ -44,11 +40,10 @@ std::string StateWord(NodeState state) {
 }  // namespace
 
 std::string LateEvidence(const orch::bus::v1::Outcome& outcome, absl::Time heard) {
-  std::string text =
+  return base::ToUtf8(
       absl::StrCat(StateWord(outcome.state()), ", heard at ", absl::FormatTime(heard),
-                   outcome.message().empty() ? "" : ": ", outcome.message());
-  text.resize(std::min(text.size(), kLateEvidenceMax));
-  return text;
+                   outcome.message().empty() ? "" : ": ", outcome.message()),
+      kLateEvidenceMax);
 }
 
 Job::Applied Job::Apply(const Reply& reply, base::Now now) {
@@ -179,10 +174,9 @@ Job::Applied Job::ApplyUnknown(Record* record, base::Now now) {
   return Applied::kChanged;
 }
 
-Job::Applied Job::KeepLate(Record* record, std::string evidence) {
+Job::Applied Job::KeepLate(Record* record, const std::string& evidence) {
   if (++record->late > kLateMax) return Applied::kDuplicate;
-  evidence.resize(std::min(evidence.size(), kLateEvidenceMax));
-  record->late_evidence = std::move(evidence);
+  record->late_evidence = base::ToUtf8(evidence, kLateEvidenceMax);
   MarkChanged(record);
   return Applied::kLate;
 }

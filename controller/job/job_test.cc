@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Jobs that change nodes, and what every job has in common.
+#include "base/text.h"
 #include "controller/job/job_fixture.h"
 
 namespace orch::controller {
@@ -66,6 +67,44 @@ TEST_F(JobTest, SilenceIsFinalOnlyAfterExpiryAndSkew) {
   EXPECT_EQ(At("a"), orch::v1::NODE_STATE_NO_RESPONSE);
   const auto changes = job_->TakeChanges(now());
   EXPECT_NE(changes.nodes.back().late_evidence.find("SUCCEEDED"), std::string::npos);
+}
+
+TEST_F(JobTest, WordsOfANodeAreCutBetweenCharacters) {
+  Make(Mutating(), Nodes({"a"}));
+  Start();
+  orch::bus::v1::Reply reply = Make("a", 99);
+  reply.mutable_outcome()->set_state(orch::v1::NODE_STATE_FAILED);
+  reply.mutable_outcome()->set_reason(std::string(kNodeReasonMax - 1, 'a') + "é");
+  reply.mutable_outcome()->set_message(std::string(kNodeMessageMax - 1, 'a') + "é");
+  EXPECT_EQ(job_->Apply(reply, now()), Applied::kChanged);
+  for (const auto& event : job_->TakeChanges(now()).events) {
+    if (event->node().state() != orch::v1::NODE_STATE_FAILED) continue;
+    EXPECT_EQ(event->node().reason(), std::string(kNodeReasonMax - 1, 'a'));
+    EXPECT_EQ(event->node().message(), std::string(kNodeMessageMax - 1, 'a'));
+    EXPECT_TRUE(orch::v1::JobEvent().ParseFromString(event->SerializeAsString()));
+  }
+}
+
+TEST_F(JobTest, LateEvidenceIsCutBetweenCharacters) {
+  Make(Mutating(), Nodes({"a"}));
+  Start();
+  Pass(Seconds(90));
+  std::string words;
+  for (int i = 0; i < 600; ++i) words += "あ";
+  // Whatever stands before it: the cut falls inside a character for two of three lengths.
+  for (const char* before : {"", "x", "xy"}) {
+    EXPECT_EQ(End("a", orch::v1::NODE_STATE_FAILED, before + words), Applied::kLate);
+    const std::string late = job_->TakeChanges(now()).nodes.back().late_evidence;
+    EXPECT_TRUE(base::IsUtf8(late)) << late;
+    EXPECT_GT(late.size(), 508u);
+    EXPECT_LE(late.size(), 512u);
+  }
+}
+
+TEST_F(JobTest, TheReasonOfACancelIsCutBetweenCharacters) {
+  Make(Mutating(), Nodes({"a"}));
+  job_->Cancel("cert=op", std::string(kNodeMessageMax - 1, 'a') + "é", now());
+  EXPECT_TRUE(base::IsUtf8(job_->Snapshot(false).message()));
 }
 
 TEST_F(JobTest, AcceptedWithoutAResultTimesOut) {
