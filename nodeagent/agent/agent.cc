@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "api/catalog.h"
+#include "api/wire_text.h"
 #include "base/ids.h"
 #include "nodeagent/text/timestamps.h"
 
@@ -225,7 +226,7 @@ void Agent::OnDone(const std::string& request_id, Outcome outcome) {
   if (!done.mutates) return replies_.SendOutcome(done.exchange.get(), outcome);
   presence_.OnChange();
   parts_.journal->PostFinish(
-      request_id, outcome.SerializeAsString(),
+      request_id, api::SerializeHealing(outcome),
       Guard([this, exchange = done.exchange, outcome](const absl::Status& status) {
         // The controller learns it all the same: a restarted agent would only tell it again.
         if (!status.ok()) LogJournal("keep an outcome", status);
@@ -274,7 +275,7 @@ JournalRequest Agent::ForJournal(const Message& message) const {
           message.digest,
           kept.job_id(),
           kept.caller(),
-          kept.SerializeAsString(),
+          api::SerializeHealing(kept),
           ToTime(kept.issue_time()),
           ToTime(kept.expire_time())};
 }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "api/wire_text.h"
 #include "base/ids.h"
 #include "base/log.h"
 #include "base/sha256.h"
@@ -140,7 +141,7 @@ void Presence::Send(bool whole, bool with_facts, bool leaving) {
   presence.set_leaving(leaving);
   if (with_facts) AddFacts(&presence);
   const auto envelope =
-      parts_.credentials->Sign(trust::Domain::kPresence, presence.SerializeAsString(), whole);
+      parts_.credentials->Sign(trust::Domain::kPresence, api::SerializeHealing(presence), whole);
   if (!envelope.ok()) {
     base::LogError("sign a presence", {{"error", envelope.status().ToString()}});
     return;

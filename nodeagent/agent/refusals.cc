@@ -3,6 +3,7 @@
 // is owed one.
 #include "absl/strings/str_cat.h"
 #include "api/catalog.h"
+#include "api/wire_text.h"
 #include "base/ids.h"
 #include "nodeagent/agent/agent.h"
 #include "nodeagent/text/timestamps.h"
@@ -127,7 +128,7 @@ void Agent::RefuseDurably(const MessagePtr& message, const Stop& stop) {
         }
         if (result->acceptance != Acceptance::kAccepted) return AnswerStop(message, stop);
         const Outcome outcome = MakeOutcome(StateOf(stop.rung), ReasonOf(stop.rung), stop.why);
-        parts_.journal->PostFinish(id, outcome.SerializeAsString(),
+        parts_.journal->PostFinish(id, api::SerializeHealing(outcome),
                                    Guard([this, message, outcome](const absl::Status& status) {
                                      if (!status.ok()) LogJournal("keep an outcome", status);
                                      replies_.SendOutcome(message->exchange.get(), outcome);

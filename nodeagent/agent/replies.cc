@@ -4,10 +4,13 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "api/wire_text.h"
 #include "base/ids.h"
 #include "base/log.h"
 #include "base/version.h"
+#include "nodeagent/actions/outcome.h"
 #include "nodeagent/agent/ladder.h"
+#include "nodeagent/text/clean_text.h"
 #include "nodeagent/text/timestamps.h"
 
 namespace orch::nodeagent {
@@ -63,7 +66,7 @@ Outcome MakeOutcome(orch::v1::NodeState state, absl::string_view reason,
   Outcome outcome;
   outcome.set_state(state);
   outcome.set_reason(std::string(reason));
-  outcome.set_message(std::string(message));
+  outcome.set_message(CleanText(message, kOutcomeMessageMax));
   return outcome;
 }
 
@@ -170,7 +173,7 @@ Reply Replies::Begin(Exchange* exchange) const {
 
 std::string Replies::Seal(const Reply& reply) const {
   const auto envelope =
-      credentials_->Sign(trust::Domain::kReply, reply.SerializeAsString(), /*with_chain=*/true);
+      credentials_->Sign(trust::Domain::kReply, api::SerializeHealing(reply), /*with_chain=*/true);
   if (!envelope.ok()) {
     base::LogError("sign a reply", {{"error", envelope.status().ToString()}});
     return "";
