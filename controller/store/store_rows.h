@@ -16,6 +16,10 @@
 
 // What the store keeps and in which form: the schema, and each thing that is written or asked, as
 // plain blocking calls.
+//
+// Nothing is written that could not be read back: texts are made UTF-8 first. What can't be read
+// all the same (a lost bit, an older version's texts) is shown as damaged, in its message, and
+// hides nothing else.
 
 namespace orch::controller {
 
@@ -119,7 +123,9 @@ class StoreRows {
       const std::string& id, uint64_t after_sequence, size_t bytes_max);
   absl::StatusOr<std::optional<KnownKey>> FindKey(const std::string& caller, const std::string& key,
                                                   absl::Time now);
-  absl::StatusOr<std::vector<UnfinishedJob>> LoadUnfinished();
+  // A job whose records are damaged can't be gone on with: it is ended as FAILED, and is none of
+  // these.
+  absl::StatusOr<std::vector<UnfinishedJob>> LoadUnfinished(absl::Time now);
   absl::StatusOr<std::vector<std::pair<std::string, StoredNode>>> LoadNodes();
 
  private:
@@ -131,7 +137,13 @@ class StoreRows {
   absl::Status KeepLate(const LateRow& late);
   absl::StatusOr<int64_t> KeyOf(const std::string& job_id);
   absl::Status LoadNodesOf(int64_t key, UnfinishedJob* job);
-  absl::Status LoadRequestsOf(int64_t key, UnfinishedJob* job);
+  // False: one of them is damaged.
+  absl::StatusOr<bool> LoadRequestsOf(int64_t key, UnfinishedJob* job);
+  // Of the job's last event; 0: it has none.
+  absl::StatusOr<uint64_t> LastSequence(int64_t key);
+  absl::Status GiveUp(int64_t key, orch::v1::Job job, absl::Time now);
+  // What the other rows tell of a damaged event.
+  absl::Status FillDamaged(int64_t key, const std::string& id, orch::v1::JobEvent* event);
 
   std::unique_ptr<Database> database_;
 };
