@@ -12,6 +12,7 @@ namespace {
 FrameLimits LimitsOf(const BrokerBounds& bounds) {
   FrameLimits out;
   out.body_bytes = bounds.body_bytes;
+  out.utf8_headers = true;
   return out;
 }
 

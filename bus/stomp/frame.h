@@ -38,6 +38,10 @@ struct FrameLimits {
   size_t headers = 64;
   size_t header_bytes = 8 << 10;  // the command and all header lines of a frame together
   size_t body_bytes = 1 << 20;
+  // Header lines must be UTF-8, as STOMP 1.2 has it ("Value Encoding"). A broker says so to whoever
+  // sends; a client that read one broken line from its broker would lose the connection to a
+  // stranger.
+  bool utf8_headers = false;
 };
 
 // The wire form, with content-length where there is a body (unless `frame` has one) and the NUL at

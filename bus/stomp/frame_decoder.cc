@@ -7,6 +7,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "base/text.h"
 #include "bus/stomp/frame.h"
 
 namespace orch::bus {
@@ -176,6 +177,9 @@ absl::Status Decoder::OnHeader(absl::string_view line) {
   if (version_ == StompVersion::k12 && line.find('\r') != absl::string_view::npos) {
     return absl::InvalidArgumentError(
         absl::StrCat("carriage return inside header line ", Quote(line)));
+  }
+  if (limits_.utf8_headers && !base::IsUtf8(line)) {
+    return absl::InvalidArgumentError(absl::StrCat("header line is not UTF-8: ", Quote(line)));
   }
   const size_t colon = line.find(':');
   if (colon == absl::string_view::npos) {
