@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/config.h"
 #include "base/log.h"
+#include "base/protobuf_log.h"
 #include "base/status.h"
 #include "base/strand.h"
 #include "base/version.h"
@@ -271,6 +272,7 @@ int Main(int argc, char** argv) {
   if (!config.ok()) return Complain(std::string(config.status().message()), kExitUsage);
   base::SetUpLog("orch-broker", config->verbose() ? base::LogLevel::kDebug : base::LogLevel::kInfo,
                  config->log_format() == "json" ? base::LogFormat::kJson : base::LogFormat::kText);
+  base::SetUpProtobufLog();
   std::shared_ptr<trust::Credentials> credentials;
   if (!config->broker().insecure_loopback()) {
     absl::StatusOr<std::shared_ptr<trust::Credentials>> loaded =

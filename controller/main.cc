@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/log.h"
+#include "base/protobuf_log.h"
 #include "base/version.h"
 #include "controller/process.h"
 
@@ -31,6 +32,7 @@ int Complain(absl::string_view text, int exit_code) {
 void SetUpLog(const Flags& flags, absl::string_view format) {
   base::SetUpLog("orch-controller", flags.verbose ? base::LogLevel::kDebug : base::LogLevel::kInfo,
                  format == "json" ? base::LogFormat::kJson : base::LogFormat::kText);
+  base::SetUpProtobufLog();
 }
 
 int Main(int argc, char** argv) {

@@ -7,6 +7,7 @@
 #include <iostream>
 
 #include "base/log.h"
+#include "base/protobuf_log.h"
 #include "base/status.h"
 #include "base/version.h"
 #include "nodeagent/config.h"
@@ -69,6 +70,7 @@ int Serve(const NodeAgentConfig& config, const Flags& flags) {
   const std::string& format = flags.log_format.empty() ? config.log_format() : flags.log_format;
   base::SetUpLog("orch-nodeagent", LevelOf(config, flags.verbose),
                  format == "json" ? base::LogFormat::kJson : base::LogFormat::kText);
+  base::SetUpProtobufLog();
   const absl::Status status = RunNodeAgent(config);  // returns only if it could not start
   return Fail(status.code() == absl::StatusCode::kInvalidArgument
                   ? base::Annotate(status, flags.config)
