@@ -15,6 +15,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "base/text.h"
 
 namespace orch::base {
 namespace {
@@ -234,7 +235,7 @@ absl::Status ParseYaml(absl::string_view text, absl::string_view name, Message* 
   std::vector<YAML::Node> documents;
   // yaml-cpp reports errors by throwing; they end here.
   try {
-    documents = YAML::LoadAll(std::string(text));
+    documents = YAML::LoadAll(std::string(SkipBom(text)));
     if (documents.empty()) return absl::OkStatus();
     if (documents.size() > 1) {
       return absl::InvalidArgumentError(absl::StrCat(name, ":", documents[1].Mark().line + 1,

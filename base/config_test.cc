@@ -85,5 +85,11 @@ TEST(FileTest, WritesAtomicallyWithTheModeAsked) {
   EXPECT_FALSE(WriteFileAtomically("/nonexistent/x", "y", 0600).ok());
 }
 
+TEST(ParseYamlTest, AByteOrderMarkIsNoPartOfTheFirstKey) {
+  bus::BusConfig config;
+  EXPECT_TRUE(Read("\xef\xbb\xbflogin: a\n", &config).ok());
+  EXPECT_EQ(config.login(), "a");
+}
+
 }  // namespace
 }  // namespace orch::base

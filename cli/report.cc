@@ -12,6 +12,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "base/status.h"
+#include "base/text.h"
 #include "cli/distribution.h"
 #include "cli/text.h"
 
@@ -28,8 +29,7 @@ constexpr size_t kCellColumnsMax = 40;
 
 absl::Status At(absl::string_view whole, absl::string_view rest, absl::string_view what) {
   const absl::string_view before = whole.substr(0, whole.size() - rest.size());
-  const size_t character =
-      std::count_if(before.begin(), before.end(), [](char c) { return (c & 0xC0) != 0x80; });
+  const size_t character = base::Utf8Characters(before);
   return absl::InvalidArgumentError(absl::StrCat("--format: column ", character + 1, ": ", what));
 }
 

@@ -14,6 +14,7 @@
 #include "absl/strings/strip.h"
 #include "base/config.h"
 #include "base/status.h"
+#include "base/text.h"
 #include "policy/action_policy_line.h"
 #include "policy/rule.h"
 
@@ -52,7 +53,7 @@ class FileReader {
       return absl::InvalidArgumentError(absl::StrCat(file_, ": not named after an agent"));
     }
     bool has_default = false;
-    for (const absl::string_view raw : absl::StrSplit(text, '\n')) {
+    for (const absl::string_view raw : absl::StrSplit(base::SkipBom(text), '\n')) {
       ++line_;
       absl::StatusOr<PolicyLine> line = ParsePolicyLine(raw);
       if (!line.ok()) return At(file_, line_, line.status());
@@ -156,7 +157,7 @@ std::vector<std::string> MapAction(absl::string_view agent, absl::string_view ac
 absl::StatusOr<Groups> ParseActionPolicyGroups(absl::string_view text, absl::string_view name) {
   Groups out;
   int number = 0;
-  for (const absl::string_view raw : absl::StrSplit(text, '\n')) {
+  for (const absl::string_view raw : absl::StrSplit(base::SkipBom(text), '\n')) {
     ++number;
     absl::StatusOr<GroupLine> line = ParseGroupLine(raw);
     if (!line.ok()) return At(name, number, line.status());

@@ -258,5 +258,12 @@ TEST(LintTest, SaysWhatOnlyTheWholeShows) {
   EXPECT_TRUE(findings[0].refused);
 }
 
+TEST(ActionPolicyTest, AByteOrderMarkIsNoPartOfTheFirstLine) {
+  EXPECT_TRUE(ParseActionPolicy({{"puppet.policy", "\xef\xbb\xbfpolicy default deny\n"},
+                                 {"groups", "\xef\xbb\xbfops cert=a\n"}},
+                                ActionNames::kMapped)
+                  .ok());
+}
+
 }  // namespace
 }  // namespace orch::policy

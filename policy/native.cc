@@ -9,6 +9,7 @@
 #include "api/catalog.h"
 #include "base/config.h"
 #include "base/status.h"
+#include "base/text.h"
 #include "policy/rule.h"
 #include "policy/yaml.h"
 #include "target/target.h"
@@ -285,9 +286,7 @@ class Reader {
     if (!text("where").empty()) absl::StrAppend(&out, " where ", text("where"));
     std::replace(out.begin(), out.end(), '\n', ' ');
     if (out.size() <= kSummaryMax) return out;
-    size_t end = kSummaryMax;
-    while ((out[end] & 0xC0) == 0x80) --end;  // never inside a character
-    return absl::StrCat(out.substr(0, end), "...");
+    return absl::StrCat(base::CutUtf8(out, kSummaryMax), "...");
   }
 
   const std::string name_;

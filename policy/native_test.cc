@@ -291,5 +291,9 @@ TEST(NativePolicyTest, LoadsAFileAndNamesItInErrors) {
   EXPECT_EQ(Policy::LoadNative(path + ".none").status().code(), absl::StatusCode::kNotFound);
 }
 
+TEST(NativePolicyTest, AByteOrderMarkIsNoPartOfTheFirstKey) {
+  EXPECT_EQ(Error("\xef\xbb\xbfrules: []\n"), Error("rules: []\n"));
+}
+
 }  // namespace
 }  // namespace orch::policy

@@ -7,6 +7,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "base/text.h"
 #include "target/compare.h"
 
 namespace orch::target {
@@ -141,8 +142,8 @@ Truth Evaluation::CompareValue(const json& value, const Comparison& comparison,
   if (truth != Truth::kUnknown) return truth;
   return Failed(comparison.regex == nullptr
                     ? std::string(kTooLong)
-                    : absl::StrCat("matching ", what.substr(0, kNameShown), " with /",
-                                   comparison.text.substr(0, kNameShown), "/ takes too long"));
+                    : absl::StrCat("matching ", base::CutUtf8(what, kNameShown), " with /",
+                                   base::CutUtf8(comparison.text, kNameShown), "/ takes too long"));
 }
 
 Truth Evaluation::Matches(const Regex& regex, absl::string_view text) {

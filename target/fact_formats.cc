@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "base/text.h"
 
 namespace orch::target {
 namespace {
@@ -17,17 +18,6 @@ using nlohmann::json;
 
 constexpr size_t kQuotedMax = 80;
 constexpr size_t kClassMax = 1000;
-// Of Windows' editors; no part of the first line.
-constexpr absl::string_view kByteOrderMark = "\xef\xbb\xbf";
-
-bool IsText(absl::string_view text) {
-  // Dumping is what checks UTF-8.
-  try {
-    return !json(std::string(text)).dump().empty();
-  } catch (const json::exception&) {
-    return false;
-  }
-}
 
 absl::Status NotUtf8() { return absl::InvalidArgumentError("not UTF-8"); }
 
@@ -47,8 +37,8 @@ absl::string_view FirstLine(absl::string_view text) {
 }
 
 absl::StatusOr<json> ParseLines(absl::string_view text, bool strict) {
-  if (!IsText(text)) return NotUtf8();
-  absl::ConsumePrefix(&text, kByteOrderMark);
+  if (!base::IsUtf8(text)) return NotUtf8();
+  text = base::SkipBom(text);
   json facts = json::object();
   size_t number = 0;
   for (absl::string_view line : absl::StrSplit(text, '\n')) {
@@ -61,7 +51,7 @@ absl::StatusOr<json> ParseLines(absl::string_view text, bool strict) {
           std::string(absl::StripAsciiWhitespace(line.substr(equals + 1)));
     } else if (strict) {
       return absl::InvalidArgumentError(
-          absl::StrCat("line ", number, ": no `name=value`: ", line.substr(0, kQuotedMax)));
+          absl::StrCat("line ", number, ": no `name=value`: ", base::CutUtf8(line, kQuotedMax)));
     }
     if (facts.size() > kFactValuesMax) {
       return absl::InvalidArgumentError(absl::StrCat("more than ", kFactValuesMax, " values"));
@@ -76,7 +66,7 @@ std::string Words(const json::exception& error) {
   const size_t end = words.find("] ");
   if (end != absl::string_view::npos) words.remove_prefix(end + 2);
   if (words.size() <= 3 * kQuotedMax) return std::string(words);
-  return absl::StrCat(words.substr(0, 3 * kQuotedMax), "…");
+  return absl::StrCat(base::CutUtf8(words, 3 * kQuotedMax), "…");
 }
 
 // `recipe[apache2::mod_ssl@1.2]` is `recipe.apache2::mod_ssl`; empty if it is no such entry.
@@ -94,6 +84,7 @@ std::string AsMCollective(absl::string_view entry) {
 }  // namespace
 
 absl::StatusOr<json> ParseJsonFacts(absl::string_view text) {
+  text = base::SkipBom(text);
   if (absl::StripAsciiWhitespace(text).empty()) {
     return absl::InvalidArgumentError("empty: not even a JSON object");
   }
@@ -126,7 +117,7 @@ absl::StatusOr<json> ParseTextFacts(absl::string_view text) {
 }
 
 absl::StatusOr<json> ParsePrintedFacts(const std::string& output) {
-  const absl::string_view first = FirstLine(output);
+  const absl::string_view first = FirstLine(base::SkipBom(output));
   if (first.empty()) return json::object();
   if (first[0] == '{') {
     absl::StatusOr<json> facts = ParseJsonFacts(output);
@@ -144,8 +135,8 @@ absl::StatusOr<json> ParsePrintedFacts(const std::string& output) {
 }
 
 absl::StatusOr<std::vector<std::string>> ParseClasses(absl::string_view text) {
-  if (!IsText(text)) return NotUtf8();
-  absl::ConsumePrefix(&text, kByteOrderMark);
+  if (!base::IsUtf8(text)) return NotUtf8();
+  text = base::SkipBom(text);
   std::vector<std::string> classes;
   size_t number = 0;
   for (absl::string_view line : absl::StrSplit(text, '\n')) {

@@ -222,5 +222,16 @@ TEST(Classes, OfChefAreKnownByBothNames) {
                                       "role.web", "role[web]", "tag.canary"}));
 }
 
+TEST(FactFormats, AByteOrderMarkIsNoPartOfAName) {
+  EXPECT_EQ(*ParseJsonFacts("\xef\xbb\xbf{\"a\":1}"), nlohmann::json({{"a", 1}}));
+  EXPECT_EQ(*ParsePrintedFacts("\xef\xbb\xbf{\"a\":1}"), nlohmann::json({{"a", 1}}));
+  EXPECT_EQ(*ParsePrintedFacts("\xef\xbb\xbf"
+                               "a=1\n"),
+            nlohmann::json({{"a", "1"}}));
+  EXPECT_EQ(*ParseYamlFacts("\xef\xbb\xbf"
+                            "a: 1\n"),
+            nlohmann::json({{"a", 1}}));
+}
+
 }  // namespace
 }  // namespace orch::target

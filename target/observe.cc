@@ -20,14 +20,10 @@ constexpr size_t kTextShown = 64;         // bytes of one text
 constexpr size_t kElementsShown = 8;      // of a list or map, and of actions
 constexpr char kMore[] = "\xE2\x80\xA6";  // an ellipsis
 
-using base::IsUtf8Continuation;
-
 // At most kTextShown bytes, never a part of a character.
 std::string Cut(absl::string_view text) {
   if (text.size() <= kTextShown) return std::string(text);
-  size_t end = kTextShown;
-  while (end > 0 && IsUtf8Continuation(text[end])) --end;
-  return absl::StrCat(text.substr(0, end), kMore);
+  return absl::StrCat(base::CutUtf8(text, kTextShown), kMore);
 }
 
 std::string Text(const json& value) {

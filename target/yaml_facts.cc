@@ -17,6 +17,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "base/status.h"
+#include "base/text.h"
 #include "target/fact_formats.h"
 
 namespace orch::target {
@@ -129,7 +130,7 @@ class Builder : public YAML::EventHandler {
       frame.has_key = true;
       bytes_ += kValueBytes + text.size();
       if (frame.value.contains(text)) {
-        Fail(mark, absl::StrCat("two keys ", text.substr(0, kQuotedKeyMax)));
+        Fail(mark, absl::StrCat("two keys ", base::CutUtf8(text, kQuotedKeyMax)));
       }
       return;
     }
@@ -256,11 +257,8 @@ class Builder : public YAML::EventHandler {
 }  // namespace
 
 absl::StatusOr<json> ParseYamlFacts(const std::string& text) {
-  try {
-    (void)json(text).dump();  // checks UTF-8, which yaml-cpp does not
-  } catch (const json::exception&) {
-    return absl::InvalidArgumentError("not UTF-8");
-  }
+  // yaml-cpp does not look.
+  if (!base::IsUtf8(text)) return absl::InvalidArgumentError("not UTF-8");
   Builder builder;
   try {
     std::istringstream in(text);

@@ -7,6 +7,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "base/text.h"
 
 namespace orch::bus {
 namespace {
@@ -158,7 +159,7 @@ void Router::UnsubscribeAll(BrokerSession* session, base::Now now) {
 absl::Status Router::Acknowledge(BrokerSession* session, absl::string_view message_id,
                                  bool positive, base::Now now) {
   const absl::Status unknown = absl::NotFoundError(
-      absl::StrCat("`", message_id.substr(0, kSubscriptionIdBytesMax),
+      absl::StrCat("`", base::CutUtf8(message_id, kSubscriptionIdBytesMax),
                    "` is no message that waits for an acknowledgement on this connection"));
   const size_t dash = message_id.find('-');
   uint64_t serial = 0;

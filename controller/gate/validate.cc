@@ -13,6 +13,7 @@
 #include "api/errors.h"
 #include "base/ids.h"
 #include "base/status.h"
+#include "base/text.h"
 #include "controller/job/rollout.h"
 #include "controller/puppetdb/pql.h"
 #include "target/target.h"
@@ -23,7 +24,7 @@ namespace {
 // What people see of a text that is wrong: escaped and short.
 std::string Shown(absl::string_view text) {
   constexpr size_t kShownMax = 100;
-  return absl::StrCat("`", absl::Utf8SafeCEscape(text.substr(0, kShownMax)), "`");
+  return absl::StrCat("`", absl::Utf8SafeCEscape(base::CutUtf8(text, kShownMax)), "`");
 }
 
 // An error of the target language names the kind of clause first: `select: column 14: …`.

@@ -11,6 +11,7 @@
 #include "nodeagent/process/process.h"
 #include "nodeagent/puppet/puppet_lock.h"
 #include "nodeagent/puppet/puppet_summary.h"
+#include "nodeagent/text/clean_text.h"
 
 namespace orch::nodeagent {
 namespace {
@@ -49,7 +50,7 @@ orch::v1::PuppetStatusResult ReadPuppetState(const PuppetPaths* paths, absl::Tim
   }
   const std::optional<std::string> disabled = ReadDisabledLock(paths->agent_disabled_lockfile);
   state.set_enabled(!disabled.has_value());
-  state.set_disable_message(disabled.value_or("").substr(0, kDisableMessageMax));
+  state.set_disable_message(CleanText(disabled.value_or(""), kDisableMessageMax));
   state.set_applying(FindRunLockHolder(paths->agent_catalog_run_lockfile).has_value());
   state.set_daemon_present(DaemonPresent(paths->pidfile));
   state.set_idling(state.daemon_present() && !state.applying());

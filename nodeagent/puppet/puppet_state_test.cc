@@ -192,5 +192,14 @@ TEST(PuppetStateWordsTest, WithoutPathsNothingIsKnown) {
   EXPECT_EQ(ReadPuppetState(nullptr, absl::Now()).status(), "unknown");
 }
 
+TEST_F(PuppetStateTest, AMessageIsCutBetweenCharacters) {
+  std::string message;
+  for (int i = 0; i < 60; ++i) message += "メンテナンス中のため停止しています。";
+  ASSERT_TRUE(WriteDisabledLock(paths_.agent_disabled_lockfile, message).ok());
+  const orch::v1::PuppetStatusResult state = ReadPuppetState(&paths_, absl::Now());
+  EXPECT_EQ(state.disable_message(), message.substr(0, 999));
+  EXPECT_TRUE(orch::v1::PuppetStatusResult().ParseFromString(state.SerializeAsString()));
+}
+
 }  // namespace
 }  // namespace orch::nodeagent
