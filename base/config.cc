@@ -14,6 +14,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "base/proto_time.h"
 #include "base/status.h"
 #include "base/text.h"
 
@@ -107,9 +108,7 @@ class Filler {
       if (!node.IsScalar()) return Error(node, path, "expected a duration such as 90s or 5m");
       absl::StatusOr<absl::Duration> value = ParseDuration(node.Scalar());
       if (!value.ok()) return Error(node, path, value.status().message());
-      auto* duration = static_cast<google::protobuf::Duration*>(out);
-      duration->set_seconds(absl::ToInt64Seconds(*value));
-      duration->set_nanos(absl::ToInt64Nanoseconds(*value % absl::Seconds(1)));
+      *static_cast<google::protobuf::Duration*>(out) = ToProtoDuration(*value);
       return absl::OkStatus();
     }
     if (type == "google.protobuf.Timestamp") {

@@ -43,24 +43,24 @@ class DamagedStoreTest : public StoreTest {
     return job->setup().id;
   }
   void Execute(const std::string& sql) {
-    auto database = Database::Open(path_);
+    auto database = base::Database::Open({.name = "store", .path = path_});
     ASSERT_TRUE(database.ok()) << database.status();
     const absl::Status status = (*database)->Execute(sql.c_str());
     ASSERT_TRUE(status.ok()) << status;
   }
   // In each event, the bytes `from`.
   void Rewrite(const std::string& from, const std::string& to) {
-    auto database = Database::Open(path_);
+    auto database = base::Database::Open({.name = "store", .path = path_});
     ASSERT_TRUE(database.ok()) << database.status();
     std::vector<std::pair<int64_t, std::string>> events;
     {
-      Statement select = (*database)->Prepare("SELECT id, event FROM events");
+      base::Statement select = (*database)->Prepare("SELECT id, event FROM events");
       while (*select.Next()) {
         events.emplace_back(select.IntAt(0), absl::StrReplaceAll(select.BytesAt(1), {{from, to}}));
       }
     }
     for (const auto& [id, event] : events) {
-      Statement update = (*database)->Prepare("UPDATE events SET event=? WHERE id=?");
+      base::Statement update = (*database)->Prepare("UPDATE events SET event=? WHERE id=?");
       ASSERT_TRUE(update.Blob(event).Int(id).Run().ok());
     }
   }

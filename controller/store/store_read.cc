@@ -16,6 +16,8 @@
 namespace orch::controller {
 namespace {
 
+using base::Statement;
+
 // What is said of a record that can't be read, where its message would be. Older versions wrote
 // texts that were no UTF-8, and disks lose bits: one such record hides nothing but itself.
 constexpr char kDamaged[] = "the record of this in the controller's store is damaged";

@@ -9,8 +9,8 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "base/sqlite.h"
 #include "controller/job/job.h"
-#include "controller/store/database.h"
 #include "controller/store/stored.pb.h"
 #include "orch/v1/job.pb.h"
 
@@ -99,9 +99,9 @@ class StoreRows {
   // Opens the file and brings its schema forward. FailedPrecondition: it is newer than this build.
   static absl::StatusOr<std::unique_ptr<StoreRows>> Open(const std::string& path);
 
-  absl::Status Begin() { return database_->Execute("BEGIN IMMEDIATE"); }
-  absl::Status Commit() { return database_->Execute("COMMIT"); }
-  void Rollback() { (void)database_->Execute("ROLLBACK"); }
+  absl::Status Begin() { return database_->Begin(); }
+  absl::Status Commit() { return database_->Commit(); }
+  void Rollback() { database_->Rollback(); }
   absl::Status Apply(const StoreWrite& write, absl::Time now);
   // Writes one row that nothing reads, and commits it: an ok status proves that the disk takes
   // writes again after a failed one.
@@ -129,7 +129,7 @@ class StoreRows {
   absl::StatusOr<std::vector<std::pair<std::string, StoredNode>>> LoadNodes();
 
  private:
-  explicit StoreRows(std::unique_ptr<Database> database) : database_(std::move(database)) {}
+  explicit StoreRows(std::unique_ptr<base::Database> database) : database_(std::move(database)) {}
   absl::Status Migrate(const std::string& path);
   absl::Status InsertJob(const NewJobRow& job, absl::Time now);
   absl::Status ApplyUpdate(const JobUpdate& update);
@@ -145,7 +145,7 @@ class StoreRows {
   // What the other rows tell of a damaged event.
   absl::Status FillDamaged(int64_t key, const std::string& id, orch::v1::JobEvent* event);
 
-  std::unique_ptr<Database> database_;
+  std::unique_ptr<base::Database> database_;
 };
 
 }  // namespace orch::controller

@@ -241,7 +241,7 @@ TEST_F(StoreTest, IsHeldByOneProcessAndMode0600) {
 
 TEST_F(StoreTest, ANewerSchemaIsRefused) {
   {
-    auto database = Database::Open(path_);
+    auto database = base::Database::Open({.name = "store", .path = path_});
     ASSERT_TRUE(database.ok());
     ASSERT_TRUE((*database)->Execute("PRAGMA user_version=99").ok());
   }

@@ -11,6 +11,8 @@
 namespace orch::controller {
 namespace {
 
+using base::Statement;
+
 // Events of all jobs stand in one table ordered by job and sequence: EventId.
 constexpr char kSchema1[] = R"(
 CREATE TABLE jobs(
@@ -57,7 +59,8 @@ Statement& Time(Statement& statement, absl::Time time) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<StoreRows>> StoreRows::Open(const std::string& path) {
-  ORCH_ASSIGN_OR_RETURN(std::unique_ptr<Database> database, Database::Open(path));
+  ORCH_ASSIGN_OR_RETURN(std::unique_ptr<base::Database> database,
+                        base::Database::Open({.name = "store", .path = path}));
   std::unique_ptr<StoreRows> rows(new StoreRows(std::move(database)));
   ORCH_RETURN_IF_ERROR(rows->Migrate(path));
   return rows;

@@ -10,8 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
-
-struct sqlite3;
+#include "base/sqlite.h"
 
 // What a node remembers of mutating requests, so that it starts Puppet at most once for each of
 // them, whatever is duplicated, replayed, restarted or killed.
@@ -117,7 +116,9 @@ class Journal {
  private:
   explicit Journal(const JournalOptions& options);
   absl::Status OpenDatabase();
-  absl::Status Create();  // within a transaction, which it commits
+  // Within a transaction.
+  absl::Status CheckOrCreate();
+  absl::Status Create();
   absl::Status CheckSequence(base::Now now);
   absl::Status WriteSequence(uint64_t sequence, absl::Time issued);
   absl::Status RaiseFloor(absl::Time floor);
@@ -125,7 +126,7 @@ class Journal {
   absl::Status Insert(const JournalRequest& request, base::Now now);
 
   const JournalOptions options_;
-  sqlite3* db_ = nullptr;
+  std::unique_ptr<base::Database> database_;
   std::string identity_;     // random, made with the file
   uint64_t sequence_ = 0;    // of the last acceptance
   absl::Time newest_issue_;  // of all ever accepted, as far as is known

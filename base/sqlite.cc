@@ -1,13 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "controller/store/database.h"
+#include "base/sqlite.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <sqlite3.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "base/text.h"
 
-namespace orch::controller {
+namespace orch::base {
+namespace {
+
+// How much of a statement an error repeats.
+constexpr size_t kSqlShownMax = 40;
+
+// SQLite takes a null pointer for NULL, also where the text is empty.
+const char* DataOf(absl::string_view value) { return value.data() == nullptr ? "" : value.data(); }
+
+}  // namespace
 
 Statement::~Statement() {
   if (statement_ == nullptr) return;
@@ -25,13 +37,13 @@ Statement& Statement::Int(int64_t value) {
 }
 
 Statement& Statement::Text(absl::string_view value) {
-  return Note(sqlite3_bind_text64(statement_, ++bound_, value.data() == nullptr ? "" : value.data(),
-                                  value.size(), SQLITE_STATIC, SQLITE_UTF8));
+  return Note(sqlite3_bind_text64(statement_, ++bound_, DataOf(value), value.size(), SQLITE_STATIC,
+                                  SQLITE_UTF8));
 }
 
 Statement& Statement::Blob(absl::string_view value) {
-  return Note(sqlite3_bind_blob64(statement_, ++bound_, value.data() == nullptr ? "" : value.data(),
-                                  value.size(), SQLITE_STATIC));
+  return Note(
+      sqlite3_bind_blob64(statement_, ++bound_, DataOf(value), value.size(), SQLITE_STATIC));
 }
 
 Statement& Statement::Null() { return Note(sqlite3_bind_null(statement_, ++bound_)); }
@@ -55,24 +67,30 @@ absl::string_view Statement::BytesAt(int column) const {
           static_cast<size_t>(sqlite3_column_bytes(statement_, column))};
 }
 
-absl::StatusOr<std::unique_ptr<Database>> Database::Open(const std::string& path) {
-  std::unique_ptr<Database> database(new Database(path));
-  const mode_t mask = umask(0077);
-  const int code =
-      sqlite3_open_v2(path.c_str(), &database->handle_,
-                      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
-  absl::Status status = code == SQLITE_OK ? database->Configure() : database->ErrorOf(code, "open");
-  umask(mask);
-  ORCH_RETURN_IF_ERROR(status);
+absl::StatusOr<std::unique_ptr<Database>> Database::Open(DatabaseOptions options) {
+  // Made here so that nobody else can read it; SQLite gives its log the same mode.
+  const int fd = open(options.path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (fd < 0) {
+    return absl::ErrnoToStatus(errno, absl::StrCat(options.name, " ", options.path, ": open"));
+  }
+  close(fd);
+  std::unique_ptr<Database> database(new Database(std::move(options)));
+  const int code = sqlite3_open_v2(database->options_.path.c_str(), &database->handle_,
+                                   SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
+  if (code != SQLITE_OK) return database->ErrorOf(code, "open");
+  ORCH_RETURN_IF_ERROR(database->Configure());
   return database;
 }
 
 absl::Status Database::Configure() {
   sqlite3_extended_result_codes(handle_, 1);
-  sqlite3_busy_timeout(handle_, 5000);
-  return Execute(
-      "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY;"
-      "PRAGMA cache_size=-16000; PRAGMA journal_size_limit=67108864;");
+  sqlite3_busy_timeout(handle_, static_cast<int>(options_.busy_timeout / absl::Milliseconds(1)));
+  const std::string pragmas =
+      absl::StrCat(options_.exclusive ? "PRAGMA locking_mode=EXCLUSIVE;" : "",
+                   "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY;",
+                   "PRAGMA cache_size=-", options_.cache_kib,
+                   "; PRAGMA journal_size_limit=", options_.log_bytes);
+  return Execute(pragmas.c_str());
 }
 
 Database::~Database() {
@@ -96,11 +114,21 @@ Statement Database::Prepare(const char* sql) {
   return Statement(this, statement, std::move(broken));
 }
 
+int64_t Database::Changes() const { return sqlite3_changes64(handle_); }
+
+absl::Status Database::Begin() { return Execute("BEGIN IMMEDIATE"); }
+
+absl::Status Database::Commit() { return Execute("COMMIT"); }
+
+void Database::Rollback() {
+  if (sqlite3_get_autocommit(handle_) == 0) Execute("ROLLBACK").IgnoreError();
+}
+
 absl::Status Database::ErrorOf(int code, absl::string_view what) const {
   const std::string text =
-      absl::StrCat("store ", path_, ": ", what.substr(0, 40), ": ",
+      absl::StrCat(options_.name, " ", options_.path, ": ", CutUtf8(what, kSqlShownMax), ": ",
                    handle_ == nullptr ? sqlite3_errstr(code) : sqlite3_errmsg(handle_));
-  switch (code & 0xff) {
+  switch (code & 0xff) {  // the rest says more of the same
     case SQLITE_FULL:
       return absl::ResourceExhaustedError(text);
     case SQLITE_NOTADB:
@@ -110,9 +138,12 @@ absl::Status Database::ErrorOf(int code, absl::string_view what) const {
     case SQLITE_PERM:
     case SQLITE_READONLY:
       return absl::PermissionDeniedError(text);
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+      return absl::UnavailableError(absl::StrCat(text, " (another process holds it)"));
     default:
       return absl::UnavailableError(text);
   }
 }
 
-}  // namespace orch::controller
+}  // namespace orch::base
