@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/config.h"
 #include "base/ids.h"
+#include "base/proto_time.h"
 #include "base/status.h"
 #include "cli/confirm.h"
 #include "cli/contexts.h"
@@ -319,9 +320,7 @@ absl::StatusOr<orch::v1::JobSpec> BuildSpec(const Session& session, const JobReq
     absl::StatusOr<absl::Duration> timeout = base::ParseDuration(options.timeout);
     if (!timeout.ok())
       return base::Annotate(timeout.status(), absl::StrCat("--timeout ", options.timeout));
-    spec.mutable_timeout()->set_seconds(absl::ToInt64Seconds(*timeout));
-    spec.mutable_timeout()->set_nanos(
-        static_cast<int32_t>(absl::ToInt64Nanoseconds(*timeout % absl::Seconds(1))));
+    *spec.mutable_timeout() = ToProtoDuration(*timeout);
   }
   spec.set_expect_nodes(options.expect_nodes);
   spec.set_at_most_nodes(options.at_most);

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "api/catalog.h"
+#include "base/proto_time.h"
 #include "cli/commands.h"
 #include "cli/failure.h"
 #include "cli/follow.h"

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "api/errors.h"
 #include "base/config.h"
+#include "base/proto_time.h"
 #include "base/status.h"
 #include "cli/contexts.h"
 #include "cli/inventory_file.h"
@@ -97,8 +98,7 @@ absl::Status NamingFlags::FillInTimeout(const Session& session,
     return absl::InvalidArgumentError(absl::StrCat("--discovery-timeout ", discovery_timeout,
                                                    ": expected a time above 0, for example 5s"));
   }
-  timeout->set_seconds(absl::ToInt64Seconds(*time));
-  timeout->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(*time % absl::Seconds(1))));
+  *timeout = ToProtoDuration(*time);
   return absl::OkStatus();
 }
 

@@ -10,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "api/json.h"
+#include "base/proto_time.h"
 #include "cli/distribution.h"
 #include "cli/render.h"
 
@@ -21,9 +22,7 @@ using orch::v1::Node;
 
 constexpr size_t kLabelColumns = 18;
 
-absl::Duration SkewOf(const Node& node) {
-  return absl::Seconds(node.clock_skew().seconds()) + absl::Nanoseconds(node.clock_skew().nanos());
-}
+absl::Duration SkewOf(const Node& node) { return ToDuration(node.clock_skew()); }
 
 Color StateColor(const Node& node) {
   switch (node.state()) {

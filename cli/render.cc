@@ -12,6 +12,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "api/json.h"
+#include "base/proto_time.h"
 #include "cli/grid.h"
 #include "cli/text.h"
 
@@ -162,10 +163,6 @@ std::string Paint(const Terminal& terminal, Color color, const std::string& text
       break;
   }
   return absl::StrCat("\x1b[", code, "m", text, "\x1b[0m");
-}
-
-absl::Time ToTime(const google::protobuf::Timestamp& t) {
-  return absl::FromUnixSeconds(t.seconds()) + absl::Nanoseconds(t.nanos());
 }
 
 std::string Age(absl::Duration d) {

@@ -21,7 +21,6 @@ enum class Color { kNone, kGreen, kYellow, kRed, kDim, kBold };
 // `text` in colour where `terminal` has it.
 std::string Paint(const Terminal& terminal, Color color, const std::string& text);
 
-absl::Time ToTime(const google::protobuf::Timestamp& time);
 // `4.2 s`, `2m10s`, `3 h`, `5 d`: for people.
 std::string Age(absl::Duration duration);
 std::string When(const google::protobuf::Timestamp& time);

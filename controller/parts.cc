@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/log.h"
+#include "base/proto_time.h"
 #include "base/status.h"
 #include "bus/stream/stream.h"
 #include "controller/config.h"
@@ -19,10 +20,6 @@ namespace {
 
 // Read from the bus: more than the machine can verify, and no more than it can throw away.
 constexpr uint32_t kMessagesPerSecondMax = 50'000;
-
-absl::Duration ToDuration(const google::protobuf::Duration& duration) {
-  return absl::Nanoseconds(google::protobuf::util::TimeUtil::DurationToNanoseconds(duration));
-}
 
 absl::Status MakeStateDirectory(const std::string& path) {
   if (mkdir(path.c_str(), 0700) == 0 || errno == EEXIST) return absl::OkStatus();

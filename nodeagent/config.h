@@ -21,6 +21,4 @@ absl::StatusOr<NodeAgentConfig> LoadConfig(const std::string& path);
 // The same for text.
 absl::StatusOr<NodeAgentConfig> ParseConfig(absl::string_view text, const std::string& name);
 
-absl::Duration DurationOf(const google::protobuf::Duration& duration);
-
 }  // namespace orch::nodeagent

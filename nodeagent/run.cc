@@ -18,6 +18,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/ids.h"
 #include "base/log.h"
+#include "base/proto_time.h"
 #include "bus/stomp/bus_config.h"
 #include "bus/stream/stream.h"
 #include "nodeagent/actions/actions_parts.h"
@@ -137,7 +138,7 @@ absl::Status OpenJournal(Parts* parts) {
   JournalOptions options;
   options.path = JournalPath(config);
   options.sequence_path = absl::StrCat(config.run_dir(), "/journal.sequence");
-  options.result_retention = DurationOf(config.result_retention());
+  options.result_retention = ToDuration(config.result_retention());
   auto journal = Journal::Open(options, base::SystemClock().Read());
   if (!journal.ok()) return base::Annotate(journal.status(), "journal");
   parts->journal_reset = (*journal)->reset_reason();
@@ -218,7 +219,7 @@ void MakeAgent(Parts* parts) {
                   .facts = parts->facts.get(),
                   .policy = parts->policy,
                   .running_max = static_cast<int>(parts->config.max_running()),
-                  .presence_interval = DurationOf(parts->config.presence_interval()),
+                  .presence_interval = ToDuration(parts->config.presence_interval()),
                   .start_time = parts->start_time,
                   .other_brokers = bus.brokers_size() > 1,
                   .on_change = [parts] {

@@ -7,18 +7,12 @@
 #include "api/json.h"
 #include "base/config.h"
 #include "base/log.h"
+#include "base/proto_time.h"
 #include "base/version.h"
 #include "nodeagent/text/replace_file.h"
-#include "nodeagent/text/timestamps.h"
 
 namespace orch::nodeagent {
 namespace {
-
-void SetDuration(google::protobuf::Duration* out, absl::Duration duration) {
-  absl::Duration rest;
-  out->set_seconds(absl::IDivDuration(duration, absl::Seconds(1), &rest));
-  out->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(rest)));
-}
 
 void GatherBus(const bus::ClientStatus& from, BusStatus* out) {
   out->set_connected(from.connected);
@@ -39,7 +33,7 @@ void GatherControllers(const StatusSources& sources, base::Now now, AgentStatus*
     const auto seen = beacons.seen().find(name);
     if (seen == beacons.seen().end()) continue;
     *controller->mutable_last_beacon() = ToTimestamp(seen->second.at.wall);
-    SetDuration(controller->mutable_clock_skew(), *beacons.Skew(name, now));
+    *controller->mutable_clock_skew() = ToProtoDuration(*beacons.Skew(name, now));
     controller->set_frozen(seen->second.frozen);
   }
   out->set_times_deaf(beacons.times_deaf());

@@ -9,6 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "api/catalog.h"
+#include "base/proto_time.h"
 #include "base/status.h"
 
 namespace orch::nodeagent {
@@ -30,10 +31,6 @@ void AddValue(std::vector<std::string>* argv, absl::string_view name, absl::stri
 }
 
 }  // namespace
-
-absl::Duration ToDuration(const google::protobuf::Duration& proto) {
-  return absl::Seconds(proto.seconds()) + absl::Nanoseconds(proto.nanos());
-}
 
 absl::Status CheckPuppetRun(const orch::v1::PuppetRun& run, const PuppetConfig& config) {
   orch::v1::Action action;

@@ -36,6 +36,4 @@ std::vector<std::string> PuppetArguments(const orch::v1::PuppetRun& run, const P
 absl::Duration RunTimeout(const orch::v1::PuppetRun& run, absl::Duration allowed,
                           const PuppetConfig& config, const PuppetPaths& paths);
 
-absl::Duration ToDuration(const google::protobuf::Duration& proto);
-
 }  // namespace orch::nodeagent

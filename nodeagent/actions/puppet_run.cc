@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/ids.h"
+#include "base/proto_time.h"
 #include "nodeagent/actions/outcome.h"
 #include "nodeagent/actions/puppet_arguments.h"
 #include "nodeagent/actions/run_follower.h"

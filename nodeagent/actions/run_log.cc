@@ -14,6 +14,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "base/proto_time.h"
 #include "nodeagent/puppet/puppet_report.h"
 #include "nodeagent/text/clean_text.h"
 
@@ -54,9 +55,7 @@ std::optional<PuppetRunProgress> ParseLogLine(const std::string& line) {
   if (number.is_number_unsigned()) progress.set_line(number.get<uint32_t>());
   absl::Time time;
   if (absl::ParseTime(absl::RFC3339_full, TextAt(parsed, "time"), &time, nullptr)) {
-    const timespec parts = absl::ToTimespec(time);
-    progress.mutable_time()->set_seconds(parts.tv_sec);
-    progress.mutable_time()->set_nanos(static_cast<int32_t>(parts.tv_nsec));
+    *progress.mutable_time() = ToTimestamp(time);
   }
   if (progress.level().empty()) return std::nullopt;
   return progress;

@@ -11,6 +11,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "base/proto_time.h"
 #include "nodeagent/actions/outcome.h"
 #include "nodeagent/text/clean_text.h"
 
@@ -35,18 +36,6 @@ std::string ReadTail(const std::string& path) {
   const ssize_t got = pread(fd, tail.data(), tail.size(), from);
   tail.resize(got > 0 ? got : 0);
   return tail;
-}
-
-void SetTime(absl::Time time, google::protobuf::Timestamp* out) {
-  const timespec parts = absl::ToTimespec(time);
-  out->set_seconds(parts.tv_sec);
-  out->set_nanos(static_cast<int32_t>(parts.tv_nsec));
-}
-
-void SetDuration(absl::Duration duration, google::protobuf::Duration* out) {
-  const timespec parts = absl::ToTimespec(duration);
-  out->set_seconds(parts.tv_sec);
-  out->set_nanos(static_cast<int32_t>(parts.tv_nsec));
 }
 
 std::optional<absl::Time> ParseReportTime(const std::string& text) {
@@ -86,9 +75,11 @@ PuppetRunResult BaseResult(const RunEvidence& evidence) {
   result.set_joined(!evidence.puppet.has_value());
   result.set_exit_code(evidence.exit.has_value() ? evidence.exit->exit_code : -1);
   if (evidence.puppet.has_value()) {
-    SetTime(evidence.puppet->start_time, result.mutable_start_time());
+    *result.mutable_start_time() = ToTimestamp(evidence.puppet->start_time);
   }
-  if (evidence.exit.has_value()) SetTime(evidence.exit->end_time, result.mutable_end_time());
+  if (evidence.exit.has_value()) {
+    *result.mutable_end_time() = ToTimestamp(evidence.exit->end_time);
+  }
   std::vector<std::string> errors(evidence.log.errors.begin(), evidence.log.errors.end());
   if (errors.empty() && evidence.exit.has_value() && evidence.exit->exit_code == 1) {
     // It ended before it could log: what it wrote to its standard error says why.
@@ -108,7 +99,7 @@ void FillFromReport(const PuppetReport& report, PuppetRunResult* result) {
   result->mutable_changes()->Assign(report.changes.begin(), report.changes.end());
   result->set_changes_omitted(report.changes_omitted);
   if (report.config_retrieval_time.has_value()) {
-    SetDuration(*report.config_retrieval_time, result->mutable_config_retrieval_time());
+    *result->mutable_config_retrieval_time() = ToProtoDuration(*report.config_retrieval_time);
   }
   result->set_environment(report.environment);
   result->set_configuration_version(report.configuration_version);
@@ -127,7 +118,7 @@ void FillFromSummary(const PuppetSummary& summary, int exit_code, PuppetRunResul
   result->set_configuration_version(summary.configuration_version);
   result->set_puppet_version(summary.puppet_version);
   if (summary.config_retrieval_time.has_value()) {
-    SetDuration(*summary.config_retrieval_time, result->mutable_config_retrieval_time());
+    *result->mutable_config_retrieval_time() = ToProtoDuration(*summary.config_retrieval_time);
   }
 }
 

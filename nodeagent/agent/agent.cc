@@ -8,7 +8,7 @@
 #include "api/catalog.h"
 #include "api/wire_text.h"
 #include "base/ids.h"
-#include "nodeagent/text/timestamps.h"
+#include "base/proto_time.h"
 
 namespace orch::nodeagent {
 
@@ -286,8 +286,7 @@ ActionCall Agent::MakeCall(const Request& request) {
   call.job_id = request.job_id();
   call.caller = request.caller();
   call.action = request.action().action();
-  call.timeout = absl::Seconds(request.action().timeout().seconds()) +
-                 absl::Nanoseconds(request.action().timeout().nanos());
+  call.timeout = ToDuration(request.action().timeout());
   const api::ActionInfo* info = api::InfoOf(call.action);
   if (call.timeout <= absl::ZeroDuration() && info != nullptr) {
     call.timeout = info->mutates ? info->run_timeout : info->answer_timeout;

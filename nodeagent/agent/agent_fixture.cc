@@ -7,7 +7,7 @@
 #include "api/catalog.h"
 #include "base/config.h"
 #include "base/ids.h"
-#include "nodeagent/text/timestamps.h"
+#include "base/proto_time.h"
 
 namespace orch::nodeagent {
 

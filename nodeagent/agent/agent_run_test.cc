@@ -3,8 +3,8 @@
 // asked again.
 #include <gtest/gtest.h>
 
+#include "base/proto_time.h"
 #include "nodeagent/agent/agent_fixture.h"
-#include "nodeagent/text/timestamps.h"
 
 namespace orch::nodeagent {
 namespace {

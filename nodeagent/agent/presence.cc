@@ -9,9 +9,9 @@
 #include "api/wire_text.h"
 #include "base/ids.h"
 #include "base/log.h"
+#include "base/proto_time.h"
 #include "base/sha256.h"
 #include "base/version.h"
-#include "nodeagent/text/timestamps.h"
 
 namespace orch::nodeagent {
 namespace {

@@ -3,8 +3,8 @@
 // tells: beacons, CRLs.
 #include "absl/strings/str_cat.h"
 #include "base/ids.h"
+#include "base/proto_time.h"
 #include "nodeagent/agent/agent.h"
-#include "nodeagent/text/timestamps.h"
 
 namespace orch::nodeagent {
 
@@ -124,7 +124,7 @@ void Agent::OnResultQuery(const MessagePtr& message) {
   // A request is never older than its job, and the job's id says when that was made. Without a job
   // nothing is known of when, so nothing is claimed.
   const std::string& job = message->request.job_id();
-  const absl::Time since = job.empty() ? absl::InfinitePast() : UlidTime(job);
+  const absl::Time since = job.empty() ? absl::InfinitePast() : base::UlidTime(job);
   parts_.journal->PostWholeSince(
       since, Guard([this, message](bool whole) {
         for (const std::string& id : message->request.result_query().request_ids()) {

@@ -5,8 +5,8 @@
 #include "api/catalog.h"
 #include "api/wire_text.h"
 #include "base/ids.h"
+#include "base/proto_time.h"
 #include "nodeagent/agent/agent.h"
-#include "nodeagent/text/timestamps.h"
 
 namespace orch::nodeagent {
 

@@ -7,11 +7,10 @@
 #include "api/wire_text.h"
 #include "base/ids.h"
 #include "base/log.h"
+#include "base/proto_time.h"
 #include "base/version.h"
-#include "nodeagent/actions/outcome.h"
 #include "nodeagent/agent/ladder.h"
 #include "nodeagent/text/clean_text.h"
-#include "nodeagent/text/timestamps.h"
 
 namespace orch::nodeagent {
 namespace {
@@ -21,6 +20,8 @@ using orch::bus::v1::Reply;
 
 // How long a broker keeps a reply that nobody takes: a result query brings an outcome back later.
 constexpr absl::Duration kOutcomeLifetime = absl::Hours(1);
+// Bytes of what is said with an outcome that is made here.
+constexpr size_t kRefusalMessageMax = 2048;
 constexpr absl::Duration kNewsLifetime = absl::Minutes(2);
 
 }  // namespace
@@ -66,7 +67,7 @@ Outcome MakeOutcome(orch::v1::NodeState state, absl::string_view reason,
   Outcome outcome;
   outcome.set_state(state);
   outcome.set_reason(std::string(reason));
-  outcome.set_message(CleanText(message, kOutcomeMessageMax));
+  outcome.set_message(CleanText(message, kRefusalMessageMax));
   return outcome;
 }
 

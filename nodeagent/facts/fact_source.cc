@@ -5,6 +5,7 @@
 #include <set>
 
 #include "absl/strings/str_cat.h"
+#include "base/proto_time.h"
 #include "base/status.h"
 
 namespace orch::nodeagent {
@@ -19,7 +20,7 @@ constexpr char kAuto[] = "auto";
 constexpr char kFactsDirectory[] = "/etc/orch/facts.d";
 
 absl::Duration DurationOr(const google::protobuf::Duration& value, absl::Duration otherwise) {
-  const absl::Duration duration = absl::Seconds(value.seconds()) + absl::Nanoseconds(value.nanos());
+  const absl::Duration duration = ToDuration(value);
   return duration > absl::ZeroDuration() ? duration : otherwise;
 }
 
