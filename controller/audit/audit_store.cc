@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "api/names.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "base/strand.h"
@@ -151,7 +152,7 @@ class AuditStore::Writer {
     if (stopping_ || retried_.size() >= kRetriedMax) {
       const AuditRecord& lost = stopping_ ? record : retried_.front();
       base::LogError("the audit record of a job's end is lost",
-                     {{"job_id", absl::StripPrefix(lost.job(), "jobs/")}});
+                     {{"job_id", api::JobIdOf(lost.job())}});
       ++counts_->lost;
       if (stopping_) return;
       retried_.pop_front();
@@ -166,7 +167,7 @@ class AuditStore::Writer {
         if (error) {
           ++counts_->lost;
           base::LogError("the audit record of a job's end is lost",
-                         {{"job_id", absl::StripPrefix(record.job(), "jobs/")}});
+                         {{"job_id", api::JobIdOf(record.job())}});
         } else {
           AppendOrRetry(std::move(record));
         }

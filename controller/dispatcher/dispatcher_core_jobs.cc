@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "api/catalog.h"
 #include "api/errors.h"
+#include "api/names.h"
 #include "base/ids.h"
 #include "base/sha256.h"
 #include "base/status.h"
@@ -214,7 +215,7 @@ void Dispatcher::Core::ListJobs(JobVisibility who, int page_size, std::string pa
                                           page.jobs = std::move(found->items);
                                           if (found->more)
                                             page.next_page_token =
-                                                page.jobs.back().name().substr(sizeof("jobs/") - 1);
+                                                std::string(api::JobIdOf(page.jobs.back().name()));
                                           done(std::move(page));
                                         });
 }

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "api/errors.h"
+#include "api/names.h"
 #include "base/status.h"
 #include "controller/dispatcher/dispatcher_core.h"
 
@@ -108,7 +109,7 @@ void Dispatcher::Core::GetNode(std::string identity, Callback<orch::v1::Node> do
   if (entry != nullptr) return done(entry->ToNode(/*with_facts=*/true));
   const std::string text = absl::StrCat("the roster does not know nodes/", identity);
   done(api::WithResource(api::Error(absl::StatusCode::kNotFound, "NODE_NOT_FOUND", text),
-                         "orch.v1.Node", absl::StrCat("nodes/", identity), text));
+                         "orch.v1.Node", api::NodeName(identity), text));
 }
 
 void Dispatcher::Core::WatchNodes(uint64_t reader_id, orch::v1::Target target,

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "api/errors.h"
+#include "api/names.h"
 #include "base/status.h"
 #include "controller/gate/node_walk.h"
 #include "target/target.h"
@@ -67,7 +68,7 @@ void FakeDispatcher::PostSetCreateError(absl::Status error) {
 void FakeDispatcher::PostAddJob(std::string job_id, std::string caller) {
   asio::post(strand_, [this, job_id, caller] {
     Log& log = logs_[job_id];
-    log.job.set_name(absl::StrCat("jobs/", job_id));
+    log.job.set_name(api::JobName(job_id));
     log.job.set_caller(caller);
     log.job.set_state(orch::v1::JOB_STATE_RUNNING);
     JobEvent started;
@@ -120,7 +121,7 @@ void FakeDispatcher::PostCreateJob(AdmittedJob job, Callback<CreatedJob> done) {
       return done(std::move(out));
     }
     const std::string id = TestUlid(++created_);
-    out.job.set_name(absl::StrCat("jobs/", id));
+    out.job.set_name(api::JobName(id));
     Log& log = logs_[id];
     log.job = out.job;
     JobEvent started;

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "api/catalog.h"
 #include "api/errors.h"
+#include "api/names.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "controller/audit/audit_store.h"
@@ -308,8 +309,7 @@ void Gate::ChangeJob(const Caller& caller, JobChange change, const std::string& 
     const absl::Status denied = PolicyDenied(caller.principal, "job.cancel", decision);
     return Audit<orch::v1::Job>(std::move(record), done, [done, denied] { done(denied); });
   }
-  constexpr size_t kPrefix = sizeof("jobs/") - 1;
-  const std::string id = job.name().substr(std::min(kPrefix, job.name().size()));
+  const std::string id(api::JobIdOf(job.name()));
   Audit<orch::v1::Job>(std::move(record), done,
                        [dispatcher = parts_.dispatcher, change, id, caller, reason, done] {
                          switch (change) {

@@ -181,20 +181,6 @@ absl::Status ValidateDiscovery(const std::vector<std::string>& collectives,
   return request->pql().empty() ? absl::OkStatus() : ValidatePql("pql", request->pql());
 }
 
-absl::StatusOr<std::string> ParseJobName(absl::string_view field, absl::string_view name) {
-  absl::string_view id = name;
-  if (absl::ConsumePrefix(&id, "jobs/") && base::IsUlid(id)) return std::string(id);
-  return api::BadField(field, absl::StrCat(Shown(name), " is not jobs/<ULID>"));
-}
-
-absl::StatusOr<std::string> ParseNodeName(absl::string_view field, absl::string_view name) {
-  absl::string_view identity = name;
-  if (absl::ConsumePrefix(&identity, "nodes/") && base::IsIdentity(identity)) {
-    return std::string(identity);
-  }
-  return api::BadField(field, absl::StrCat(Shown(name), " is not nodes/<identity>"));
-}
-
 absl::StatusOr<int> PageSize(int asked, int otherwise, int max) {
   if (asked < 0) return api::BadField("page_size", "must not be negative");
   return asked == 0 ? otherwise : std::min(asked, max);

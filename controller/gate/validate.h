@@ -47,9 +47,6 @@ absl::Status ValidateIdempotencyKey(absl::string_view key);
 // `<group>.<verb>`: an action or an API verb.
 absl::Status ValidateActionName(absl::string_view field, absl::string_view name);
 
-// `jobs/<ULID>` → `<ULID>`, `nodes/<identity>` → `<identity>`.
-absl::StatusOr<std::string> ParseJobName(absl::string_view field, absl::string_view name);
-absl::StatusOr<std::string> ParseNodeName(absl::string_view field, absl::string_view name);
 // 0 → `otherwise`; above `max` → `max`.
 absl::StatusOr<int> PageSize(int asked, int otherwise, int max);
 

@@ -17,7 +17,6 @@ using orch::v1::NodeState;
 
 bool IsTerminal(NodeState state) { return state >= orch::v1::NODE_STATE_SUCCEEDED; }
 bool IsEnd(JobState state) { return state >= orch::v1::JOB_STATE_SUCCEEDED; }
-std::string JobName(absl::string_view id) { return absl::StrCat("jobs/", id); }
 
 Job::Job(JobSetup setup, std::vector<JobNodeStart> nodes, std::vector<std::string> maybe,
          base::Now now)
@@ -106,7 +105,7 @@ orch::v1::JobNode* Job::AppendNode(Record* record, NodeState to, base::Now now) 
   Move(record, to);
   orch::v1::JobNode* node = Append(now)->mutable_node();
   record->sequence = last_sequence_;
-  node->set_name(absl::StrCat("jobs/", setup_.id, "/nodes/", record->name));
+  node->set_name(api::JobNodeName(setup_.id, record->name));
   node->set_node(record->name);
   node->set_state(to);
   if (record->send_time != absl::InfinitePast()) {

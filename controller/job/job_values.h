@@ -6,6 +6,7 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "api/names.h"
 #include "controller/job/rollout.h"
 #include "orch/bus/v1/reply.pb.h"
 #include "orch/v1/job.pb.h"
@@ -41,7 +42,7 @@ inline constexpr absl::Duration kRestoredHoldMax = absl::Minutes(6);
 
 bool IsTerminal(orch::v1::NodeState state);
 bool IsEnd(orch::v1::JobState state);
-std::string JobName(absl::string_view id);
+using api::JobName;
 
 // An outcome that came too late, in words; bounded.
 std::string LateEvidence(const orch::bus::v1::Outcome& outcome, absl::Time heard);

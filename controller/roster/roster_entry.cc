@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "api/json.h"
+#include "api/names.h"
 #include "base/proto_time.h"
 #include "base/status.h"
 #include "target/known_calls.h"
@@ -127,7 +128,7 @@ void RosterEntry::FromStored(const StoredNode& row) {
 
 orch::v1::Node RosterEntry::ToNode(bool with_facts) const {
   orch::v1::Node node;
-  node.set_name(absl::StrCat("nodes/", identity_));
+  node.set_name(api::NodeName(identity_));
   node.set_identity(identity_);
   node.set_state(state);
   *node.mutable_last_seen() = ToTimestamp(last_seen);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "api/names.h"
 #include "base/log.h"
 #include "base/proto_time.h"
 #include "base/status.h"
@@ -15,7 +16,7 @@ std::shared_ptr<JobRun> JobRun::Restore(DispatcherContext* context, UnfinishedJo
                                         std::function<void(JobRun*)> on_over) {
   const StoredJob& record = stored.record;
   JobSetup setup;
-  setup.id = record.job().name().substr(sizeof("jobs/") - 1);
+  setup.id = std::string(api::JobIdOf(record.job().name()));
   setup.caller = record.job().caller();
   setup.controller = record.job().controller();
   setup.spec = record.job().spec();

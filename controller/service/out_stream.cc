@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 
+#include "api/names.h"
 #include "base/status.h"
 #include "controller/gate/validate.h"
 #include "controller/job/rollout.h"
@@ -112,9 +113,7 @@ class JobStream : public LogStream<Response> {
     Response first;
     *first.mutable_job() = job;
     this->Write(std::move(first));
-    constexpr size_t kPrefix = sizeof("jobs/") - 1;
-    this->StartReading(std::move(watcher), job.name().substr(std::min(kPrefix, job.name().size())),
-                       after_sequence);
+    this->StartReading(std::move(watcher), std::string(api::JobIdOf(job.name())), after_sequence);
   }
 
   bool Fill(const JobLogPart& part, Response* out) override {
@@ -174,7 +173,7 @@ class WatchJobStream : public JobStream<orch::v1::WatchJobResponse> {
   using Base = LogStream<orch::v1::WatchJobResponse>;
 
   void Begin() override {
-    absl::StatusOr<std::string> id = ParseJobName("name", request_.name());
+    absl::StatusOr<std::string> id = api::ParseJobName("name", request_.name());
     if (!id.ok()) return End(id.status());
     core().parts.gate->PostWatch(
         who(), OnStrand<Watcher>([id = *std::move(id)](Base* self, Watcher watcher) {
@@ -213,10 +212,9 @@ class DiscoverStream : public LogStream<orch::v1::DiscoverNodesResponse> {
   void Ask(Watcher watcher) {
     core().parts.gate->PostDiscover(who(), request_, std::move(traceparent_),
                                     OnStrand<CreatedJob>([watcher](Base* self, CreatedJob created) {
-                                      constexpr size_t kPrefix = sizeof("jobs/") - 1;
-                                      const std::string& name = created.job.name();
                                       static_cast<DiscoverStream*>(self)->StartReading(
-                                          watcher, name.substr(std::min(kPrefix, name.size())), 0);
+                                          watcher, std::string(api::JobIdOf(created.job.name())),
+                                          0);
                                     }));
   }
 
@@ -225,7 +223,7 @@ class DiscoverStream : public LogStream<orch::v1::DiscoverNodesResponse> {
       if (!event->has_node()) continue;
       const orch::v1::JobNode& from = event->node();
       orch::v1::Node node;
-      node.set_name("nodes/" + from.node());
+      node.set_name(api::NodeName(from.node()));
       node.set_identity(from.node());
       if (from.state() == orch::v1::NODE_STATE_SUCCEEDED) {
         node.set_state(orch::v1::ROSTER_STATE_PRESENT);

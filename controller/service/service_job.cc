@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "api/names.h"
 #include "controller/gate/validate.h"
 #include "controller/service/out_stream.h"
 #include "controller/service/pages.h"
@@ -111,7 +112,7 @@ class JobServer : public JobService::CallbackService {
 
   static void Get(const std::shared_ptr<ServiceCore>& core, CallerEvidence who,
                   const std::string& name, Reply<GetJobResponse> reply) {
-    const absl::StatusOr<std::string> id = ParseJobName("name", name);
+    const absl::StatusOr<std::string> id = api::ParseJobName("name", name);
     if (!id.ok()) return reply(id.status());
     core->parts.gate->PostVisibility(
         std::move(who), [core, id = *id, reply](absl::StatusOr<JobVisibility> sees) {
@@ -149,7 +150,7 @@ class JobServer : public JobService::CallbackService {
                         const ListJobNodesRequest& request, Reply<ListJobNodesResponse> reply) {
     const absl::StatusOr<int> size = PageSize(request.page_size(), kNodesInPage, kPageMax);
     if (!size.ok()) return reply(size.status());
-    const absl::StatusOr<std::string> id = ParseJobName("parent", request.parent());
+    const absl::StatusOr<std::string> id = api::ParseJobName("parent", request.parent());
     if (!id.ok()) return reply(id.status());
     core->parts.gate->PostVisibility(std::move(who), [core, request, size = *size, id = *id,
                                                       reply](absl::StatusOr<JobVisibility> sees) {
@@ -178,7 +179,7 @@ class JobServer : public JobService::CallbackService {
     return PostCall(
         core_, context, response,
         [core = core_, change, name, reason](CallerEvidence who, Reply<Response> reply) {
-          absl::StatusOr<std::string> id = ParseJobName("name", name);
+          absl::StatusOr<std::string> id = api::ParseJobName("name", name);
           if (!id.ok()) return reply(id.status());
           core->parts.gate->PostChangeJob(std::move(who), change, *std::move(id), reason,
                                           WithJob(reply));

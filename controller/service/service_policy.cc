@@ -5,6 +5,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "api/names.h"
 #include "base/ids.h"
 #include "controller/gate/node_walk.h"
 #include "controller/gate/validate.h"
@@ -145,7 +146,7 @@ class PolicyServer : public PolicyService::CallbackService {
                       const ExplainTargetRequest& request, Reply<ExplainTargetResponse> reply) {
     TargetQuestion question{std::move(who), request.node(), std::nullopt};
     if (!question.node.empty() && !base::IsIdentity(question.node)) {
-      const absl::StatusOr<std::string> identity = ParseNodeName("node", question.node);
+      const absl::StatusOr<std::string> identity = api::ParseNodeName("node", question.node);
       if (!identity.ok()) return reply(identity.status());
       question.node = *identity;
     }
@@ -244,7 +245,7 @@ class AuditServer : public AuditService::CallbackService {
       return reply(api::BadField("page_token", "is not one of ours"));
     }
     if (!request.job().empty()) {
-      const absl::StatusOr<std::string> id = ParseJobName("job", request.job());
+      const absl::StatusOr<std::string> id = api::ParseJobName("job", request.job());
       if (!id.ok()) return reply(id.status());
     }
     core->parts.gate->PostPermit(

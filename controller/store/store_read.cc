@@ -4,7 +4,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
+#include "api/names.h"
 #include "api/wire_text.h"
 #include "base/log.h"
 #include "base/proto_time.h"
@@ -49,7 +49,7 @@ orch::v1::Job JobFrom(const Statement& row, bool* whole) {
   orch::v1::Job job = std::move(status.has_job() ? *status.mutable_job() : *record.mutable_job());
   if (status.has_job()) *job.mutable_spec() = std::move(*record.mutable_job()->mutable_spec());
   if (*whole) return job;
-  job.set_name(absl::StrCat("jobs/", row.BytesAt(2)));
+  job.set_name(api::JobName(row.BytesAt(2)));
   job.set_caller(std::string(row.BytesAt(3)));
   job.set_state(static_cast<orch::v1::JobState>(row.IntAt(4)));
   if (row.IntAt(5) != 0) {
@@ -64,7 +64,7 @@ orch::v1::Job JobFrom(const Statement& row, bool* whole) {
 orch::v1::JobNode NodeFrom(const Statement& row, const std::string& job_id) {
   orch::v1::JobNode node;
   node.set_node(std::string(row.BytesAt(0)));
-  node.set_name(absl::StrCat("jobs/", job_id, "/nodes/", node.node()));
+  node.set_name(api::JobNodeName(job_id, node.node()));
   node.set_state(static_cast<orch::v1::NodeState>(row.IntAt(1)));
   if (row.IntAt(2) != 0) {
     *node.mutable_send_time() = ToTimestamp(absl::FromUnixMillis(row.IntAt(2)));
@@ -243,9 +243,8 @@ absl::StatusOr<std::vector<UnfinishedJob>> StoreRows::LoadUnfinished(absl::Time 
       jobs.push_back(std::move(one.job));
       continue;
     }
-    base::LogError(
-        "a job's record in the store is damaged: it is given up",
-        {{"job_id", absl::StripPrefix(one.shown.name(), "jobs/")}, {"caller", one.shown.caller()}});
+    base::LogError("a job's record in the store is damaged: it is given up",
+                   {{"job_id", api::JobIdOf(one.shown.name())}, {"caller", one.shown.caller()}});
     ORCH_RETURN_IF_ERROR(GiveUp(one.key, std::move(one.shown), now));
   }
   return jobs;
@@ -270,7 +269,7 @@ absl::Status StoreRows::GiveUp(int64_t key, orch::v1::Job job, absl::Time now) {
   *event->mutable_time() = ToTimestamp(now);
   *event->mutable_finished() = job;
   JobUpdate update;
-  update.id = std::string(absl::StripPrefix(job.name(), "jobs/"));
+  update.id = std::string(api::JobIdOf(job.name()));
   job.clear_spec();
   *update.status.mutable_job() = std::move(job);
   update.changes.events.push_back(std::move(event));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The part of StoreRows that opens and writes.
 #include "absl/strings/str_cat.h"
+#include "api/names.h"
 #include "api/wire_text.h"
 #include "base/proto_time.h"
 #include "base/status.h"
@@ -212,7 +213,7 @@ absl::StatusOr<int64_t> StoreRows::KeyOf(const std::string& job_id) {
   Statement query = database_->Prepare("SELECT key FROM jobs WHERE id=?");
   query.Text(job_id);
   ORCH_ASSIGN_OR_RETURN(const bool row, query.Next());
-  if (!row) return absl::NotFoundError(absl::StrCat("jobs/", job_id, " is not in the store"));
+  if (!row) return absl::NotFoundError(absl::StrCat(api::JobName(job_id), " is not in the store"));
   return query.IntAt(0);
 }
 
