@@ -201,6 +201,11 @@ absl::Status CompleteConfig(const std::string& name, ControllerConfig* config) {
   ORCH_RETURN_IF_ERROR(checker.Log(config->log_format()));
   ORCH_RETURN_IF_ERROR(checker.Bus(config));
   Default(kDefaultStateDir, config->mutable_state_dir());
+  if (config->state_dir().front() != '/') {
+    return checker.Error("state_dir", absl::StrCat("`", config->state_dir(),
+                                                   "` is not absolute: where it is would depend on "
+                                                   "where the controller is started"));
+  }
   if (config->policy().file().empty() && config->policy().action_policy_dir().empty()) {
     return checker.Error("policy.file", "is missing; without a policy nobody may do anything");
   }

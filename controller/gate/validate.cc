@@ -128,6 +128,11 @@ absl::Status ValidateActionName(absl::string_view field, absl::string_view name)
   return api::BadField(field, absl::StrCat(Shown(name), " is not <group>.<verb>"));
 }
 
+absl::Status ValidateKnown(const google::protobuf::Message& request) {
+  const absl::Status known = api::RefuseUnknown(request);
+  return known.ok() ? known : api::BadField(request.GetDescriptor()->name(), known.message());
+}
+
 absl::Status ValidateTarget(const std::vector<std::string>& collectives, absl::string_view field,
                             orch::v1::Target* target, std::string* printed) {
   if (target->ByteSizeLong() > kTargetBytesMax) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <google/protobuf/message.h>
+
 #include <string>
 #include <vector>
 
@@ -23,6 +25,9 @@ inline constexpr size_t kReasonMax = 1024;
 inline constexpr size_t kIdempotencyKeyMax = 128;
 inline constexpr int64_t kTimeoutMaxSeconds = 24 * 3600;
 
+// Refuses a request with a field or an enum's value, at any depth, that this build does not know:
+// what it would ignore may be what the caller means most, as `validate_only` once was.
+absl::Status ValidateKnown(const google::protobuf::Message& request);
 // Fills in the collective `main`, sorts the exact nodes and takes out doubles, checks everything
 // else. `collectives` are those that this controller serves. `*printed` is the target as text.
 absl::Status ValidateSpec(const std::vector<std::string>& collectives, orch::v1::JobSpec* spec,

@@ -144,6 +144,19 @@ TEST(ValidateTest, IdempotencyKeys) {
   }
 }
 
+TEST(ValidateTest, NothingUnknownIsIgnored) {
+  orch::v1::DiscoverNodesRequest request;
+  request.mutable_target()->set_collective("main");
+  EXPECT_TRUE(ValidateKnown(request).ok());
+  request.GetReflection()->MutableUnknownFields(&request)->AddVarint(99, 1);
+  EXPECT_EQ(ValidateKnown(request).message(),
+            "DiscoverNodesRequest: unknown field 99 in DiscoverNodesRequest");
+  request.GetReflection()->MutableUnknownFields(&request)->Clear();
+  orch::v1::Target* target = request.mutable_target();
+  target->GetReflection()->MutableUnknownFields(target)->AddVarint(98, 1);
+  EXPECT_EQ(ValidateKnown(request).code(), absl::StatusCode::kInvalidArgument);
+}
+
 TEST(ValidateTest, ActionNames) {
   for (const char* name : {"puppet.run", "job.get", "rollout.unlimited"}) {
     EXPECT_TRUE(ValidateActionName("action", name).ok()) << name;

@@ -161,9 +161,10 @@ class WatchNodesStream : public OutStream<WatchNodesResponse> {
 grpc::ServerWriteReactor<WatchNodesResponse>* StartWatchNodes(std::shared_ptr<ServiceCore> core,
                                                               CallerEvidence who,
                                                               orch::v1::WatchNodesRequest request) {
+  absl::Status known = ValidateKnown(request);
   auto stream =
       std::make_shared<WatchNodesStream>(std::move(core), std::move(who), std::move(request));
-  stream->PostStart();
+  stream->PostStart(std::move(known));
   return stream.get();
 }
 

@@ -267,9 +267,9 @@ class DiscoverStream : public LogStream<orch::v1::DiscoverNodesResponse> {
 
 // gRPC holds the plain pointer until OnDone; the stream holds itself until then.
 template <typename Stream, typename... Arguments>
-Stream* Start(Arguments&&... arguments) {
+Stream* Start(absl::Status refused, Arguments&&... arguments) {
   auto stream = std::make_shared<Stream>(std::forward<Arguments>(arguments)...);
-  stream->PostStart();
+  stream->PostStart(std::move(refused));
   return stream.get();
 }
 
@@ -284,24 +284,28 @@ grpc::ServerWriteReactor<orch::v1::RunJobResponse>* StartRunJob(std::shared_ptr<
                                                                 CallerEvidence who,
                                                                 orch::v1::RunJobRequest request,
                                                                 std::string traceparent) {
+  absl::Status known = ValidateKnown(request);
   JobRequest job;
   job.spec = std::move(*request.mutable_spec());
   job.idempotency_key = std::move(*request.mutable_idempotency_key());
   job.validate_only = request.validate_only();
   job.traceparent = std::move(traceparent);
-  return Start<RunJobStream>(std::move(core), std::move(who), std::move(job));
+  return Start<RunJobStream>(std::move(known), std::move(core), std::move(who), std::move(job));
 }
 
 grpc::ServerWriteReactor<orch::v1::WatchJobResponse>* StartWatchJob(
     std::shared_ptr<ServiceCore> core, CallerEvidence who, orch::v1::WatchJobRequest request) {
-  return Start<WatchJobStream>(std::move(core), std::move(who), std::move(request));
+  absl::Status known = ValidateKnown(request);
+  return Start<WatchJobStream>(std::move(known), std::move(core), std::move(who),
+                               std::move(request));
 }
 
 grpc::ServerWriteReactor<orch::v1::DiscoverNodesResponse>* StartDiscoverNodes(
     std::shared_ptr<ServiceCore> core, CallerEvidence who, orch::v1::DiscoverNodesRequest request,
     std::string traceparent) {
-  return Start<DiscoverStream>(std::move(core), std::move(who), std::move(request),
-                               std::move(traceparent));
+  absl::Status known = ValidateKnown(request);
+  return Start<DiscoverStream>(std::move(known), std::move(core), std::move(who),
+                               std::move(request), std::move(traceparent));
 }
 
 }  // namespace orch::controller

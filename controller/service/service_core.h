@@ -12,6 +12,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "api/errors.h"
 #include "base/strand.h"
+#include "controller/gate/validate.h"
 #include "controller/service/grpc_status.h"
 #include "controller/service/service.h"
 
@@ -102,14 +103,20 @@ class Reply {
   std::shared_ptr<UnaryCall<Response>> call_;
 };
 
-// Hands a unary call to `work(evidence, reply)` on a thread of `io`.
+// Hands a unary call to `work(evidence, reply)` on a thread of `io`; one with a field that nobody
+// knows here is refused.
 template <typename Response, typename Work>
 grpc::ServerUnaryReactor* PostCall(const std::shared_ptr<ServiceCore>& core,
-                                   grpc::CallbackServerContext* context, Response* response,
+                                   grpc::CallbackServerContext* context,
+                                   const google::protobuf::Message& request, Response* response,
                                    Work work) {
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
   if (core->stopping || core->calls >= core->options.calls_max) {
     reactor->Finish(core->template Count<Response>(core->stopping ? Stopping() : TooManyCalls()));
+    return reactor;
+  }
+  if (const absl::Status known = ValidateKnown(request); !known.ok()) {
+    reactor->Finish(core->template Count<Response>(known));
     return reactor;
   }
   Reply<Response> reply(core->parts.io,

@@ -40,7 +40,7 @@ class JobServer : public JobService::CallbackService {
   grpc::ServerUnaryReactor* CreateJob(grpc::CallbackServerContext* context,
                                       const CreateJobRequest* request,
                                       CreateJobResponse* response) override {
-    return PostCall(core_, context, response,
+    return PostCall(core_, context, *request, response,
                     [core = core_, request = *request, trace = TraceparentOf(*context)](
                         CallerEvidence who, Reply<CreateJobResponse> reply) mutable {
                       Create(*core, std::move(who), std::move(request), std::move(trace), reply);
@@ -50,7 +50,7 @@ class JobServer : public JobService::CallbackService {
                                    const GetJobRequest* request,
                                    GetJobResponse* response) override {
     return PostCall(
-        core_, context, response,
+        core_, context, *request, response,
         [core = core_, name = request->name()](CallerEvidence who, Reply<GetJobResponse> reply) {
           Get(core, std::move(who), name, reply);
         });
@@ -59,7 +59,7 @@ class JobServer : public JobService::CallbackService {
                                      const ListJobsRequest* request,
                                      ListJobsResponse* response) override {
     return PostCall(
-        core_, context, response,
+        core_, context, *request, response,
         [core = core_, request = *request](CallerEvidence who, Reply<ListJobsResponse> reply) {
           List(core, std::move(who), request, reply);
         });
@@ -68,7 +68,7 @@ class JobServer : public JobService::CallbackService {
                                          const ListJobNodesRequest* request,
                                          ListJobNodesResponse* response) override {
     return PostCall(
-        core_, context, response,
+        core_, context, *request, response,
         [core = core_, request = *request](CallerEvidence who, Reply<ListJobNodesResponse> reply) {
           ListNodes(core, std::move(who), request, reply);
         });
@@ -76,17 +76,17 @@ class JobServer : public JobService::CallbackService {
   grpc::ServerUnaryReactor* CancelJob(grpc::CallbackServerContext* context,
                                       const CancelJobRequest* request,
                                       CancelJobResponse* response) override {
-    return Change(context, response, JobChange::kCancel, request->name(), request->reason());
+    return Change(context, request, response, JobChange::kCancel, request->reason());
   }
   grpc::ServerUnaryReactor* PauseJob(grpc::CallbackServerContext* context,
                                      const PauseJobRequest* request,
                                      PauseJobResponse* response) override {
-    return Change(context, response, JobChange::kPause, request->name(), "");
+    return Change(context, request, response, JobChange::kPause, "");
   }
   grpc::ServerUnaryReactor* ResumeJob(grpc::CallbackServerContext* context,
                                       const ResumeJobRequest* request,
                                       ResumeJobResponse* response) override {
-    return Change(context, response, JobChange::kResume, request->name(), "");
+    return Change(context, request, response, JobChange::kResume, "");
   }
 
  private:
@@ -172,18 +172,18 @@ class JobServer : public JobService::CallbackService {
     });
   }
 
-  template <typename Response>
-  grpc::ServerUnaryReactor* Change(grpc::CallbackServerContext* context, Response* response,
-                                   JobChange change, const std::string& name,
+  template <typename Request, typename Response>
+  grpc::ServerUnaryReactor* Change(grpc::CallbackServerContext* context, const Request* request,
+                                   Response* response, JobChange change,
                                    const std::string& reason) {
-    return PostCall(
-        core_, context, response,
-        [core = core_, change, name, reason](CallerEvidence who, Reply<Response> reply) {
-          absl::StatusOr<std::string> id = api::ParseJobName("name", name);
-          if (!id.ok()) return reply(id.status());
-          core->parts.gate->PostChangeJob(std::move(who), change, *std::move(id), reason,
-                                          WithJob(reply));
-        });
+    return PostCall(core_, context, *request, response,
+                    [core = core_, change, name = request->name(), reason](CallerEvidence who,
+                                                                           Reply<Response> reply) {
+                      absl::StatusOr<std::string> id = api::ParseJobName("name", name);
+                      if (!id.ok()) return reply(id.status());
+                      core->parts.gate->PostChangeJob(std::move(who), change, *std::move(id),
+                                                      reason, WithJob(reply));
+                    });
   }
 
   const std::shared_ptr<ServiceCore> core_;

@@ -21,7 +21,7 @@ class NodeServer : public NodeService::CallbackService {
                                       const ListNodesRequest* request,
                                       ListNodesResponse* response) override {
     return PostCall(
-        core_, context, response,
+        core_, context, *request, response,
         [core = core_, request = *request](CallerEvidence who, Reply<ListNodesResponse> reply) {
           List(core, std::move(who), request, reply);
         });
@@ -30,7 +30,7 @@ class NodeServer : public NodeService::CallbackService {
                                     const GetNodeRequest* request,
                                     GetNodeResponse* response) override {
     return PostCall(
-        core_, context, response,
+        core_, context, *request, response,
         [core = core_, name = request->name()](CallerEvidence who, Reply<GetNodeResponse> reply) {
           Get(*core, std::move(who), name, reply);
         });

@@ -59,9 +59,10 @@ class PolicyServer : public PolicyService::CallbackService {
  public:
   explicit PolicyServer(std::shared_ptr<ServiceCore> core) : core_(std::move(core)) {}
 
-  grpc::ServerUnaryReactor* WhoAmI(grpc::CallbackServerContext* context, const WhoAmIRequest*,
+  grpc::ServerUnaryReactor* WhoAmI(grpc::CallbackServerContext* context,
+                                   const WhoAmIRequest* request,
                                    WhoAmIResponse* response) override {
-    return PostCall(core_, context, response,
+    return PostCall(core_, context, *request, response,
                     [core = core_](CallerEvidence who, Reply<WhoAmIResponse> reply) {
                       core->parts.gate->PostWhoAmI(std::move(who), reply);
                     });
@@ -70,7 +71,7 @@ class PolicyServer : public PolicyService::CallbackService {
                                           const ExplainPolicyRequest* request,
                                           ExplainPolicyResponse* response) override {
     return PostCall(
-        core_, context, response,
+        core_, context, *request, response,
         [core = core_, request = *request](CallerEvidence who, Reply<ExplainPolicyResponse> reply) {
           const absl::StatusOr<Named> named = NamesIn(request);
           if (!named.ok()) return reply(named.status());
@@ -86,7 +87,7 @@ class PolicyServer : public PolicyService::CallbackService {
                                           const ExplainTargetRequest* request,
                                           ExplainTargetResponse* response) override {
     return PostCall(
-        core_, context, response,
+        core_, context, *request, response,
         [core = core_, request = *request](CallerEvidence who, Reply<ExplainTargetResponse> reply) {
           Explain(core, std::move(who), request, reply);
         });
@@ -227,7 +228,7 @@ class AuditServer : public AuditService::CallbackService {
                                       const ListAuditRequest* request,
                                       ListAuditResponse* response) override {
     return PostCall(
-        core_, context, response,
+        core_, context, *request, response,
         [core = core_, request = *request](CallerEvidence who, Reply<ListAuditResponse> reply) {
           List(core, std::move(who), request, reply);
         });

@@ -113,6 +113,23 @@ TEST_F(ServiceTest, ListsJobsInPages) {
   EXPECT_EQ(pages, 3);
 }
 
+TEST_F(ServiceTest, AFieldThatNobodyKnowsIsRefused) {
+  Start();
+  CreateJobRequest create;
+  create.mutable_spec()->mutable_action()->mutable_node_ping();
+  create.GetReflection()->MutableUnknownFields(&create)->AddVarint(99, 1);
+  CreateJobResponse created;
+  grpc::Status status = Call(Jobs(), &JobService::Stub::CreateJob, create, &created);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(status.error_message(), "CreateJobRequest: unknown field 99 in CreateJobRequest");
+  GetJobRequest get;
+  get.set_name(absl::StrCat("jobs/", TestUlid(1)));
+  get.GetReflection()->MutableUnknownFields(&get)->AddVarint(99, 1);
+  GetJobResponse got;
+  status = Call(Jobs(), &JobService::Stub::GetJob, get, &got);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+}
+
 TEST_F(ServiceTest, LargeNodesMakeSmallPages) {
   Start();
   dispatcher_.PostAddJob(TestUlid(1), "local=insecure");
