@@ -99,9 +99,9 @@ TEST_F(SqliteTest, WithoutACommitNothingHappened) {
 
 TEST_F(SqliteTest, ErrorsSayWhichFileAndWhat) {
   auto database = Open();
-  const absl::Status status = database->Prepare("SELECT nothing FROM nowhere").Run();
+  const absl::Status status = database->Prepare("SELECT n FROM nowhere").Run();
   EXPECT_TRUE(absl::StartsWith(status.message(),
-                               "things " + path_ + ": SELECT nothing FROM nowhere: no such table"))
+                               "things " + path_ + ": SELECT n FROM nowhere: no such table"))
       << status;
   EXPECT_FALSE(database->Prepare("SELECT ?").Int(1).Int(2).Run().ok()) << "one too many";
 }

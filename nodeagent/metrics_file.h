@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/strand.h"
+#include "base/weak.h"
 #include "nodeagent/status_file.h"
 
 namespace orch::nodeagent {
@@ -36,7 +37,7 @@ class MetricsFile {
   const std::function<std::string()> gather_;
   base::asio::steady_timer timer_;
   base::LogLimiter limiter_;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  base::Lifetime lifetime_;
 };
 
 }  // namespace orch::nodeagent

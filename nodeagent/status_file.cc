@@ -124,9 +124,9 @@ void StatusFile::OnChange() {
   waiting_ = true;
   // The first change of a second is written at its end, with all that came meanwhile.
   timer_.expires_after(absl::ToChronoNanoseconds(kStatusFileInterval));
-  timer_.async_wait([this, alive = std::weak_ptr<bool>(alive_)](boost::system::error_code error) {
-    if (!error && !alive.expired()) Write();
-  });
+  timer_.async_wait(lifetime_.Guard([this](boost::system::error_code error) {
+    if (!error) Write();
+  }));
 }
 
 void StatusFile::Write() {

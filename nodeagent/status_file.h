@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/strand.h"
+#include "base/weak.h"
 #include "nodeagent/agent/agent.h"
 #include "nodeagent/puppet/puppet_paths.h"
 #include "nodeagent/status.pb.h"
@@ -53,7 +54,7 @@ class StatusFile {
   base::asio::steady_timer timer_;
   bool waiting_ = false;
   bool removed_ = false;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  base::Lifetime lifetime_;
 };
 
 // NotFound: there is none, so the agent does not run.

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/ids.h"
 #include "base/proto_time.h"
+#include "base/weak.h"
 #include "nodeagent/actions/outcome.h"
 #include "nodeagent/actions/puppet_arguments.h"
 #include "nodeagent/actions/run_follower.h"
@@ -88,10 +89,9 @@ struct PuppetRuns::State : std::enable_shared_from_this<PuppetRuns::State> {
   // Calls `next` with this state and `arguments` as long as it is there and the task has not ended.
   template <typename Next>
   auto IfAlive(TaskPtr task, Next next) {
-    return [weak = weak_from_this(), task, next](auto&&... arguments) {
-      const auto self = weak.lock();
-      if (self != nullptr && !task->ended) next(*self, task, arguments...);
-    };
+    return base::WhileAlive(weak_from_this(), [task, next](State& self, auto&&... arguments) {
+      if (!task->ended) next(self, task, arguments...);
+    });
   }
 
   void OnPaths(const TaskPtr& task, const Paths& paths);

@@ -29,16 +29,17 @@ Agent::~Agent() = default;
 
 void Agent::Start() {
   for (const std::string& collective : parts_.self.collectives) {
-    const auto take = Guard(
+    const auto take = lifetime_.Guard(
         [this, collective](const bus::Delivery& delivery) { OnMessage(collective, delivery); });
     parts_.client->Subscribe(parts_.destinations.Request(collective), take);
     parts_.client->Subscribe(parts_.destinations.Node(collective, parts_.self.identity), take);
   }
-  parts_.journal->PostUnfinished(Guard([this](absl::StatusOr<std::vector<JournalEntry>> entries) {
-    if (!entries.ok()) return LogJournal("read the journal", entries.status());
-    for (const JournalEntry& entry : *entries) Resume(entry);
-  }));
-  parts_.client->Start(Guard([this](bool connected) { OnConnection(connected); }));
+  parts_.journal->PostUnfinished(
+      lifetime_.Guard([this](absl::StatusOr<std::vector<JournalEntry>> entries) {
+        if (!entries.ok()) return LogJournal("read the journal", entries.status());
+        for (const JournalEntry& entry : *entries) Resume(entry);
+      }));
+  parts_.client->Start(lifetime_.Guard([this](bool connected) { OnConnection(connected); }));
 }
 
 // ---- A request's life. -------------------------------------------------------------------------
@@ -106,7 +107,7 @@ std::optional<Stop> Agent::LookUp(const MessagePtr& message) {
   }
   climbing_.insert(id);
   parts_.journal->PostFind(
-      id, Guard([this, message](absl::StatusOr<std::optional<JournalEntry>> found) {
+      id, lifetime_.Guard([this, message](absl::StatusOr<std::optional<JournalEntry>> found) {
         OnLookedUp(message, found);
         parts_.on_change();
       }));
@@ -150,7 +151,7 @@ std::optional<Stop> Agent::CheckNode(const Message& message) const {
 // Durable before anything happens: from here on this request can't start a second time.
 void Agent::Accept(const MessagePtr& message) {
   parts_.journal->PostAccept(ForJournal(*message),
-                             Guard([this, message](absl::StatusOr<AcceptResult> result) {
+                             lifetime_.Guard([this, message](absl::StatusOr<AcceptResult> result) {
                                climbing_.erase(message->request.request_id());
                                OnAccepted(message, result);
                                parts_.on_change();
@@ -227,7 +228,7 @@ void Agent::OnDone(const std::string& request_id, Outcome outcome) {
   presence_.OnChange();
   parts_.journal->PostFinish(
       request_id, api::SerializeHealing(outcome),
-      Guard([this, exchange = done.exchange, outcome](const absl::Status& status) {
+      lifetime_.Guard([this, exchange = done.exchange, outcome](const absl::Status& status) {
         // The controller learns it all the same: a restarted agent would only tell it again.
         if (!status.ok()) LogJournal("keep an outcome", status);
         replies_.SendOutcome(exchange.get(), outcome);
@@ -292,12 +293,12 @@ ActionCall Agent::MakeCall(const Request& request) {
     call.timeout = info->mutates ? info->run_timeout : info->answer_timeout;
   }
   const std::string id = call.request_id;
-  call.progress = Guard([this, id](orch::v1::ActionProgress progress) {
+  call.progress = lifetime_.Guard([this, id](orch::v1::ActionProgress progress) {
     const auto found = running_.find(id);
     if (found == running_.end()) return;
     replies_.SendProgress(found->second.exchange.get(), std::move(progress));
   });
-  call.done = Guard([this, id](Outcome outcome) { OnDone(id, std::move(outcome)); });
+  call.done = lifetime_.Guard([this, id](Outcome outcome) { OnDone(id, std::move(outcome)); });
   return call;
 }
 
@@ -330,7 +331,7 @@ void Agent::OnTick() {
   }
   if (now.steady < next_purge_) return;
   next_purge_ = now.steady + kPurgeInterval;
-  parts_.journal->PostPurge(Guard([this](const absl::Status& status) {
+  parts_.journal->PostPurge(lifetime_.Guard([this](const absl::Status& status) {
     if (!status.ok()) LogJournal("purge the journal", status);
   }));
 }

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/strand.h"
+#include "base/weak.h"
 #include "bus/client/client.h"
 #include "bus/stomp/destination.h"
 #include "nodeagent/actions/actions.h"
@@ -166,13 +167,6 @@ class Agent {
   JournalRequest ForJournal(const Message& message) const;
   ActionCall MakeCall(const orch::bus::v1::Request& request);
   void OnConnection(bool connected);
-  // `function`, but only as long as this agent is there.
-  template <typename Function>
-  auto Guard(Function function) {
-    return [alive = std::weak_ptr<bool>(alive_), function](auto&&... arguments) {
-      if (!alive.expired()) function(std::forward<decltype(arguments)>(arguments)...);
-    };
-  }
 
   const AgentParts parts_;
   std::shared_ptr<const policy::Policy> policy_;
@@ -193,7 +187,7 @@ class Agent {
   absl::Duration next_purge_;  // steady
   uint64_t bus_failures_ = 0;  // that status has been told of
   bool leaving_ = false;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  base::Lifetime lifetime_;
 };
 
 }  // namespace orch::nodeagent

@@ -125,21 +125,19 @@ void Agent::OnResultQuery(const MessagePtr& message) {
   // nothing is known of when, so nothing is claimed.
   const std::string& job = message->request.job_id();
   const absl::Time since = job.empty() ? absl::InfinitePast() : base::UlidTime(job);
-  parts_.journal->PostWholeSince(
-      since, Guard([this, message](bool whole) {
-        for (const std::string& id : message->request.result_query().request_ids()) {
-          parts_.journal->PostFind(
-              id,
-              Guard([this, message, id, whole](absl::StatusOr<std::optional<JournalEntry>> found) {
-                if (found.ok()) return AnswerResult(*message, id, *found, whole);
-                // Whether it was started is not known, and "unknown" would say that it was not:
-                // the controller asks again.
-                base::LogError(
-                    "look up a request in the journal",
-                    {{"request_id", base::Hex(id)}, {"error", found.status().ToString()}});
-              }));
-        }
-      }));
+  parts_.journal->PostWholeSince(since, lifetime_.Guard([this, message](bool whole) {
+    for (const std::string& id : message->request.result_query().request_ids()) {
+      parts_.journal->PostFind(
+          id, lifetime_.Guard([this, message, id,
+                               whole](absl::StatusOr<std::optional<JournalEntry>> found) {
+            if (found.ok()) return AnswerResult(*message, id, *found, whole);
+            // Whether it was started is not known, and "unknown" would say that it was not:
+            // the controller asks again.
+            base::LogError("look up a request in the journal",
+                           {{"request_id", base::Hex(id)}, {"error", found.status().ToString()}});
+          }));
+    }
+  }));
 }
 
 // What is known of a mutating request, to the controller that made it: its outcome, or that it is

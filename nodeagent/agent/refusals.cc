@@ -83,7 +83,7 @@ void Agent::Refuse(const MessagePtr& message, const Stop& stop) {
   if (!IsMutating(message->request)) return AnswerStop(message, stop);
   // A late copy of a request that was accepted long ago must not look like its outcome.
   parts_.journal->PostFind(
-      id, Guard([this, message, stop](absl::StatusOr<std::optional<JournalEntry>> found) {
+      id, lifetime_.Guard([this, message, stop](absl::StatusOr<std::optional<JournalEntry>> found) {
         if (!found.ok() || !found->has_value()) AnswerStop(message, stop);
       }));
 }
@@ -120,7 +120,8 @@ void Agent::RefuseDurably(const MessagePtr& message, const Stop& stop) {
     return;
   }
   parts_.journal->PostAccept(
-      ForJournal(*message), Guard([this, message, stop, id](absl::StatusOr<AcceptResult> result) {
+      ForJournal(*message),
+      lifetime_.Guard([this, message, stop, id](absl::StatusOr<AcceptResult> result) {
         climbing_.erase(id);
         if (!result.ok()) return AnswerStop(message, stop);
         if (result->acceptance == Acceptance::kDuplicate) {
@@ -128,11 +129,12 @@ void Agent::RefuseDurably(const MessagePtr& message, const Stop& stop) {
         }
         if (result->acceptance != Acceptance::kAccepted) return AnswerStop(message, stop);
         const Outcome outcome = MakeOutcome(StateOf(stop.rung), ReasonOf(stop.rung), stop.why);
-        parts_.journal->PostFinish(id, api::SerializeHealing(outcome),
-                                   Guard([this, message, outcome](const absl::Status& status) {
-                                     if (!status.ok()) LogJournal("keep an outcome", status);
-                                     replies_.SendOutcome(message->exchange.get(), outcome);
-                                   }));
+        parts_.journal->PostFinish(
+            id, api::SerializeHealing(outcome),
+            lifetime_.Guard([this, message, outcome](const absl::Status& status) {
+              if (!status.ok()) LogJournal("keep an outcome", status);
+              replies_.SendOutcome(message->exchange.get(), outcome);
+            }));
       }));
 }
 

@@ -198,9 +198,8 @@ void Replies::Transmit(Unsent* unsent) {
   unsent->under_way = true;
   client_->SendWithReceipt(
       unsent->destination, unsent->body, unsent->expires,
-      [this, alive = std::weak_ptr<bool>(alive_), number = unsent->number](absl::Status status) {
-        if (!alive.expired()) OnSent(number, status);
-      });
+      lifetime_.Guard(
+          [this, number = unsent->number](const absl::Status& status) { OnSent(number, status); }));
 }
 
 void Replies::OnSent(uint64_t number, const absl::Status& status) {

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/strand.h"
 #include "base/traceparent.h"
+#include "base/weak.h"
 #include "bus/client/client.h"
 #include "bus/stomp/destination.h"
 #include "orch/bus/v1/reply.pb.h"
@@ -115,7 +116,7 @@ class Replies {
   std::list<Unsent> unsent_;  // oldest first
   size_t unsent_bytes_ = 0;
   uint64_t next_number_ = 1;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  base::Lifetime lifetime_;
 };
 
 }  // namespace orch::nodeagent
