@@ -16,6 +16,7 @@
 #include "base/status.h"
 #include "base/traceparent.h"
 #include "bus/stomp/address.h"
+#include "controller/service/parse_failure.h"
 #include "controller/service/service_core.h"
 #include "controller/service/service_listener.h"
 #include "controller/service/tls.h"
@@ -133,6 +134,7 @@ class Services::Server {
     std::unique_ptr<ServiceListener::Acceptor> acceptor =
         builder.experimental().AddExternalConnectionAcceptor(Kind::FROM_FD, credentials);
     for (const auto& service : services_) builder.RegisterService(service.get());
+    builder.experimental().SetInterceptorCreators(ParseFailureInterceptors());
     server_ = builder.BuildAndStart();
     if (server_ == nullptr) {
       return absl::InternalError(absl::StrCat("listen ", options.listen, ": gRPC did not start"));

@@ -130,6 +130,24 @@ TEST_F(ServiceTest, AFieldThatNobodyKnowsIsRefused) {
   EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
 }
 
+TEST_F(ServiceTest, ARequestThatDoesNotParseIsTheCallersMistake) {
+  Start();
+  GetJobRequest get;
+  get.set_name("\xff");  // no text: no such message
+  GetJobResponse got;
+  const grpc::Status unary = Call(Jobs(), &JobService::Stub::GetJob, get, &got);
+  EXPECT_EQ(unary.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(ReasonOf(unary), "INVALID_ARGUMENT");
+  WatchJobRequest watch;
+  watch.set_name("\xff");
+  grpc::ClientContext context;
+  Limit(&context);
+  const auto stream = Jobs()->WatchJob(&context, watch);
+  WatchJobResponse message;
+  EXPECT_FALSE(stream->Read(&message));
+  EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+}
+
 TEST_F(ServiceTest, LargeNodesMakeSmallPages) {
   Start();
   dispatcher_.PostAddJob(TestUlid(1), "local=insecure");
