@@ -106,6 +106,31 @@ TEST_F(HostileTest, NonsenseIsCounted) {
   ExpectUntouched(id);
 }
 
+TEST_F(HostileTest, NoTextMakesAnAnswerUnreadable) {
+  AddNode("c", SimNodeOptions{.identity = {}, .refusal = "am \xe9nd" + std::string(5000, 'a')});
+  AddNode("a", SimNodeOptions{.identity = {}, .hold = true});
+  AddNode("b");
+  AdmittedJob run = PuppetRun();
+  run.spec.add_nodes("a");
+  run.spec.add_nodes("c");
+  const std::string id = Run(run);
+  Until([&] { return Nodes(id).at("a").state() == orch::v1::NODE_STATE_ACCEPTED; });
+  Reply reply = Outcome("a");
+  reply.mutable_outcome()->set_reason(std::string(127, 'a') + "é");
+  reply.mutable_outcome()->set_message(std::string(4095, 'a') + "é");
+  reply.mutable_outcome()->mutable_result()->mutable_puppet_run()->add_errors("\xe3\x81");
+  SendAs("a", reply);
+  EXPECT_EQ(End(id).state(), orch::v1::JOB_STATE_FAILED);
+  const auto nodes = Nodes(id);
+  EXPECT_EQ(nodes.at("a").state(), orch::v1::NODE_STATE_FAILED);
+  EXPECT_EQ(nodes.at("a").reason(), std::string(127, 'a'));
+  EXPECT_EQ(nodes.at("a").message(), std::string(4095, 'a'));
+  EXPECT_EQ(nodes.at("a").result().puppet_run().errors(0), "\xef\xbf\xbd\xef\xbf\xbd");
+  EXPECT_EQ(nodes.at("c").state(), orch::v1::NODE_STATE_REFUSED);
+  EXPECT_EQ(nodes.at("c").message().substr(0, 9), "am \xef\xbf\xbdnda");
+  EXPECT_TRUE(Follow(id).back()->has_finished());
+}
+
 TEST_F(HostileTest, OneCallerCantTakeEveryPlace) {
   KillController();
   options_.jobs_running_max = 20;

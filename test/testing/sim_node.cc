@@ -193,6 +193,10 @@ void SimNode::OnDiscover(const Request& request, const std::string& digest) {
     answer->set_state(orch::v1::NODE_STATE_DENIED);
     answer->set_reason("denied");
     answer->set_message(denied);
+  } else if (!options_.refusal.empty()) {
+    answer->set_state(orch::v1::NODE_STATE_REFUSED);
+    answer->set_reason("disabled");
+    answer->set_message(options_.refusal);
   } else {
     answer->set_willing(true);
   }
