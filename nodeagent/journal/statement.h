@@ -10,15 +10,16 @@
 
 namespace orch::nodeagent {
 
-// What SQLite says went wrong with `what`. DataLoss: the file is damaged or none of SQLite's;
-// Unavailable: somebody else holds it; ResourceExhausted: the disk is full; Internal: anything
-// else.
+// SQLite's last error on `db` as a status; `what` is what was attempted. DataLoss: the file is
+// damaged or no database of SQLite. Unavailable: another process holds it. ResourceExhausted: the
+// disk is full. Internal: anything else.
 absl::Status ErrorOf(sqlite3* db, absl::string_view what);
 
-// Statements without values or rows.
+// Runs statements that take no values and give no rows.
 absl::Status Execute(sqlite3* db, const char* sql, absl::string_view what);
 
-// One prepared statement with its values; used once.
+// One prepared statement with its values, for one use. Values are bound in order and must outlive
+// the last Step. A statement that could not be prepared fails at Step.
 class Statement {
  public:
   Statement(sqlite3* db, const std::string& sql) : db_(db), sql_(sql) {
@@ -40,7 +41,7 @@ class Statement {
     sqlite3_bind_int64(statement_, ++bound_, value);
     return *this;
   }
-  // True while there is a row.
+  // True: there is a row to read. False: there are no more.
   absl::StatusOr<bool> Step() {
     if (statement_ == nullptr) return ErrorOf(db_, sql_);
     const int code = sqlite3_step(statement_);

@@ -6,7 +6,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
-// Times as protobuf writes them. Pure.
+// Conversions between Abseil's times and protobuf's. Pure.
 
 namespace orch::nodeagent {
 
@@ -23,8 +23,8 @@ inline absl::Time ToTime(const google::protobuf::Timestamp& time) {
   return absl::FromUnixSeconds(time.seconds()) + absl::Nanoseconds(time.nanos());
 }
 
-// When a ULID (base/ids.h) was made: its first ten characters are milliseconds in Crockford's
-// base32. InfinitePast for what is none.
+// The time at which a ULID (base/ids.h) was made: its first ten characters are milliseconds since
+// 1970 in Crockford's base32. InfinitePast: `ulid` is not one.
 inline absl::Time UlidTime(absl::string_view ulid) {
   constexpr absl::string_view kDigits = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
   if (ulid.size() != 26) return absl::InfinitePast();
