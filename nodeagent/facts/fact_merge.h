@@ -28,8 +28,8 @@ struct MergePiece {
 };
 
 struct MergeOrder {
-  std::vector<MergePiece>
-      pieces;  // in order: where two pieces have the same fact, the later one wins
+  // In order: where two pieces have the same fact, the later one wins.
+  std::vector<MergePiece> pieces;
   size_t bytes_max = 0;
   std::vector<std::string> volatile_facts;  // the configured ones, beside DefaultVolatileFacts()
 };
