@@ -37,10 +37,10 @@ struct Subscription {
   size_t index = 0;        // in destination->subscriptions
   uint64_t serial = 0;     // unique among all subscriptions of the broker
   uint64_t delivered = 0;  // deliveries so far; the last one's number
-  std::string id;          // as the client named it; may be empty in STOMP 1.0
-  std::string head;        // the beginning of each MESSAGE frame, up to the number in message-id
-  std::map<uint64_t, Unacked>
-      unacked;  // by delivery number; only of queues, and empty with ack:auto
+  // Unacknowledged messages by delivery number; only of queues, and empty with ack:auto.
+  std::string id;    // as the client named it; may be empty in STOMP 1.0
+  std::string head;  // the beginning of each MESSAGE frame, up to the number in message-id
+  std::map<uint64_t, Unacked> unacked;
 };
 
 // The shell's side of a connection, which owns the transport.
