@@ -1,4 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// The protobuf message is the schema and is filled by reflection, so a new field of a configuration
+// needs no code here and can't be forgotten. The reader is strict where protobuf's own JSON reader
+// is not: unknown keys, keys that are given twice and keys without a value are refused with line
+// and path, since an operator who misspells `no_crl` must hear of it at start. Durations and times
+// have a spelling for people instead of protobuf's.
+
 #include "base/config.h"
 
 #include <google/protobuf/duration.pb.h>

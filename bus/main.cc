@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
+
 // orch-broker: the embedded STOMP broker as a process of its own; `check` tries any broker's
 // rights.
+//
+// Everything runs on one thread, and the broker on one strand of it: its work is to move bytes
+// between sockets, and its decisions depend on each other, so more threads would add locks and no
+// speed that a fleet needs. Certificates are looked at every minute as well as on SIGHUP: what
+// renews them does not know of us; a file that is refused leaves the old certificates in force and
+// shows in the metrics.
+
 #include <CLI/CLI.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <csignal>

@@ -1,4 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// Following a job must survive everything that is not the job's end: a lost connection, a restarted
+// controller, ^C. The idempotency key makes asking again for a job that may have been taken
+// harmless; the sequence number makes joining again exact, and events that are known already change
+// nothing (Tally). Losing the terminal never cancels a job: the first ^C leaves, and only a second
+// one soon after cancels. The live line is on standard error and is cleared before anything else is
+// printed; data alone goes to standard output.
+
 #include "cli/follow.h"
 
 #include <termios.h>

@@ -1,4 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// Each command is a function of session and job name, and the table at the end ties names to them,
+// so that help, completion and the manual page, which are made from the command tree, know of a new
+// command without being told. Commands serve all output formats: tables are for people and may
+// change, the others are the API's own messages and may not.
+
 #include <memory>
 #include <ostream>
 

@@ -1,4 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// A node's words (classes, facts, messages) are printed on an operator's terminal and come from a
+// machine that may be hostile; so everything that is not our own passes Safe() on its way into the
+// page, and widths are counted in columns of a terminal and not in bytes. What would be sorted
+// wrongly as text has a key beside it: `4.2 s ago` sorts by time, not by its letters.
+
 #include "cli/node_text.h"
 
 #include <algorithm>

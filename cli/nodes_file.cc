@@ -1,4 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// Whatever orchctl prints can be given back to it, so the format is told by the content and not by
+// a flag, and identities are found by the shape of the JSON and not by the kind of message. Only
+// nodes that took part are taken: after a discovery or a run the silent ones stand in the same
+// file, and giving the file back must not include them. A file that names nobody is an error,
+// because an empty list would mean everybody to the API. YAML's aliases are counted each time that
+// they are used.
+
 #include "cli/nodes_file.h"
 
 #include <yaml-cpp/yaml.h>

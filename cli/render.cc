@@ -1,4 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// How things look is decided by functions from messages to text, so that each look is tested
+// without a terminal and nothing is printed half. A node's own words pass Safe(). Machine formats
+// are made in one place (Serialized): what can't be printed, such as a time out of range that a
+// node sent, throws there, because leaving it out would be a wrong answer in a format that programs
+// trust.
+
 #include "cli/render.h"
 
 #include <algorithm>

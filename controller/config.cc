@@ -1,4 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// Checking and filling in defaults happen in one pass, so that a check sees the value that will be
+// in force and nobody behind it has a default of his own. Errors name the file and the field as it
+// is written in YAML. What contradicts itself is refused instead of guessed: brokers elsewhere
+// beside one in this process, a prefix that differs between bus and broker, a beacon so rare that
+// nodes would take the broker for deaf.
+
 #include "controller/config.h"
 
 #include <google/protobuf/util/time_util.h>

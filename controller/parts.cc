@@ -1,4 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// Everything is read and checked (ReadInputs) before anything is opened that others could notice,
+// so that --check-config and a start refuse the same things. Parts are made in the order in which
+// they need each other, and their members end in the opposite order. The audit comes first, since
+// nothing may happen that it can't record, and gRPC last, when there is somebody behind it to
+// answer. The configuration is translated into each part's own options here, so that no part
+// includes the controller's schema.
+
 #include "controller/parts.h"
 
 #include <google/protobuf/util/time_util.h>

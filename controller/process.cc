@@ -1,4 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// Health is what the dispatcher answers, not what this strand believes: it is asked again and
+// again, and its silence is a finding. Files are looked at by time as well as by SIGHUP, and what
+// is refused leaves the old state in force and is counted. The end has a fixed order: calls get
+// their grace, then the dispatcher stops (which answers the calls that still wait), then the bus,
+// then the broker that carries it. A watchdog bounds the whole, because jobs live in the store and
+// a process that hangs helps nobody.
+
 #include "controller/process.h"
 
 #include <csignal>

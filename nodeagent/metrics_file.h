@@ -27,7 +27,7 @@ class MetricsFile {
  public:
   MetricsFile(base::Strand strand, std::string path, std::function<std::string()> gather);
   void Start();
-  // Removes it: the agent stops, and its figures are no longer true.
+  // Removes the file, because the agent stops and its figures are no longer true.
   void Remove();
 
  private:

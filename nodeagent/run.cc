@@ -1,4 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// The order in which things are made and ended is the point of this file. Files are checked before
+// anything is opened, so that a mistake in the configuration leaves no trace; the state directory
+// is locked before the journal is opened; the agent subscribes only when journal, facts and actions
+// are there. On the way out presence says goodbye and the journal's thread is joined, and then the
+// process ends by _Exit: a thread that hangs in a dead file system must not keep the agent from
+// stopping, and what else is being written is replaced whole or not at all.
+
 #include "nodeagent/run.h"
 
 #include <fcntl.h>

@@ -1,4 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// Files of ActionPolicy were written for another program, so they are turned into the same Rule
+// that native policies use and decided by the same code: two evaluators would sooner or later
+// disagree. The default of a file becomes a rule for the agent's actions behind all other rules.
+// Since two agents of old may map to the same action here, defaults that deny go before those that
+// allow: what is doubtful is denied. A single bad line refuses all files, because skipping it could
+// widen or narrow a right without anybody noticing.
+
 #include "policy/action_policy.h"
 
 #include <algorithm>

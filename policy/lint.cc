@@ -1,4 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// The linter looks for lines that mean something else here than they did to the original, which no
+// parser can refuse: they are valid in both. It reads line by line and goes on behind a bad line,
+// unlike the loader, so that an operator sees all of them at once; in the end it runs the loader
+// too, so that it never calls files good that would then be refused.
+
 #include "policy/lint.h"
 
 #include <functional>

@@ -17,7 +17,8 @@ struct Finding {
   bool refused = false;  // the file can't be used as it is
 };
 
-// All findings, in the order of files and lines. A bad line doesn't end the search.
+// All findings, in the order of files and lines. A bad line is a finding too and does not end the
+// search.
 std::vector<Finding> LintActionPolicy(const ActionPolicyFiles& files);
 absl::StatusOr<std::vector<Finding>> LintActionPolicyDirectory(const std::string& path);
 

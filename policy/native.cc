@@ -1,4 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// A policy that is misread opens the fleet, so the reader accepts nothing that it does not
+// understand: an unknown key, a misspelt argument, a group that is not there or a limit on a rule
+// that denies refuses the file as a whole, with its line. It reads its own small Yaml and not a
+// protobuf message as other configurations do, because every rule must know its line: decisions and
+// the audit name it.
+
 #include <algorithm>
 #include <utility>
 

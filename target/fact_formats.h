@@ -8,19 +8,19 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
-// Facts and classes as they are written. What comes back is a JSON object of valid UTF-8, or
-// InvalidArgument with the line or the byte. Pure.
+// Parses the formats in which facts and classes are written. Facts come back as a JSON object of
+// valid UTF-8; InvalidArgument names the line or the byte. Pure.
 
 namespace orch::target {
 
-// Values of one text, counted with what YAML aliases stand for.
+// The most values of one text, where a YAML alias counts as all that it stands for.
 inline constexpr size_t kFactValuesMax = 200'000;
-// Bytes of a YAML text, counted likewise, with a few for each value.
+// The most bytes of a YAML text, counted in the same way, with a few bytes for each value.
 inline constexpr size_t kYamlBytesMax = 8 << 20;
-// Mappings and lists within each other: each costs three levels of protobuf's hundred on its way to
-// the API.
+// How deep mappings and lists may be nested: each level costs three of protobuf's hundred on its
+// way to the API.
 inline constexpr int kFactsDepthMax = 24;
-// Classes that are kept.
+// The most classes that are kept.
 inline constexpr size_t kClassesMax = 20'000;
 
 absl::StatusOr<nlohmann::json> ParseJsonFacts(absl::string_view text);

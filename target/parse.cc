@@ -1,4 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// Every text of a target comes from a caller and is parsed on controller and node, so its cost is
+// bounded before anything is built: bytes, nesting, terms, and for regular expressions their weight
+// before they are compiled and their size after. The Budget is shared by all texts of a target,
+// else many small clauses would cost what one large one may not. Errors point to a column in
+// characters, since an operator sees characters and not bytes.
+
 #include "target/parse.h"
 
 #include <utility>

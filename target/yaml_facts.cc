@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// YAML into JSON, event by event: yaml-cpp's document model would take thirty times the text.
+
+// YAML becomes JSON event by event: yaml-cpp's document model would take thirty times the text. An
+// alias is a copy in JSON, and a few aliases of aliases stand for any number of values; so every
+// value carries its extent (values, bytes, depth), and an alias is counted with that of its anchor
+// before it is copied. What anchors keep is counted too. After the first error the builder only
+// listens, because the parser can't be stopped but by throwing.
+
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/mark.h>

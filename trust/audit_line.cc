@@ -1,4 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// Lines are written by hand and not by protobuf's JSON printer, because a hash is over bytes:
+// another release of protobuf may order, space or escape differently, and every old line would look
+// changed. For the same reason a line is verified without being parsed: its hash is cut off as
+// text, so that what a record says in fields that this build does not know is covered too. Every
+// character that could end a line or turn the direction of writing is escaped; bytes that are not
+// UTF-8 become U+FFFD.
+
 #include "trust/audit_line.h"
 
 #include <google/protobuf/util/time_util.h>

@@ -1,4 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// Certificates, keys and lists are one immutable Snapshot behind one pointer. An envelope is judged
+// by one snapshot from the first check to the last; a TLS context asks for the verifier in force at
+// each handshake, so that it need not be made anew for a new revocation list. Reload and UpdateCrl
+// build the next snapshot beside it and put it in place only if all of it is good. Chains that were
+// verified stay in the cache over a reload, but their judgement holds for one verifier alone (its
+// generation), so a new list voids all of them at once without anything to walk over. References
+// that self() has given out stay valid: every identity that was ever in force is kept.
+
 #include <algorithm>
 #include <atomic>
 #include <deque>

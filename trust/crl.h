@@ -10,14 +10,14 @@
 #include "absl/time/time.h"
 #include "trust/openssl.h"
 
-// Certificate revocation lists (RFC 5280, section 5). Whole lists only: delta lists and lists that
-// cover a part of the certificates are refused. Pure, thread-safe.
+// Certificate revocation lists (RFC 5280, section 5). Only whole lists are accepted: delta lists
+// and lists that cover a part of a CA's certificates are refused. Pure, thread-safe.
 
 namespace orch::trust {
 
 // Bytes of one list's DER: some 200,000 revoked certificates.
 inline constexpr size_t kCrlMax = 8 << 20;
-// Lists of a bundle file, and in force at once.
+// The most lists of a bundle file, and the most that are in force at once.
 inline constexpr size_t kCrlsMax = 64;
 
 struct Crl {
@@ -31,11 +31,12 @@ struct Crl {
 };
 
 absl::StatusOr<Crl> ParseCrlDer(absl::string_view der);
-// One or more PEM lists, concatenated as Puppet writes them; a damaged one is an error.
+// Parses one or more lists in PEM, concatenated as Puppet writes them. A damaged one is an error.
 absl::StatusOr<std::vector<Crl>> ParseCrlsPem(absl::string_view pem);
 std::string DerOf(const X509_CRL* crl);
 
-// Whether `a` replaces `b` of the same CA: by number, or by start where one has no number.
+// Whether `a` is newer than `b`, a list of the same CA: by number, or by start where one of them
+// has no number.
 bool IsNewer(const Crl& a, const Crl& b);
 
 enum class Merge {

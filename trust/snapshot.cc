@@ -1,4 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// Files are read and checked as one, in an order in which each check may rely on those before it,
+// and the last check verifies my own certificate in the way others will. A configuration that would
+// make every handshake fail is refused at start with the file's name, and not found out by a fleet.
+// A dedicated CA gives its role to all that is below it; so the CA of everybody, or one above it,
+// may not be dedicated: each node's certificate would be a controller's. A revocation list that
+// came over the bus is kept when the file on disk is older.
+
 #include "trust/snapshot.h"
 
 #include <openssl/crypto.h>

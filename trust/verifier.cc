@@ -1,4 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// Chains are judged in this file alone, so that TLS, gRPC and envelopes can't come to different
+// answers. OpenSSL verifies the chain; role and name are read afterwards, from a certificate that
+// is known to be genuine. A judgement carries the time in which it holds, the shortest of all
+// certificates in the chain and all revocation lists, because it is cached: without that a node
+// would stay accepted after its list had ended. What OpenSSL says of an error names neither
+// certificate nor date, so WhyRefused finds the words that an operator can act on.
+
 #include "trust/verifier.h"
 
 #include <openssl/err.h>

@@ -15,7 +15,7 @@
 namespace orch::trust {
 
 // Whom we trust at one moment: the CAs, their revocation lists, and how a certificate gets its
-// role. The one place where a chain is judged: for envelopes, for TLS and for gRPC alike.
+// role. Every chain is judged here, for envelopes, TLS and gRPC alike.
 //
 // Constant after construction; thread-safe.
 class Verifier {
@@ -41,29 +41,30 @@ class Verifier {
     kSelf,    // my own certificate, whichever of both it is for
   };
 
-  // A judgement and when it holds: while the chain's certificates and the revocation lists do.
+  // A judgement, and the time in which it holds: while all certificates of the chain and all
+  // revocation lists are valid.
   struct Verified {
     Peer peer;
     absl::Time from;
     absl::Time until;
-    std::vector<std::string> intermediates;  // DER of what the chain needs and we don't have
+    std::vector<std::string> intermediates;  // the chain's CAs that are not among our own, in DER
   };
 
   explicit Verifier(Parts parts);
 
-  // Chain, time, revocation lists and key; then role and common name. `rest` are further
-  // certificates of the chain, may be null. Unauthenticated, with `*refusal` (kChain, kRevoked,
-  // kRole), naming the certificate and why.
+  // Judges a certificate: its chain, time, revocation lists and key, then its role and common name.
+  // `rest` has further certificates of the chain and may be null. Unauthenticated names the
+  // certificate and the reason, with `*refusal` set to kChain, kRevoked or kRole.
   absl::StatusOr<Verified> VerifyPeer(X509* leaf, STACK_OF(X509) * rest, Purpose purpose,
                                       absl::Time now, Refusal* refusal) const;
-  // The chain alone, for a server whose certificate need not have an identity of ours, and that its
-  // certificate is for `name` (unless empty): by the subject alternative names, or the common name
-  // where there are none.
+  // Judges a server, whose certificate need not have an identity of ours: its chain, and that the
+  // certificate is for `name` (unless that is empty), by its subject alternative names, or by its
+  // common name where it has none.
   absl::Status VerifyServer(X509* leaf, STACK_OF(X509) * rest, const std::string& name,
                             absl::Time now, Refusal* refusal) const;
 
   const Parts& parts() const { return parts_; }
-  // Differs between any two verifiers of this process; never 0.
+  // A number that no other verifier of this process has; never 0.
   uint64_t generation() const { return generation_; }
   // The earliest end of a revocation list; InfiniteFuture without any.
   absl::Time crl_end() const;

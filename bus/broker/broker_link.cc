@@ -1,4 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// A broker holds ten thousand connections that are idle nearly always, so a connection owns no
+// buffer: it reads into the hub's one buffer and writes straight from the session's outbox. That
+// works because a read is handed to the core before the next one begins, and because OpenSSL is
+// told (SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER) that a repeated write may come from another address. A
+// link never deletes itself: Close only buries it, because the hub, the poller or the core may
+// still be within one of its calls. It does not simply close after an ERROR either: close(2) with
+// unread input sends a reset, and the peer would lose the ERROR that explains the end.
+
 #include "bus/broker/broker_link.h"
 
 #include <openssl/err.h>

@@ -1,4 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// Before its handshake is over nobody knows who a peer is, so what strangers can hold is bounded:
+// kHandshakesMax handshakes, each for kHandshakeTimeMax. A plain limit would be a way to keep a
+// fleet out (open 512 connections, say nothing), and refusing what is over the limit would send ten
+// thousand returning nodes away to come back later. So the listener stops accepting, leaves the
+// others in the kernel's queue, and meanwhile gives up those handshakes alone whose peer is silent.
+// Everything that the hub may call later goes through self_, which is null once the listener is
+// gone.
+
 #include "bus/broker/broker_listener.h"
 
 #include <arpa/inet.h>

@@ -19,19 +19,20 @@ namespace orch::bus {
 // Accepts connections and makes SocketLinks of them. Pauses while too many handshakes are under way
 // (more wait in the kernel's queue) and for a moment when the process has no descriptors left.
 //
-// Anybody can connect, so what strangers hold must not keep a fleet out: while it pauses, those are
-// given up whose peer is silent. A fleet that comes back at once is not: it waits for us, and who
-// had to wait in the kernel's queue has said his first word by the time he is accepted.
+// Anybody can connect, so handshakes of strangers must not keep a fleet out: while it pauses,
+// handshakes whose peer is silent are given up. A fleet that comes back at once is not hit by that,
+// because its peers wait for us: by the time a connection leaves the kernel's queue, its peer has
+// sent its first message.
 //
 // Lives on: the broker's strand.
 class BrokerListener : public Pollable {
  public:
-  // Handshakes at once.
+  // The most handshakes that are under way at once, and how long one may take.
   static constexpr size_t kHandshakesMax = 512;
   static constexpr absl::Duration kHandshakeTimeMax = absl::Seconds(10);
-  // While accepting pauses: how long a peer may be silent before its first message is complete, and
-  // after our answer to it. Far above a round trip; the second also above what a machine with very
-  // many clients takes to go through them.
+  // How long a peer may be silent while accepting pauses: before its first message is complete, and
+  // after our answer to it. Both are far above a round trip; the second is also above what a
+  // machine that runs very many clients takes to go through them.
   static constexpr absl::Duration kHelloTime = absl::Seconds(1);
   static constexpr absl::Duration kAnswerTime = absl::Seconds(4);
   // Connections in the kernel's queue: a fleet comes back all at once.
@@ -49,7 +50,7 @@ class BrokerListener : public Pollable {
   size_t handshakes_pending() const { return pending_.size(); }
 
  private:
-  // Which handshake has to be over when, oldest first.
+  // A handshake that is under way, and when it has to be over. The list has the oldest first.
   struct Pending {
     absl::Duration deadline;
     SocketLink* link;
@@ -62,7 +63,7 @@ class BrokerListener : public Pollable {
   absl::Status RenewContext();
   void EndHandshake(std::list<Pending>::iterator pending);
   void CheckHandshakes();
-  // True: some were.
+  // Gives up the handshakes whose peer is silent. True: there were some.
   bool GiveUpSilent();
   void Pause();
   void Resume();
@@ -75,8 +76,8 @@ class BrokerListener : public Pollable {
   absl::Duration context_made_ = -absl::InfiniteDuration();
   std::list<Pending> pending_;
   bool paused_ = false;
-  absl::Duration watch_at_ = absl::InfiniteDuration();  // the next look at pending_
-  // Shared with what the hub may call after our end.
+  absl::Duration watch_at_ = absl::InfiniteDuration();  // when pending_ is looked at next
+  // Shared with callbacks that the hub may call after our end; null then.
   std::shared_ptr<BrokerListener*> self_ = std::make_shared<BrokerListener*>(this);
 };
 

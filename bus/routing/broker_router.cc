@@ -1,4 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// A message is encoded once and shared by all who receive it, because a broadcast to ten thousand
+// nodes must not cost ten thousand copies. A queue keeps three figures in step: its own bytes, the
+// bytes of all queues, and the share of the node that sent; they change together, in Publish and
+// Forget, and nowhere else. What is delivered but not acknowledged still counts. A queue gives a
+// consumer only as much as its credit allows and is `full` when nobody has credit, so that Pump
+// does not ask every consumer again for each message; whatever may give credit back (an
+// acknowledgement, a new subscription, a written outbox) clears `full` and pumps.
+
 #include "bus/routing/broker_router.h"
 
 #include <algorithm>

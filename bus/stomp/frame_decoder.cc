@@ -1,4 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// Input is hostile and arrives in any pieces, so the decoder is a state machine that consumes each
+// byte once and remembers only the begun line or body. A limit is checked on the part that has
+// come, not on the whole frame, so that a peer can't make us hold what we would refuse; memory for
+// an announced body is taken only as the body arrives. An error is final: after it nobody knows
+// where the next frame begins. Buffers that grew are given back, because ten thousand decoders are
+// idle.
+
 #include <algorithm>
 #include <cstring>
 

@@ -13,8 +13,7 @@
 #include "bus/stream/stream.h"
 #include "trust/identity.h"
 
-// What network streams are put together from: for the sources of this folder only; others want
-// NewNetworkStreams.
+// The parts of network streams, for the sources of this room only; others use NewNetworkStreams.
 
 namespace orch::bus {
 

@@ -1,4 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// OpenSSL works directly on the non-blocking socket and Asio only waits for it, so that an idle
+// connection holds no buffers of ours, which lets one process hold thousands (Asio's own
+// ssl::stream keeps some 70 KB for each). A read waits for the socket before it asks OpenSSL,
+// unless a record lies there already: a peer that floods would else never let the strand go. After
+// a fatal error OpenSSL forbids a shutdown on the same object; broken_ remembers that.
+
 #include <arpa/inet.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
@@ -14,10 +21,6 @@
 #include "base/status.h"
 #include "bus/stream/socket_stream.h"
 #include "trust/identity.h"
-
-// OpenSSL directly on the non-blocking socket, Asio only waiting for it: an idle connection holds
-// no buffers of ours, which is what lets one process hold thousands. (Asio's own ssl::stream keeps
-// some 70 KB for each.)
 
 namespace orch::bus {
 namespace {

@@ -1,4 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// The fake keeps a real log per job and answers readers from it as the dispatcher does (in order,
+// at most bytes_max, only when there is something or the job has ended), because that is what
+// services rely on. It decides nothing about jobs: tests append the events that they want to see.
+// Everything is posted, as in the real one, so that a test meets the same order of callbacks.
+
 #include "controller/gate/fake_dispatcher.h"
 
 #include <utility>

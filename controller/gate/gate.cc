@@ -1,4 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// Every call passes in the same order: who (Identify), is it well-formed (validate), may they
+// (Decide), is that on record (Audit), and only then the dispatcher is asked. The order is the
+// promise: nothing is published of which the audit does not say that it was permitted. So `then` of
+// Audit is the only way to an effect. A denial of a mere question is recorded too, but the caller
+// does not wait for it: the answer is the same. A right that is not about nodes (job.cancel,
+// policy.read) must not depend on a condition that could deny it, since no node is there to decide
+// that.
+
 #include "controller/gate/gate.h"
 
 #include <google/protobuf/util/time_util.h>

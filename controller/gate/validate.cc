@@ -1,4 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// What a request says is checked here once and completely, before rights are asked for and long
+// before a node sees it: a node refuses what it does not know, and ten thousand refusals are a poor
+// way to learn of a typing error. Fields that this build does not know are refused as well: proto3
+// would drop them silently, and a limit that a newer client set must not vanish. The spec is made
+// canonical on the way (collective, order of names), so that audit and idempotency compare what is
+// meant.
+
 #include "controller/gate/validate.h"
 
 #include <algorithm>

@@ -1,4 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// The roster is a cache of what nodes said and may be wrong in both directions; it must never cause
+// a run on a node that would not agree, and never leave one out silently. So what it can't tell is
+// `maybe` and is asked, and named nodes are kept even if nobody has heard of them. A presence
+// counts only if it is newer than the last one by the node's own start and sequence, which a
+// replayed one is not; a node whose clock was put back is believed after it has been silent for
+// long. Ages are steady times, so that a step of the controller's clock makes no node stale. Each
+// change is remembered twice, for watchers and for the store, because each takes its list at its
+// own pace.
+
 #include "controller/roster/roster.h"
 
 #include <algorithm>

@@ -1,5 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The part of StoreRows that answers.
+
+// StoreRows' reading half. Reads run on the store thread between commits, so they see whole
+// transactions and need no lock. Each answer is bounded twice, by number and by bytes: a page that
+// is cut short says so, because a thousand nodes with large results would not fit into one message
+// of gRPC. Outcomes are stored once, as the event that announced them, and a node's row points to
+// it by sequence number; two copies could differ. A record of a job that does not parse is an
+// error; one of the roster is skipped, since the node will speak again.
+
 #include <algorithm>
 
 #include "absl/container/flat_hash_map.h"

@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The part of StoreRows that opens and writes.
+
+// StoreRows' writing half. What changes is written as a whole row under its key, so that writing
+// the same state twice changes nothing. Events of all jobs stand in one table ordered by job and
+// sequence number (EventId), which makes reading on after a number, and forgetting a job, a range
+// of keys. A new job and its idempotency key are one transaction: with two a crash in between would
+// let a repeated call start the job again.
+
 #include "absl/strings/str_cat.h"
 #include "api/names.h"
 #include "api/wire_text.h"

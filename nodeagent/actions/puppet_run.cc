@@ -1,4 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// A request is a Task that goes through splay, lock and preparation to a RunFollower. All of these
+// wait, so each step is a callback, and a task may have ended (cancelled, the agent stopped) before
+// it comes: IfAlive is the one place that checks it. A run begins only where no task is Active:
+// `starting` is set before the worker writes the run's directory, so that a second request can't
+// slip in while that is under way. A cancel that arrives in this time is remembered and heeded
+// afterwards. A directory that exists already means that this very request was started before,
+// whatever the journal says: it is followed, never started again.
+
 #include "nodeagent/actions/puppet_run.h"
 
 #include <unistd.h>

@@ -1,4 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// Whether Puppet ran is answered by files alone, never by what this process remembers, so that a
+// follower that was just made after a restart and one that launched the run itself decide alike.
+// The order of looking matters: the exit record is read again after the wrapper was seen dead,
+// because it may have written it and ended in between. Nothing is taken for "never started" unless
+// the claim is ours, or the claimer is dead and left no record of a Puppet. The outcome is written
+// into the directory before anybody hears of it: a restarted agent has to say the same again.
+
 #include "nodeagent/actions/run_follower.h"
 
 #include <signal.h>

@@ -1,4 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// Puppet's report and summary belong to the machine and not to the run: its daemon, a second run or
+// an operator may have replaced them. Believing whatever lies there would report somebody else's
+// success. So gathering and judging are apart: GatherEvidence reads files, JudgeRun is pure and
+// decides by the strongest evidence first (refused, killed, this run's report, the log's word, the
+// exit code with a fresh summary, nothing). A run of ours of which nothing is known is LOST, never
+// a success.
+
 #include "nodeagent/actions/run_outcome.h"
 
 #include <fcntl.h>

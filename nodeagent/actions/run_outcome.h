@@ -12,11 +12,11 @@
 
 namespace orch::nodeagent {
 
-// Everything that is left of a run that has ended.
+// What an ended run has left behind, from which its outcome is judged.
 struct RunEvidence {
   std::string previous_uuid;        // of the report that was there before
   std::string previous_summary;     // digest of the summary that was
-  std::optional<RunPuppet> puppet;  // nullopt: somebody else's run, which was joined
+  std::optional<RunPuppet> puppet;  // nullopt: the run is not ours and was joined
   std::optional<RunExit> exit;      // nullopt: the wrapper was killed, so nobody knows
   bool earlier_boot = false;        // the machine was booted since Puppet started
   absl::StatusOr<PuppetReport> report = absl::NotFoundError("no report");
@@ -25,18 +25,19 @@ struct RunEvidence {
   std::string output_tail;  // the last lines of Puppet's standard output and error
 };
 
-// Collects it from the run's directory. Blocks, for as long as a report takes to read.
+// Collects the evidence of a run of ours from its directory and from Puppet's files. Blocks for as
+// long as reading a report takes.
 RunEvidence GatherEvidence(const RunDirectory& directory, const RunSpec& spec);
-// The same of a run that is not ours, whose lock was taken at `since`: its report was written after
-// that.
+// Collects the evidence of a run that is not ours and was joined. Its lock was taken at `since`, so
+// its report was written after that. Blocks.
 RunEvidence GatherJoined(const std::string& report, absl::Time since);
 
-// Whether the report is of this very run: another one than before, not older than its start, and
-// with lines of its own log. Puppet's files are shared with its daemon and with whoever runs Puppet
-// by hand. Pure.
+// Whether the report is of this very run: it differs from the one before, is not older than the
+// run's start, and has times of the run's own log. Puppet's files are shared with its daemon and
+// with whoever runs Puppet by hand, so none of these can be taken for granted. Pure.
 bool IsReportOfRun(const RunEvidence& evidence);
 
-// What it came to. Pure.
+// The outcome that the evidence proves; LOST where it proves none. Pure.
 orch::bus::v1::Outcome JudgeRun(const RunEvidence& evidence);
 
 }  // namespace orch::nodeagent

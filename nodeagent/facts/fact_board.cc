@@ -1,4 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// A node must never look as if facts had vanished because a program hung or a file was half
+// written: targets are matched against them, and policies too. So nothing is ever taken out of the
+// facts because a source fails; a piece keeps its good text until a merge has taken a newer one, or
+// until its file or program is gone. What is wrong is kept beside it: SetErrors() computes the
+// failing sources anew from the state of all of them after each event, because an error that was
+// set and cleared event by event would outlive its cause. The decisions about when to run and to
+// look are made here, with `now` as an argument; Facts only carries it out.
+
 #include "nodeagent/facts/fact_board.h"
 
 #include <algorithm>

@@ -1,4 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// Everything that can be wrong in the configuration of facts is found by CheckFacts, at start, by
+// the name of its field; PlanSources then can't fail, and whoever reads a SourcePlan needs no
+// defaults. FactSource is one message with a field for each kind instead of a oneof, because that
+// is how it reads best in YAML; so it is checked here that exactly one of them is set.
+
 #include "nodeagent/facts/fact_source.h"
 
 #include <algorithm>

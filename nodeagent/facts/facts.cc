@@ -1,4 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// Nothing here waits: looks, parsing, merging and writing the cache are errands, programs are
+// commands, and each brings its result back to the strand. That makes the order of events the
+// problem, and these rules solve it: one look per source at a time, later ones are remembered and
+// not queued (the most demanding reason wins); one merge at a time, and none while a look that is
+// not late is under way; after construction facts() changes only in OnMerged. Callbacks hold the
+// state weakly, because an errand that hangs may outlive Facts. Before every source has answered
+// once nothing is published, unless the cache of the last run stands in: half of the facts would
+// match the wrong targets.
+
 #include "nodeagent/facts/facts.h"
 
 #include <algorithm>

@@ -1,4 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// A caller chooses the paths and names that these calls look at, and the agent is root. fstat()
+// therefore opens the path first (O_PATH: that neither reads nor blocks) and decides by where the
+// descriptor really is; checking the path and opening it afterwards would let whoever may write a
+// directory on the way exchange it in between. Where there is no such file, the path that would be
+// made decides in the same way, so that a refusal tells nothing of what exists elsewhere. An answer
+// that is not known is an error and never a zero: a target must not match because a summary is
+// damaged.
+
 #include "nodeagent/facts/node_calls.h"
 
 #include <fcntl.h>

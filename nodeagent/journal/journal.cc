@@ -1,4 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// The order of writes carries the promise of journal.h. An acceptance writes the number of the
+// acceptance to the file in /run first and the entry second: a crash in between looks like a
+// roll-back, which refuses too much; the other order would accept a request twice after the
+// database was restored from a copy. A purge raises the floor before it deletes. The floor is
+// rounded up to whole microseconds. A journal that is damaged is never made anew by itself: an
+// empty journal and old requests are exactly what must not meet. The database is opened
+// exclusively, because two agents on one journal could both start a run.
+
 #include "nodeagent/journal/journal.h"
 
 #include <algorithm>

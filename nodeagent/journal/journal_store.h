@@ -27,7 +27,8 @@ class JournalStore {
                 std::function<void(absl::StatusOr<std::optional<JournalEntry>>)> done);
   void PostUnfinished(std::function<void(absl::StatusOr<std::vector<JournalEntry>>)> done);
   void PostPurge(std::function<void(absl::Status)> done);
-  // Whether the journal was whole for requests issued then.
+  // Journal::WholeSince: whether a request issued at that time would be in the journal had it been
+  // accepted.
   void PostWholeSince(absl::Time issue_time, std::function<void(bool)> done);
 
  private:

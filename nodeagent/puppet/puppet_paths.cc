@@ -1,4 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// Asking Puppet costs one or two seconds of Ruby, and requests must not wait for that on the
+// strand: so an old answer, from the configuration or from disk, is gone on with wherever there is
+// one, and a new one is asked for beside it when puppet.conf has changed. The answer on disk is
+// bound to the program and the flags it came from, since an upgrade may move Puppet's files. Where
+// the configuration names every path, Puppet is never asked at all.
+
 #include "nodeagent/puppet/puppet_paths.h"
 
 #include <sys/stat.h>

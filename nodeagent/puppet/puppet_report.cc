@@ -1,4 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// A report is read as a stream of values, because Puppet's reports grow to megabytes and a document
+// model would take thirty times that on every node of the fleet. Every part that is kept has a
+// limit, and what was left out is counted, so that the result says of itself that it is not
+// complete. A file may have been cut short: a report counts only if the field that follows the
+// resources was seen, else it is DataLoss.
+
 #include "nodeagent/puppet/puppet_report.h"
 
 #include <algorithm>

@@ -12,19 +12,19 @@
 
 namespace orch::nodeagent {
 
-// Bytes of a report that are read; beyond it a report is not used.
+// Bytes of the largest report that is read.
 inline constexpr size_t kReportMax = 64 << 20;
-// What is kept of it: changes, the skipped ones among them, their bytes, error lines, bytes of a
-// text.
+// The most that is kept of a report: changes, skipped resources among them, bytes of all changes,
+// lines of errors, and bytes of any one text.
 inline constexpr size_t kChangesMax = 500;
 inline constexpr size_t kSkippedMax = 50;
 inline constexpr size_t kChangesBytesMax = 128 << 10;
 inline constexpr size_t kErrorsMax = 20;
 inline constexpr size_t kReportTextMax = 1024;
-// Times of log lines that are kept to tell whose run it was.
+// The most times of log lines that are kept; they tell whether the report is of a given run.
 inline constexpr size_t kLogTimesMax = 32;
 
-// The part of Puppet's last_run_report.yaml that an answer needs.
+// The part of Puppet's last_run_report.yaml that a run's result needs.
 struct PuppetReport {
   std::string time;  // as written: ISO 8601 with nanoseconds
   std::string status;
@@ -36,7 +36,7 @@ struct PuppetReport {
   std::string puppet_version;
   bool noop = false;
   bool noop_pending = false;
-  // Nullopt: no catalog was applied.
+  // Nullopt: the report has no counts of resources, because no catalog was applied.
   std::optional<orch::v1::ResourceCounts> resources;
   std::optional<absl::Duration> config_retrieval_time;
   // Changed, failed and noop-pending first, then skipped.
@@ -46,10 +46,9 @@ struct PuppetReport {
   std::vector<std::string> log_times;  // the last ones, as written
 };
 
-// Reads it as a stream of events: Puppet's reports grow to megabytes, and a document model to
-// thirty times that. Blocks: about a second for 10 MB; not for the strand. NotFound; DataLoss if it
-// is truncated or not what Puppet writes; ResourceExhausted if it is larger than kReportMax.
-// Thread-safe.
+// Reads a report. Blocks for about a second for 10 MB, so it is not for the strand. NotFound: there
+// is no such file. DataLoss: it is truncated, or not what Puppet writes. ResourceExhausted: it is
+// larger than kReportMax. Thread-safe.
 absl::StatusOr<PuppetReport> ReadPuppetReport(const std::string& path);
 absl::StatusOr<PuppetReport> ParsePuppetReport(std::istream& in);
 

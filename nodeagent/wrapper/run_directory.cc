@@ -1,4 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// Either of agent and wrapper may be dead at any moment, so they share no memory, socket or lock:
+// only files that appear whole (a temporary file, fsync, then rename or link). The claim is made
+// with link(2), which fails where the name exists: of two that try only one can win, also on a
+// machine that loses power in between, because the directory is synced before the winner acts.
+// rename would silently replace the other's claim. Records carry a version, so that an agent that
+// was exchanged during a run refuses what it does not know instead of misreading it.
+
 #include "nodeagent/wrapper/run_directory.h"
 
 #include <fcntl.h>
