@@ -28,8 +28,9 @@ absl::StatusOr<SSL_CTX*> NewTlsContext(const Snapshot& snapshot, TlsPolicy polic
 
 // Judges the peer of a connection whose handshake is over again, by the CAs, revocation lists and
 // roles in force now. Unauthenticated, with why: its certificate would not be let in any more, or
-// as somebody else. OK while a revocation list has ended: nobody can be judged then, and a fleet
-// that is connected should not be lost over it (its handshakes fail). Only for NewServerContext.
+// as somebody else. That the list of its CA has ended is no reason: a fleet that is connected
+// should not be lost over it (its handshakes fail); whoever stands on such a list is revoked all
+// the same. Only for NewServerContext.
 absl::Status JudgeAgain(const SSL* ssl, absl::Time now);
 
 }  // namespace orch::trust
