@@ -19,9 +19,11 @@ namespace orch::target {
 // To answer a call a node reads files: it is asked so many different ones for a target.
 inline constexpr size_t kNodeCallsMax = 32;
 
-// `fact('path')` and `fact('path').value`, which are another way to write a fact.
+// `fact('path')` and `fact('path').value`, which are another way to write a fact, and
+// `version('path').value`, a fact that is compared as a version.
 inline bool IsFactValue(const Call& call) {
-  return call.name == "fact" && (call.field.empty() || call.field == "value");
+  return call.name == "version" ||
+         (call.name == "fact" && (call.field.empty() || call.field == "value"));
 }
 
 class Evaluation {
