@@ -10,6 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "policy/groups.h"
 #include "policy/policy.h"
+#include "policy/rule.h"
 
 // MCollective's ActionPolicy, for those who come from there: `<agent>.policy` files and `groups` in
 // one directory. The format and where its meaning differs from the original are described in
@@ -25,6 +26,15 @@ enum class ActionNames {
   kAsWritten,  // runonce of puppet.policy is puppet.runonce: to compare with the original
 };
 
+// What these files say: the lines' rules in order, and what holds in each file where none matches.
+struct ActionPolicyRules {
+  Groups groups;
+  std::vector<Rule> rules;
+  std::vector<Rule> fallbacks;
+  std::map<std::string, bool> ends;  // Policy::Ends
+};
+absl::StatusOr<ActionPolicyRules> ReadActionPolicy(const ActionPolicyFiles& files,
+                                                   ActionNames names);
 // The policy of these files. InvalidArgument `file:line: why` refuses them all.
 absl::StatusOr<std::shared_ptr<const Policy>> ParseActionPolicy(const ActionPolicyFiles& files,
                                                                 ActionNames names);

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "policy/policy.h"
+#include "target/target.h"
 
 // The lines of ActionPolicy files. Pure; errors are InvalidArgument without file and line, which
 // the caller knows.
@@ -25,6 +27,7 @@ struct PolicyLine {
   std::string classes;      // as written
   bool expression = false;  // a line of four fields
   std::string where;        // both as one target expression; empty: on every node
+  std::shared_ptr<const target::Condition> condition;  // `where`, compiled
 };
 absl::StatusOr<PolicyLine> ParsePolicyLine(absl::string_view line);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -11,6 +12,10 @@
 
 // Rights (docs/security.md): ordered rules, the first that matches decides, default deny. Pure; a
 // Policy is an immutable snapshot, thread-safe, replaced as a whole on reload.
+
+namespace orch::target {
+class Condition;
+}
 
 namespace orch::policy {
 
@@ -33,6 +38,8 @@ struct Condition {
   // From an ActionPolicy file: a missing fact is false, as there. Native: unknown denies, unknown
   // does not allow.
   bool action_policy = false;
+  // `where`, where it was read already, as by a policy; null: whoever decides compiles it.
+  std::shared_ptr<const target::Condition> compiled = nullptr;
 };
 
 // What a rule contributed, for `policy explain`.
@@ -113,6 +120,14 @@ class Policy {
   virtual Decision Decide(const Query& query) const = 0;
   // Groups of a caller, sorted.
   virtual std::vector<std::string> GroupsOf(const std::string& caller) const = 0;
+  // By file, whether its end is marked: `end: true` as the last key of a policy.yaml, `# end` as
+  // the last line of an ActionPolicy file. A file that was cut at a line's end has none.
+  virtual std::map<std::string, bool> Ends() const = 0;
 };
+
+// InvalidArgument: the end of a file was marked in `before`, and is not in `now`: it was cut.
+absl::Status CheckEnds(const Policy& before, const Policy& now);
+// InvalidArgument: the end of a file is not marked.
+absl::Status CheckEnds(const Policy& policy);
 
 }  // namespace orch::policy

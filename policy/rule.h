@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -11,6 +12,7 @@
 #include "policy/arguments.h"
 #include "policy/groups.h"
 #include "policy/policy.h"
+#include "target/target.h"
 
 // One rule, as both kinds of policy file come down to, and the list that decides. Pure.
 
@@ -22,8 +24,10 @@ class ActionList {
   // Of the form `group.verb`, `group.*` or `*`; false if it is none of these.
   bool Add(absl::string_view word);
   bool Contains(absl::string_view action) const;
-  // Names without a `*`.
+  bool any() const { return any_; }
+  // Names without a `*`, and what stands before `.*`.
   const std::set<std::string>& exact() const { return exact_; }
+  const std::set<std::string>& groups() const { return groups_; }
 
  private:
   bool any_ = false;
@@ -38,8 +42,9 @@ struct Rule {
   std::string summary;  // the rule in short, one line
   CallerList callers;
   ActionList actions;
-  std::string where;           // empty: on every node
-  bool action_policy = false;  // see Condition
+  std::string where;                                   // empty: on every node
+  std::shared_ptr<const target::Condition> condition;  // `where`, compiled
+  bool action_policy = false;                          // see Condition
   // Native rules only.
   std::vector<ArgumentConstraint> arguments;
   std::set<std::string> collectives;  // empty: all
@@ -55,6 +60,7 @@ struct Rule {
 };
 
 // Rules in order, the first that matches decides, else default deny.
-std::shared_ptr<const Policy> MakePolicy(Groups groups, std::vector<Rule> rules);
+std::shared_ptr<const Policy> MakePolicy(Groups groups, std::vector<Rule> rules,
+                                         std::map<std::string, bool> ends);
 
 }  // namespace orch::policy
