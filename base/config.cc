@@ -255,7 +255,7 @@ absl::Status ParseYaml(absl::string_view text, absl::string_view name, Message* 
 }
 
 absl::Status LoadYaml(const std::string& path, Message* out) {
-  ORCH_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  ORCH_ASSIGN_OR_RETURN(const std::string text, ReadRightsFile(path));
   return ParseYaml(text, path, out);
 }
 

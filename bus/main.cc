@@ -189,9 +189,13 @@ class Process {
       base::LogWarning("the certificate ends soon",
                        {{"end", absl::FormatTime(credentials_->certificate_end())}});
     }
-    if (credentials_->crl_end() < soon) {
+    const absl::Time now = base::SystemClock().Read().wall;
+    if (credentials_->crl_end(now) < soon) {
       base::LogWarning("a revocation list ends soon",
-                       {{"end", absl::FormatTime(credentials_->crl_end())}});
+                       {{"end", absl::FormatTime(credentials_->crl_end(now))}});
+    }
+    for (const std::string& warning : credentials_->Warnings(now)) {
+      base::LogWarning("trust", {{"why", warning}});
     }
   }
 
@@ -202,7 +206,7 @@ class Process {
     if (credentials_ == nullptr) return out;
     const absl::Time now = base::SystemClock().Read().wall;
     const std::pair<const char*, absl::Time> ends[] = {
-        {"certificate", credentials_->certificate_end()}, {"crl", credentials_->crl_end()}};
+        {"certificate", credentials_->certificate_end()}, {"crl", credentials_->own_crl_end()}};
     for (const auto& [what, end] : ends) {
       if (end > now) continue;
       out.missing.push_back(absl::StrCat(
@@ -223,7 +227,7 @@ class Process {
         .Value(credentials_->certificate_end());
     page.Gauge("crl_end_timestamp_seconds",
                "When the first revocation list ends; absent where there are none.")
-        .Value(credentials_->crl_end());
+        .Value(credentials_->crl_end(base::SystemClock().Read().wall));
     return page.Take();
   }
 
@@ -289,6 +293,11 @@ int Main(int argc, char** argv) {
     credentials = *std::move(loaded);
   }
   if (flags.check_config) {
+    if (credentials != nullptr) {
+      for (const std::string& warning : credentials->Warnings(base::SystemClock().Read().wall)) {
+        std::cerr << "orch-broker: warning: " << warning << std::endl;
+      }
+    }
     std::cout << "configuration is valid" << std::endl;
     return 0;
   }

@@ -5,6 +5,7 @@
 #include <iostream>
 #include <string>
 
+#include "absl/time/clock.h"
 #include "base/log.h"
 #include "base/protobuf_log.h"
 #include "base/version.h"
@@ -65,6 +66,9 @@ int Main(int argc, char** argv) {
   if (flags.log_format.empty()) SetUpLog(flags, inputs->config.log_format());
   base::SetLogOrigin("controller", inputs->credentials->self().common_name);
   if (flags.check_config) {
+    for (const std::string& warning : inputs->credentials->Warnings(absl::Now())) {
+      std::cerr << "orch-controller: warning: " << warning << std::endl;
+    }
     std::cout << "ok" << std::endl;
     return 0;
   }

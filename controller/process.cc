@@ -96,7 +96,7 @@ bus::Readiness Process::ReadinessNow() const {
   // Nobody would accept a handshake with it, and nothing that is signed by it.
   const trust::Credentials& credentials = *parts_->inputs.credentials;
   const std::pair<const char*, absl::Time> ends[] = {{"certificate", credentials.certificate_end()},
-                                                     {"crl", credentials.crl_end()}};
+                                                     {"crl", credentials.own_crl_end()}};
   for (const auto& [what, end] : ends) {
     if (end > absl::Now()) continue;
     out.missing.push_back(absl::StrCat(
@@ -138,7 +138,8 @@ void Process::TellHealth() {
 }
 
 void Process::WatchFiles() {
-  files_timer_.expires_after(absl::ToChronoNanoseconds(kReloadInterval));
+  files_timer_.expires_after(
+      absl::ToChronoNanoseconds(policy_unsettled_ ? kPolicyQuiet : kReloadInterval));
   files_timer_.async_wait([this](boost::system::error_code error) {
     if (error || stopping_) return;
     Reload(/*asked=*/false);
@@ -181,6 +182,9 @@ void Process::ReloadCertificates(bool asked) {
 void Process::ReloadPolicy(bool asked) {
   PolicySource& source = *parts_->inputs.policy_source;
   if (!asked && !source.Changed()) return;
+  // Looked at again: Changed stays true until it is loaded.
+  policy_unsettled_ = source.Changed() && !source.Settled(absl::Now());
+  if (policy_unsettled_) return WatchFiles();
   absl::StatusOr<std::shared_ptr<const policy::Policy>> policy = source.Load();
   if (!policy.ok()) return parts_->gate->PostPolicyRefused(std::string(policy.status().message()));
   parts_->gate->PostSetPolicy(*std::move(policy), source.Origin());
@@ -193,11 +197,14 @@ void Process::WarnOfEnds() {
   const trust::Credentials& credentials = *parts_->inputs.credentials;
   const std::pair<const char*, absl::Time> ends[] = {
       {"the controller's certificate ends soon", credentials.certificate_end()},
-      {"a revocation list ends soon", credentials.crl_end()}};
+      {"a revocation list ends soon", credentials.crl_end(now)}};
   for (const auto& [text, end] : ends) {
     if (end - now > kWarnAhead) continue;
     base::LogWarning(text,
                      {{"end", absl::FormatTime(absl::RFC3339_sec, end, absl::UTCTimeZone())}});
+  }
+  for (const std::string& warning : credentials.Warnings(now)) {
+    base::LogWarning("trust", {{"why", warning}});
   }
 }
 
@@ -248,7 +255,7 @@ void Process::GatherHere(ControllerMetrics* out) const {
   out->certificates_stale = !certificate_error_.empty();
   out->ready = ReadinessNow().missing.empty();
   out->certificate_end = parts_->inputs.credentials->certificate_end();
-  out->crl_end = parts_->inputs.credentials->crl_end();
+  out->crl_end = parts_->inputs.credentials->crl_end(absl::Now());
 }
 
 void Process::WaitForSignal(std::promise<void>* stop) {

@@ -61,7 +61,11 @@ base::LogLevel LevelOf(const NodeAgentConfig& config, bool verbose) {
 // What --check-config looks at besides the file itself: all that it names and that must be good at
 // the start.
 absl::Status CheckFiles(const NodeAgentConfig& config) {
-  ORCH_RETURN_IF_ERROR(trust::Credentials::Load(config.trust(), absl::Now()).status());
+  const auto credentials = trust::Credentials::Load(config.trust(), absl::Now());
+  ORCH_RETURN_IF_ERROR(credentials.status());
+  for (const std::string& warning : (*credentials)->Warnings(absl::Now())) {
+    std::cerr << "orch-nodeagent: warning: " << warning << "\n";
+  }
   if (config.policy_file().empty()) return absl::OkStatus();
   return policy::Policy::LoadNative(config.policy_file()).status();
 }

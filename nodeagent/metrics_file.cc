@@ -104,7 +104,7 @@ void Files(const StatusSources& sources, MetricsPage* page) {
       .Value(sources.credentials->certificate_end());
   page->Gauge("crl_end_timestamp_seconds",
               "When the first revocation list ends; absent where there are none.")
-      .Value(sources.credentials->crl_end());
+      .Value(sources.credentials->crl_end(sources.clock->Read().wall));
 }
 
 }  // namespace

@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <csignal>
@@ -41,6 +42,8 @@ namespace asio = base::asio;
 
 constexpr absl::Duration kTickInterval = absl::Seconds(1);
 constexpr absl::Duration kReloadInterval = absl::Minutes(1);
+// A policy that was changed within this time may be half written.
+constexpr absl::Duration kPolicyQuiet = absl::Seconds(1);
 constexpr absl::Duration kStopMax = absl::Seconds(3);
 constexpr absl::Duration kSlimDelay = absl::Seconds(5);
 // A machine that has been up for less may be one of very many that got their power back.
@@ -103,6 +106,12 @@ absl::Status LockStateDirectory(const std::string& state_dir) {
   return absl::OkStatus();
 }
 
+void WarnOfTrust(const trust::Credentials& credentials) {
+  for (const std::string& warning : credentials.Warnings(absl::Now())) {
+    base::LogWarning("trust", {{"why", warning}});
+  }
+}
+
 // What the configuration names on disk: refused as a mistake in the configuration.
 absl::Status LoadFiles(Parts* parts) {
   const auto invalid = [](const absl::Status& status, absl::string_view field) {
@@ -111,6 +120,7 @@ absl::Status LoadFiles(Parts* parts) {
   auto credentials = trust::Credentials::Load(parts->config.trust(), absl::Now());
   if (!credentials.ok()) return invalid(credentials.status(), "trust");
   parts->credentials = *std::move(credentials);
+  WarnOfTrust(*parts->credentials);
   const std::string& name = parts->credentials->self().common_name;
   const std::string& wanted = parts->config.identity();
   if (!wanted.empty() && wanted != name) {
@@ -253,6 +263,15 @@ void MakeAgent(Parts* parts) {
       parts->strand, parts->config.metrics_file(), [sources] { return NodeMetricsText(sources); });
 }
 
+// Whether nobody has changed the file within kPolicyQuiet.
+bool IsSettled(const std::string& path) {
+  struct stat about;
+  if (stat(path.c_str(), &about) != 0) return true;
+  const absl::Time changed =
+      std::max(absl::TimeFromTimespec(about.st_mtim), absl::TimeFromTimespec(about.st_ctim));
+  return absl::AbsDuration(absl::Now() - changed) >= kPolicyQuiet;
+}
+
 void ReloadFiles(Parts* parts, bool asked) {
   const auto changed = parts->credentials->Reload(absl::Now());
   if (!changed.ok()) {
@@ -260,19 +279,28 @@ void ReloadFiles(Parts* parts, bool asked) {
                    {{"error", changed.status().ToString()}});
   } else if (*changed) {
     base::LogInfo("reloaded certificates");
+    WarnOfTrust(*parts->credentials);
   }
   const std::string& path = parts->config.policy_file();
   if (path.empty()) return;
   std::error_code ignored;
   const auto time = std::filesystem::last_write_time(path, ignored);
   if (!asked && time == parts->policy_time) return;
-  parts->policy_time = time;
-  auto policy = policy::Policy::LoadNative(path);
-  if (!policy.ok()) {
-    base::LogError("reload policy: the old one stays", {{"error", policy.status().ToString()}});
+  if (!IsSettled(path)) {
+    // It may be half written: another look.
+    parts->next_reload = base::SystemClock().Read().steady + kPolicyQuiet;
     return;
   }
-  parts->agent->TakePolicy(*std::move(policy));
+  parts->policy_time = time;
+  auto policy = policy::Policy::LoadNative(path);
+  absl::Status good = policy.status();
+  if (good.ok() && parts->policy != nullptr) good = policy::CheckEnds(*parts->policy, **policy);
+  if (!good.ok()) {
+    base::LogError("reload policy: the old one stays", {{"error", good.ToString()}});
+    return;
+  }
+  parts->policy = *std::move(policy);
+  parts->agent->TakePolicy(parts->policy);
   base::LogInfo("reloaded policy", {{"file", path}});
 }
 
@@ -303,11 +331,11 @@ void Tick(Parts* parts) {
     GiveBackPages();
   }
   if (now >= parts->next_reload) {
+    parts->next_reload = now + kReloadInterval;
     ReloadFiles(parts, /*asked=*/false);
     // Requests, facts and reports come and go; idle, the agent is to be small. Beacons touch few
     // pages.
     if (parts->agent->running().empty()) GiveBackPages();
-    parts->next_reload = now + kReloadInterval;
   }
   parts->tick.expires_after(absl::ToChronoNanoseconds(kTickInterval));
   parts->tick.async_wait([parts](boost::system::error_code error) {

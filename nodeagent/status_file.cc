@@ -96,8 +96,9 @@ AgentStatus GatherStatus(const StatusSources& sources) {
   for (const std::string& collective : sources.self.collectives) out.add_collectives(collective);
   out.set_role(std::string(trust::RoleName(sources.credentials->self().role)));
   *out.mutable_certificate_end_time() = ToTimestamp(sources.credentials->certificate_end());
-  if (sources.credentials->crl_end() < absl::InfiniteFuture()) {
-    *out.mutable_crl_end_time() = ToTimestamp(sources.credentials->crl_end());
+  const absl::Time crl_end = sources.credentials->crl_end(now.wall);
+  if (crl_end < absl::InfiniteFuture()) {
+    *out.mutable_crl_end_time() = ToTimestamp(crl_end);
   }
   GatherBus(sources.client->status(), out.mutable_bus());
   GatherControllers(sources, now, &out);

@@ -119,6 +119,7 @@ class FileReader {
   absl::StatusOr<Rule> MakeRule(const PolicyLine& line, absl::string_view text) const {
     Rule rule = NewRule(line.effect, text);
     rule.where = line.where;
+    rule.condition = line.condition;
     for (const std::string& word : line.callers) {
       if (word == "*") {
         rule.callers.AddAny();
@@ -191,29 +192,43 @@ absl::StatusOr<Groups> ParseActionPolicyGroups(absl::string_view text, absl::str
   return out;
 }
 
-absl::StatusOr<std::shared_ptr<const Policy>> ParseActionPolicy(const ActionPolicyFiles& files,
-                                                                ActionNames names) {
-  Groups groups;
+bool EndIsMarked(absl::string_view text) {
+  const absl::string_view rest = absl::StripTrailingAsciiWhitespace(text);
+  const size_t newline = rest.rfind('\n');
+  return (newline == absl::string_view::npos ? rest : rest.substr(newline + 1)) == "# end";
+}
+
+absl::StatusOr<ActionPolicyRules> ReadActionPolicy(const ActionPolicyFiles& files,
+                                                   ActionNames names) {
+  ActionPolicyRules out;
   if (const auto found = files.find(kGroupsFile); found != files.end()) {
-    ORCH_ASSIGN_OR_RETURN(groups, ParseActionPolicyGroups(found->second, found->first));
+    ORCH_ASSIGN_OR_RETURN(out.groups, ParseActionPolicyGroups(found->second, found->first));
+    out.ends[kGroupsFile] = EndIsMarked(found->second);
   }
-  std::vector<Rule> rules;
-  std::vector<Rule> fallbacks;
+  std::vector<Rule>& rules = out.rules;
   for (const auto& [name, text] : files) {
     if (!absl::EndsWith(name, kSuffix)) continue;
-    ORCH_ASSIGN_OR_RETURN(FileRules file, FileReader(name, groups, names).Read(text));
+    ORCH_ASSIGN_OR_RETURN(FileRules file, FileReader(name, out.groups, names).Read(text));
     std::move(file.rules.begin(), file.rules.end(), std::back_inserter(rules));
-    fallbacks.push_back(std::move(file.fallback));
+    out.fallbacks.push_back(std::move(file.fallback));
+    out.ends[name] = EndIsMarked(text);
     if (rules.size() > kRulesMax) {
       return absl::InvalidArgumentError(absl::StrCat(name, ": more than ", kRulesMax, " rules"));
     }
   }
+  return out;
+}
+
+absl::StatusOr<std::shared_ptr<const Policy>> ParseActionPolicy(const ActionPolicyFiles& files,
+                                                                ActionNames names) {
+  ORCH_ASSIGN_OR_RETURN(ActionPolicyRules read, ReadActionPolicy(files, names));
+  std::vector<Rule>& fallbacks = read.fallbacks;
   // Two files can be about the same actions (discovery, rpcutil): no default hides a rule, and deny
   // goes first.
   std::stable_partition(fallbacks.begin(), fallbacks.end(),
                         [](const Rule& rule) { return rule.effect == Effect::kDeny; });
-  std::move(fallbacks.begin(), fallbacks.end(), std::back_inserter(rules));
-  return MakePolicy(std::move(groups), std::move(rules));
+  std::move(fallbacks.begin(), fallbacks.end(), std::back_inserter(read.rules));
+  return MakePolicy(std::move(read.groups), std::move(read.rules), std::move(read.ends));
 }
 
 absl::StatusOr<ActionPolicyFiles> ReadActionPolicyDirectory(const std::string& path) {
@@ -227,7 +242,7 @@ absl::StatusOr<ActionPolicyFiles> ReadActionPolicyDirectory(const std::string& p
     if (out.size() == kFilesMax) {
       return absl::ResourceExhaustedError(absl::StrCat(path, ": more than ", kFilesMax, " files"));
     }
-    ORCH_ASSIGN_OR_RETURN(out[name], base::ReadFile(entry->path().string(), kFileBytesMax));
+    ORCH_ASSIGN_OR_RETURN(out[name], base::ReadRightsFile(entry->path().string(), kFileBytesMax));
   }
   if (error) return absl::ErrnoToStatus(error.value(), absl::StrCat("read directory ", path));
   return out;

@@ -10,6 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "policy/groups.h"
 #include "policy/policy.h"
+#include "policy/rule.h"
 
 // Reads MCollective's ActionPolicy: `<agent>.policy` files and a file `groups` in one directory.
 // docs/policy.md describes the format and where its meaning differs from the original's. The result
@@ -25,8 +26,16 @@ enum class ActionNames {
   kAsWritten,  // runonce of puppet.policy is puppet.runonce: to compare with the original
 };
 
-// Makes a policy of these files. InvalidArgument, `file:line: why`: one bad line refuses all of
-// them.
+// What these files say: the lines' rules in order, and what holds in each file where none matches.
+struct ActionPolicyRules {
+  Groups groups;
+  std::vector<Rule> rules;
+  std::vector<Rule> fallbacks;
+  std::map<std::string, bool> ends;  // Policy::Ends
+};
+absl::StatusOr<ActionPolicyRules> ReadActionPolicy(const ActionPolicyFiles& files,
+                                                   ActionNames names);
+// The policy of these files. InvalidArgument `file:line: why` refuses them all.
 absl::StatusOr<std::shared_ptr<const Policy>> ParseActionPolicy(const ActionPolicyFiles& files,
                                                                 ActionNames names);
 // Reads a directory into memory. NotFound, PermissionDenied, ResourceExhausted (too large).

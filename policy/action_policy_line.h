@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "policy/policy.h"
+#include "target/target.h"
 
 // Reads single lines of ActionPolicy files. Errors are InvalidArgument without file and line, which
 // the caller knows. Pure.
@@ -24,8 +26,8 @@ struct PolicyLine {
   std::string facts;        // as written; in a line of four fields the whole expression
   std::string classes;      // as written
   bool expression = false;  // a line of four fields
-  // Facts and classes as one target expression; empty: the rule holds on every node.
-  std::string where;
+  std::string where;        // both as one target expression; empty: on every node
+  std::shared_ptr<const target::Condition> condition;  // `where`, compiled
 };
 absl::StatusOr<PolicyLine> ParsePolicyLine(absl::string_view line);
 

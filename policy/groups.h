@@ -27,6 +27,9 @@ class CallerList {
   void AddGroup(absl::string_view group) { groups_.emplace(group); }
 
   bool any() const { return any_; }
+  const std::set<std::string>& callers() const { return callers_; }
+  // The regular expressions as they were given.
+  const std::vector<std::string>& patterns() const { return patterns_; }
   const std::set<std::string>& groups() const { return groups_; }
   // Whether the list has the caller or one of its `groups`. With `any_is_everybody` false, `*` does
   // not mean kInsecureCaller, so that a caller who is not authenticated gets only rights that name
@@ -41,6 +44,7 @@ class CallerList {
   std::set<std::string> callers_;
   std::set<std::string> groups_;
   std::vector<std::shared_ptr<const target::Regex>> regexes_;
+  std::vector<std::string> patterns_;
 };
 
 // Named groups of callers. Groups may nest; Check refuses cycles.

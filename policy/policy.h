@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -12,6 +13,10 @@
 // Rights (docs/security.md): a policy is an ordered list of rules. The first rule that matches
 // decides; where none matches the answer is no. A Policy is immutable, so it is thread-safe; a
 // reload replaces it as a whole. Pure.
+
+namespace orch::target {
+class Condition;
+}
 
 namespace orch::policy {
 
@@ -36,6 +41,8 @@ struct Condition {
   // are false, as there. False (a native rule): the condition is unknown, which makes a rule that
   // denies deny and a rule that allows not allow.
   bool action_policy = false;
+  // `where`, where it was read already, as by a policy; null: whoever decides compiles it.
+  std::shared_ptr<const target::Condition> compiled = nullptr;
 };
 
 // What one rule contributed to a decision, for `policy explain`.
@@ -118,6 +125,14 @@ class Policy {
   virtual Decision Decide(const Query& query) const = 0;
   // The groups that a caller is in, sorted.
   virtual std::vector<std::string> GroupsOf(const std::string& caller) const = 0;
+  // By file, whether its end is marked: `end: true` as the last key of a policy.yaml, `# end` as
+  // the last line of an ActionPolicy file. A file that was cut at a line's end has none.
+  virtual std::map<std::string, bool> Ends() const = 0;
 };
+
+// InvalidArgument: the end of a file was marked in `before`, and is not in `now`: it was cut.
+absl::Status CheckEnds(const Policy& before, const Policy& now);
+// InvalidArgument: the end of a file is not marked.
+absl::Status CheckEnds(const Policy& policy);
 
 }  // namespace orch::policy

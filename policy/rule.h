@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -11,6 +12,7 @@
 #include "policy/arguments.h"
 #include "policy/groups.h"
 #include "policy/policy.h"
+#include "target/target.h"
 
 // A rule, which both native policy files and ActionPolicy files are turned into, and the policy
 // that a list of rules makes. Pure.
@@ -23,8 +25,10 @@ class ActionList {
   // Adds `group.verb`, `group.*` or `*`. False: `word` is none of these.
   bool Add(absl::string_view word);
   bool Contains(absl::string_view action) const;
-  // The exact names.
+  bool any() const { return any_; }
+  // Names without a `*`, and what stands before `.*`.
   const std::set<std::string>& exact() const { return exact_; }
+  const std::set<std::string>& groups() const { return groups_; }
 
  private:
   bool any_ = false;
@@ -39,8 +43,9 @@ struct Rule {
   std::string summary;  // the rule in short, one line
   CallerList callers;
   ActionList actions;
-  std::string where;           // empty: on every node
-  bool action_policy = false;  // see Condition::action_policy
+  std::string where;                                   // empty: on every node
+  std::shared_ptr<const target::Condition> condition;  // `where`, compiled
+  bool action_policy = false;                          // see Condition
   // Native rules only.
   std::vector<ArgumentConstraint> arguments;
   std::set<std::string> collectives;  // empty: all
@@ -55,7 +60,8 @@ struct Rule {
   std::string WhyNot(const Query& query, const std::vector<std::string>& groups, bool* near) const;
 };
 
-// The policy of these rules: the first that matches decides, and where none does the answer is no.
-std::shared_ptr<const Policy> MakePolicy(Groups groups, std::vector<Rule> rules);
+// Rules in order, the first that matches decides, else default deny.
+std::shared_ptr<const Policy> MakePolicy(Groups groups, std::vector<Rule> rules,
+                                         std::map<std::string, bool> ends);
 
 }  // namespace orch::policy

@@ -44,4 +44,8 @@ const nlohmann::json* FindFact(const nlohmann::json& facts, absl::string_view pa
 // does, null never. kUnknown: `work` did not suffice.
 Truth Compare(const nlohmann::json& value, const Comparison& comparison, Work* work);
 
+// Whether the order of a value and a bound that is a number or a version is that of their bytes,
+// because the value is not the same: 7.23.0 beside 7.9. For explanations.
+bool FallsToByteOrder(const nlohmann::json& value, const Comparison& comparison);
+
 }  // namespace orch::target

@@ -21,9 +21,11 @@ namespace orch::target {
 // them.
 inline constexpr size_t kNodeCallsMax = 32;
 
-// Whether a call is `fact('path')` or `fact('path').value`, which are other spellings of a fact.
+// `fact('path')` and `fact('path').value`, which are another way to write a fact, and
+// `version('path').value`, a fact that is compared as a version.
 inline bool IsFactValue(const Call& call) {
-  return call.name == "fact" && (call.field.empty() || call.field == "value");
+  return call.name == "version" ||
+         (call.name == "fact" && (call.field.empty() || call.field == "value"));
 }
 
 class Evaluation {

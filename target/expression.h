@@ -32,6 +32,7 @@ struct Comparison {
   std::string text;                    // the pattern, without its slashes, where `regex` is set
   std::shared_ptr<const Regex> regex;  // for kMatches and kNotMatches, else null
   Number number;                       // what `text` is as a number, for the other operators
+  bool versions = false;               // of version(): both sides are versions (target/version.h)
 };
 
 struct Expression {

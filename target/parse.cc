@@ -216,6 +216,15 @@ class Parser {
       return Expected(field ? "an operator such as =" : "a field such as .enabled, or an operator");
     }
     ORCH_ASSIGN_OR_RETURN(out->comparison, OperatorAndValue());
+    if (out->call.name == "version") {
+      const bool fits = out->call.field == "value" && !out->call.argument.empty() &&
+                        out->comparison.regex == nullptr;
+      if (!fits) {
+        return lexer_.Error(name.begin,
+                            "version() is written version('path').value, and compared with a text");
+      }
+      out->comparison.versions = true;
+    }
     return out;
   }
 

@@ -43,6 +43,9 @@ absl::Time ToTime(const ASN1_TIME* time);
 std::string TimeText(absl::Time time);
 absl::Time NotBeforeOf(const X509* certificate);
 absl::Time NotAfterOf(const X509* certificate);
+// SHA-256 of the public key with its algorithm (SubjectPublicKeyInfo), 32 bytes: what a CA keeps
+// when its certificate is renewed, and what tells two CAs of one name apart.
+std::string KeyDigestOf(const X509* certificate);
 
 // The common name of the subject, which must fit `role`: an identity (base/ids.h), or for a user
 // `[A-Za-z0-9._@:-]{1,128}`. InvalidArgument: there is none, there are several, or it has other

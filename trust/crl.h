@@ -27,7 +27,9 @@ struct Crl {
   std::string number;         // decimal; empty where the list has none
   absl::Time start;           // thisUpdate
   absl::Time end;             // nextUpdate; InfiniteFuture where the list has none
-  std::string signer;         // SHA-256 of the public key that signed it; set by MergeCrl
+  // Set by MergeCrl:
+  std::string signer;                          // KeyDigestOf the CA that signed it
+  absl::Time ca_end = absl::InfiniteFuture();  // when that CA's last certificate ends
 };
 
 absl::StatusOr<Crl> ParseCrlDer(absl::string_view der);
@@ -35,8 +37,9 @@ absl::StatusOr<Crl> ParseCrlDer(absl::string_view der);
 absl::StatusOr<std::vector<Crl>> ParseCrlsPem(absl::string_view pem);
 std::string DerOf(const X509_CRL* crl);
 
-// Whether `a` is newer than `b`, a list of the same CA: by number, or by start where one of them
-// has no number.
+// Whether the number `a` is higher than `b`; both decimal as in Crl::number.
+bool IsHigher(absl::string_view a, absl::string_view b);
+// Whether `a` replaces `b` of the same CA: by number, or by start where one has no number.
 bool IsNewer(const Crl& a, const Crl& b);
 
 enum class Merge {

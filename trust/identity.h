@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -82,13 +83,17 @@ class Credentials {
   // envelopes without a chain can be opened. It is verified when it is used.
   virtual void LearnChain(const std::vector<std::string>& der_chain) const = 0;
 
-  // Takes over a CRL (DER) if a trusted CA signed it and it is newer than the one in force. True:
-  // it was taken. InvalidArgument: it is not signed by a trusted CA, or not valid now.
+  // Takes over a CRL (DER) if a trusted CA signed it and its number is higher; when it was signed
+  // does not matter. One that has ended is taken only in the place of one that has, or nobody could
+  // send a better one. True: changed.
   virtual absl::StatusOr<bool> UpdateCrl(absl::string_view der, absl::Time now) = 0;
-  // The CRLs in force: each in DER, and each one's number beside the hex SHA-256 of its issuer's
-  // name.
+  // The CRLs in force, DER, and their numbers by hex SHA-256 of the key that signed them (two CAs
+  // may have one name).
   virtual std::vector<std::string> CrlsDer() const = 0;
   virtual std::vector<std::pair<std::string, std::string>> CrlNumbers() const = 0;
+  // Whether somebody who has `numbers` (as CrlNumbers) has a newer list of a CA that is trusted
+  // here than we have.
+  virtual bool IsBehind(const std::map<std::string, std::string>& numbers) const = 0;
 
   // A TLS context that presents my certificate, demands and verifies the peer's (chain, CRL and one
   // of `roles`) in the handshake, TLS ≥ 1.2, no renegotiation, no tickets. The caller owns it
@@ -103,9 +108,15 @@ class Credentials {
   virtual std::string private_key_pem() const = 0;
   virtual std::string ca_pem() const = 0;
 
-  // When the certificate ends, and when the first of the CRLs ends.
+  // Earliest end of my certificate and the CRLs, for warnings 60 days ahead. The list of a CA that
+  // has itself ended does not count.
   virtual absl::Time certificate_end() const = 0;
-  virtual absl::Time crl_end() const = 0;  // InfiniteFuture without CRLs
+  virtual absl::Time crl_end(absl::Time now) const = 0;  // InfiniteFuture without CRLs
+  // Earliest end of the CRLs that my own certificate is judged by: from then on nobody takes it.
+  virtual absl::Time own_crl_end() const = 0;
+  // What is wrong and yet refuses only what is below the CA that it concerns (an ended CA, an ended
+  // list): a sentence each, for people.
+  virtual std::vector<std::string> Warnings(absl::Time now) const = 0;
 };
 
 // Who is at the other end of a connection made from one of the contexts above, once its handshake

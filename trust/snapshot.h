@@ -25,6 +25,7 @@ struct Snapshot {
   std::vector<std::shared_ptr<X509>> intermediates;
   std::shared_ptr<EVP_PKEY> key;
   Peer self;
+  std::vector<std::string> own_ca_keys;  // KeyDigestOf each CA above my certificate
   std::shared_ptr<const Verifier> verifier;
 };
 

@@ -45,10 +45,11 @@ void Keep(SSL* ssl, Judgement judgement) {
 }
 
 Judgement JudgeClient(const TlsPolicy& policy, X509* leaf, STACK_OF(X509) * rest, absl::Time now,
-                      Refusal* refusal) {
+                      Refusal* refusal, Verifier::EndedLists ended) {
   const std::shared_ptr<const Verifier> verifier = policy.verifier();
-  ORCH_ASSIGN_OR_RETURN(Verifier::Verified verified,
-                        verifier->VerifyPeer(leaf, rest, Verifier::Purpose::kPeer, now, refusal));
+  ORCH_ASSIGN_OR_RETURN(
+      Verifier::Verified verified,
+      verifier->VerifyPeer(leaf, rest, Verifier::Purpose::kPeer, now, refusal, ended));
   const Peer& peer = verified.peer;
   if (!policy.roles.empty() &&
       std::find(policy.roles.begin(), policy.roles.end(), peer.role) == policy.roles.end()) {
@@ -82,7 +83,7 @@ int OnPeerCertificate(X509_STORE_CTX* context, void* argument) {
   Refusal refusal = Refusal::kChain;
   absl::Status verdict;
   if (policy.server) {
-    Judgement peer = JudgeClient(policy, leaf, rest, now, &refusal);
+    Judgement peer = JudgeClient(policy, leaf, rest, now, &refusal, Verifier::EndedLists::kRefuse);
     verdict = peer.status();
     Keep(ssl, std::move(peer));
   } else {
@@ -162,10 +163,10 @@ absl::Status JudgeAgain(const SSL* ssl, absl::Time now) {
   if (policy == nullptr || leaf == nullptr) {
     return absl::UnauthenticatedError("the peer showed no certificate");
   }
-  if (before.not_after > now && policy->verifier()->crl_end() <= now) return absl::OkStatus();
   Refusal refusal = Refusal::kChain;
   ORCH_ASSIGN_OR_RETURN(const Peer peer,
-                        JudgeClient(*policy, leaf, SSL_get_peer_cert_chain(ssl), now, &refusal));
+                        JudgeClient(*policy, leaf, SSL_get_peer_cert_chain(ssl), now, &refusal,
+                                    Verifier::EndedLists::kTolerate));
   if (peer.role == before.role && peer.common_name == before.common_name) return absl::OkStatus();
   return absl::UnauthenticatedError(absl::StrCat("certificate ", before.common_name, " was a ",
                                                  RoleName(before.role), "'s and is a ",

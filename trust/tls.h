@@ -27,11 +27,11 @@ struct TlsPolicy {
 // (SSL_CTX_free).
 absl::StatusOr<SSL_CTX*> NewTlsContext(const Snapshot& snapshot, TlsPolicy policy);
 
-// Judges the peer of an established connection again, by the CAs, revocation lists and roles in
-// force now. Unauthenticated, with the reason: its certificate would not be let in any more, or
-// would be let in as somebody else. While a revocation list has ended this returns OK: nobody can
-// be judged then, and a connected fleet should not be lost over it (new handshakes fail). Only for
-// connections made with NewServerContext.
+// Judges the peer of a connection whose handshake is over again, by the CAs, revocation lists and
+// roles in force now. Unauthenticated, with why: its certificate would not be let in any more, or
+// as somebody else. That the list of its CA has ended is no reason: a fleet that is connected
+// should not be lost over it (its handshakes fail); whoever stands on such a list is revoked all
+// the same. Only for NewServerContext.
 absl::Status JudgeAgain(const SSL* ssl, absl::Time now);
 
 }  // namespace orch::trust

@@ -145,7 +145,11 @@ void Dispatcher::Core::OnBatch(OpenedBatch batch) {
   for (const OpenedReply& opened : batch.replies) {
     if (JobRun* run = OnReply(opened, now); run != nullptr) touched.insert(run);
   }
-  for (OpenedPresence& opened : batch.presences) keeper_->OnPresence(std::move(opened), now);
+  for (OpenedPresence& opened : batch.presences) {
+    const orch::bus::v1::Presence& presence = opened.presence;
+    if (presence.behind_crls()) beacon_->OnBehind(presence.node(), presence.collectives(), now);
+    keeper_->OnPresence(std::move(opened), now);
+  }
   for (const RefusedEnvelope& refused : batch.refused) OnRefused(refused, now);
   for (JobRun* run : touched) run->Flush();
 }

@@ -440,6 +440,27 @@ TEST(PolicySourceTest, SeesChangesAndKeepsQuietOtherwise) {
   EXPECT_FALSE(source.Changed()) << "a bad file is complained of once";
 }
 
+TEST(PolicySourceTest, WhatIsBeingWrittenIsNotReadYet) {
+  const std::string path = absl::StrCat(getenv("TEST_TMPDIR"), "/settling.yaml");
+  ASSERT_TRUE(base::WriteFileAtomically(path, "rules: []\nend: true\n", 0600).ok());
+  PolicyConfig config;
+  config.set_file(path);
+  PolicySource source(config);
+  ASSERT_TRUE(source.Load().ok());
+  EXPECT_FALSE(source.Settled(absl::Now()));
+  EXPECT_TRUE(source.Settled(absl::Now() + absl::Seconds(2)));
+  // It was cut: the policy in force had its end marked.
+  ASSERT_TRUE(base::WriteFileAtomically(path, "rules: []\n", 0600).ok());
+  EXPECT_TRUE(source.Changed());
+  EXPECT_FALSE(source.Load().ok());
+  ASSERT_TRUE(base::WriteFileAtomically(path, "groups: {}\nrules: []\nend: true\n", 0600).ok());
+  EXPECT_TRUE(source.Load().ok());
+  config.set_require_end(true);
+  EXPECT_TRUE(PolicySource(config).Load().ok());
+  ASSERT_TRUE(base::WriteFileAtomically(path, "rules: []\n", 0600).ok());
+  EXPECT_FALSE(PolicySource(config).Load().ok());
+}
+
 TEST(PolicySourceTest, TheShippedExampleLoads) {
   PolicyConfig config;
   config.set_file("deploy/policy.yaml");

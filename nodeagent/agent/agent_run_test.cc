@@ -313,6 +313,24 @@ TEST_F(RunTest, PresenceIsRepeatedAfterTheFirstBeaconOfAConnection) {
   }
 }
 
+TEST_F(RunTest, ABeaconWithANewerRevocationListMakesTheNodeAskForIt) {
+  for (int i : {1, 2, 3, 4}) {
+    Request beacon = NewRequest();
+    beacon.mutable_beacon()->set_sequence(i);
+    (*beacon.mutable_beacon()->mutable_crl_numbers())[node_->CrlNumbers()[0].first] =
+        i == 1 ? "1" : "99";
+    Send(beacon);
+    Settle();
+    clock_.Advance(kPresenceRepeatSpread);
+    OnStrand([&] { agent_->OnTick(); });
+    Settle();
+  }
+  // At its connection, after its first beacon, and once for the list, whatever is heard meanwhile.
+  ASSERT_EQ(presences_.size(), 3u);
+  EXPECT_FALSE(presences_[1].behind_crls());
+  EXPECT_TRUE(presences_[2].behind_crls());
+}
+
 TEST_F(RunTest, ADeafNodeConnectsAnew) {
   Request beacon = NewRequest();
   beacon.mutable_beacon()->set_sequence(1);

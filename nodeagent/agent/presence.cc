@@ -39,6 +39,14 @@ void Presence::OnBeacon() {
   next_ = std::min(next_, parts_.clock->Read().steady + kPresenceRepeatSpread * Random(0, 1));
 }
 
+void Presence::AskForCrls() {
+  const absl::Duration now = parts_.clock->Read().steady;
+  if (now - crls_asked_ < kCrlAskInterval) return;
+  crls_asked_ = now;
+  behind_crls_ = true;
+  next_ = std::min(next_, now + kPresenceRepeatSpread * Random(0, 1));
+}
+
 void Presence::OnTick() {
   if (!connected_) return;
   const base::Now now = parts_.clock->Read();
@@ -139,6 +147,7 @@ void Presence::Send(bool whole, bool with_facts, bool leaving) {
   orch::bus::v1::Presence presence = Compose(whole || with_facts);
   presence.set_sequence(++sequence_);
   presence.set_leaving(leaving);
+  presence.set_behind_crls(behind_crls_);
   if (with_facts) AddFacts(&presence);
   const auto envelope =
       parts_.credentials->Sign(trust::Domain::kPresence, api::SerializeHealing(presence), whole);
@@ -152,7 +161,7 @@ void Presence::Send(bool whole, bool with_facts, bool leaving) {
                         now.wall + 2 * parts_.interval);
   }
   last_fingerprint_ = Fingerprint();
-  changed_ = false;
+  changed_ = behind_crls_ = false;
   last_sent_ = last_look_ = now.steady;
   if (whole) last_whole_ = now.steady;
   next_ = now.steady + Jittered(parts_.interval);

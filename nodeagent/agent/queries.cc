@@ -84,6 +84,8 @@ std::optional<Stop> Agent::OnBeacon(const Message& message) {
   }
   ++counters_.passed;
   presence_.OnBeacon();
+  const Beacons::Seen& seen = beacons_.seen().at(message.request.controller());
+  if (parts_.credentials->IsBehind(seen.crl_numbers)) presence_.AskForCrls();
   const auto skew = beacons_.Skew(message.request.controller(), message.now);
   parts_.client->SetClockSkew(*skew);
   if (absl::AbsDuration(*skew) > kClockSkewMax && limiter_.Admit("clock skew", message.now)) {
