@@ -28,15 +28,11 @@ struct ActionCall {
   absl::Duration timeout;  // how long it may take
   // Sends news while it works; bounded by the agent. On the agent's strand.
   std::function<void(orch::v1::ActionProgress)> progress;
+  // Told when it begins to wait for others (another run's lock, its splay), and when that is over.
+  // On the agent's strand.
+  std::function<void(bool)> waits;
   // Called exactly once, on the agent's strand; not called if the agent stops first.
   std::function<void(orch::bus::v1::Outcome)> done;
-};
-
-// What a mutating action leaves in the journal before it starts anything, so that a restarted agent
-// finds it again: the directory of the run, which holds everything else.
-struct RunRecord {
-  std::string request_id;  // 16 bytes
-  std::string directory;   // <state_dir>/runs/<hex of request_id>
 };
 
 // The one place where actions are run: a switch over the action oneof, each handler in a file of
@@ -48,9 +44,6 @@ class Actions {
   virtual ~Actions() = default;
   // By name, with schema digests: what presence announces.
   virtual std::vector<orch::v1::NodeAction> Offered() const = 0;
-  // Whether `action` could start right now: nullopt, or the outcome REFUSED with its reason
-  // (`disabled`, `already_running`, `unsupported`, `invalid`, `busy`).
-  virtual std::optional<orch::bus::v1::Outcome> Admit(const orch::v1::Action& action) const = 0;
   // Runs it. Mutating actions have been accepted in the journal before; `call.done` may come at
   // once.
   virtual void Start(ActionCall call) = 0;

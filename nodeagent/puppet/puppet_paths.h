@@ -32,7 +32,8 @@ struct PuppetPaths {
 };
 
 // Knows PuppetPaths: from our configuration, else from what Puppet answered last, kept on disk as
-// long as puppet.conf stays as it was, else by asking `puppet config print`, which costs a second
+// long as puppet.conf and Puppet itself (its program, and its version.rb where packages put it)
+// stay as they were, else by asking `puppet config print`, which costs a second
 // or two of Ruby and is never waited for on the strand.
 //
 // Lives on: `strand`.
@@ -46,8 +47,8 @@ class PuppetPathsFinder {
   PuppetPathsFinder(const PuppetPathsFinder&) = delete;
   PuppetPathsFinder& operator=(const PuppetPathsFinder&) = delete;
 
-  // What is known; null as long as nothing is. Looks whether puppet.conf has changed and, if so,
-  // asks again in the background; until the answer is there the old one stays.
+  // What is known; null as long as nothing is. Looks whether any of those files has changed and, if
+  // so, asks again in the background; until the answer is there the old one stays.
   std::shared_ptr<const PuppetPaths> Known();
   // Calls back, perhaps at once, when they are known and fresh. Errors: what `puppet config print`
   // said.
