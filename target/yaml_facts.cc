@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <sstream>
 #include <utility>
@@ -17,6 +18,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "base/status.h"
+#include "base/text.h"
 #include "target/fact_formats.h"
 
 namespace orch::target {
@@ -255,12 +257,10 @@ class Builder : public YAML::EventHandler {
 
 }  // namespace
 
-absl::StatusOr<json> ParseYamlFacts(const std::string& text) {
-  try {
-    (void)json(text).dump();  // checks UTF-8, which yaml-cpp does not
-  } catch (const json::exception&) {
-    return absl::InvalidArgumentError("not UTF-8");
-  }
+absl::StatusOr<json> ParseYamlFacts(const std::string& raw) {
+  // yaml-cpp takes any bytes, and hands them on.
+  const std::string text =
+      base::IsUtf8(raw) ? raw : base::ToUtf8(raw, std::numeric_limits<size_t>::max());
   Builder builder;
   try {
     std::istringstream in(text);
