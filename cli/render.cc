@@ -294,7 +294,7 @@ std::vector<std::string> Summary(const Terminal& terminal, const Tally& tally,
     ++words[OutcomeWord(node)];
     if (node.state() == orch::v1::NODE_STATE_SUCCEEDED) continue;
     const auto& errors = node.result().puppet_run().errors();
-    std::string why = !errors.empty()           ? errors[errors.size() - 1]
+    std::string why = !errors.empty()           ? errors[0]
                       : !node.message().empty() ? node.message()
                                                 : node.reason();
     failures[absl::StrCat(OutcomeWord(node), why.empty() ? "" : ": ", Safe(why))].push_back(name);

@@ -8,8 +8,9 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
-// Parses the formats in which facts and classes are written. Facts come back as a JSON object of
-// valid UTF-8; InvalidArgument names the line or the byte. Pure.
+// Facts and classes as they are written. What comes back is a JSON object of valid UTF-8, or
+// InvalidArgument with the line or the byte. A byte order mark is no part of the text; bytes that
+// are not UTF-8 become U+FFFD. Pure.
 
 namespace orch::target {
 
@@ -31,8 +32,9 @@ absl::StatusOr<nlohmann::json> ParseYamlFacts(const std::string& text);
 // Lines `name=value`, every value a text; empty lines and those that begin with `#` are skipped.
 absl::StatusOr<nlohmann::json> ParseTextFacts(absl::string_view text);
 // What a program printed: JSON, YAML or lines `name=value`, told apart by the first line with
-// anything in it. As Facter does, other lines among `name=value` are passed over.
-absl::StatusOr<nlohmann::json> ParsePrintedFacts(const std::string& output);
+// anything in it. As Facter does, other lines among `name=value` are passed over; but where one of
+// them begins as JSON does, it is an error, and no line is a fact.
+absl::StatusOr<nlohmann::json> ParsePrintedFacts(absl::string_view output);
 
 // One class a line, sorted, without doubles; empty lines and those that begin with `#` are skipped.
 // An entry of a Chef run list, `recipe[nginx]` or `role[web]`, counts as written and, besides, as

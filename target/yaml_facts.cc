@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <sstream>
 #include <utility>
@@ -262,9 +263,10 @@ class Builder : public YAML::EventHandler {
 
 }  // namespace
 
-absl::StatusOr<json> ParseYamlFacts(const std::string& text) {
-  // yaml-cpp does not look.
-  if (!base::IsUtf8(text)) return absl::InvalidArgumentError("not UTF-8");
+absl::StatusOr<json> ParseYamlFacts(const std::string& raw) {
+  // yaml-cpp takes any bytes, and hands them on.
+  const std::string text =
+      base::IsUtf8(raw) ? raw : base::ToUtf8(raw, std::numeric_limits<size_t>::max());
   Builder builder;
   try {
     std::istringstream in(text);

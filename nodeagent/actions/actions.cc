@@ -41,16 +41,6 @@ class ActionList : public Actions {
     return offered;
   }
 
-  std::optional<Outcome> Admit(const Action& action) const override {
-    const api::ActionInfo* const info = api::InfoOf(action);
-    if (info == nullptr || !IsOffered(*info)) return Unsupported(action);
-    if (const absl::Status status = api::Validate(action, info->name); !status.ok()) {
-      return Refused("invalid", status.message());
-    }
-    if (action.kind_case() == Action::kPuppetRun) return runs_.Admit(action.puppet_run());
-    return std::nullopt;
-  }
-
   // THE list.
   void Start(ActionCall call) override {
     const absl::Time now = parts_.clock->Read().wall;

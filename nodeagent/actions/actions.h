@@ -30,15 +30,11 @@ struct ActionCall {
   // Called on the agent's strand with news while the action works. The agent bounds how much of it
   // travels.
   std::function<void(orch::v1::ActionProgress)> progress;
-  // Called on the agent's strand with the outcome, exactly once, unless the agent stops first.
+  // Told when it begins to wait for others (another run's lock, its splay), and when that is over.
+  // On the agent's strand.
+  std::function<void(bool)> waits;
+  // Called exactly once, on the agent's strand; not called if the agent stops first.
   std::function<void(orch::bus::v1::Outcome)> done;
-};
-
-// What a mutating action leaves in the journal before it starts anything, so that a restarted agent
-// finds it again: the directory of the run, which holds everything else.
-struct RunRecord {
-  std::string request_id;  // 16 bytes
-  std::string directory;   // <state_dir>/runs/<hex of request_id>
 };
 
 // The one place where actions are run: a switch over the action oneof, each handler in a file of
@@ -51,11 +47,8 @@ class Actions {
   // The actions that this node can do, by name with their schema digests, as presence announces
   // them.
   virtual std::vector<orch::v1::NodeAction> Offered() const = 0;
-  // Whether `action` could start right now: nullopt, or the outcome REFUSED with its reason
-  // (`disabled`, `already_running`, `unsupported`, `invalid`, `busy`).
-  virtual std::optional<orch::bus::v1::Outcome> Admit(const orch::v1::Action& action) const = 0;
-  // Runs an action. A mutating one is in the journal as accepted already. `call.done` may be called
-  // before this returns.
+  // Runs it. Mutating actions have been accepted in the journal before; `call.done` may come at
+  // once.
   virtual void Start(ActionCall call) = 0;
   // Takes up, after a restart of the agent, a mutating action that the journal says was accepted
   // and has not ended. Its outcome is the real result if it ran or still runs, REFUSED

@@ -32,8 +32,12 @@ absl::Status CheckPuppetRun(const orch::v1::PuppetRun& run, const PuppetConfig& 
 std::vector<std::string> PuppetArguments(const orch::v1::PuppetRun& run, const PuppetConfig& config,
                                          const PuppetPaths& paths, const std::string& log);
 
-// How long the run may take: the request's own timeout; where it has none, the shorter of what the
-// controller allows (`allowed`, 0: no limit) and Puppet's own limit plus kRunTimeoutSlack.
+// The environment whose catalog alone may be applied; empty: any. What the server or its ENC
+// decides otherwise is a failure, unless the request allows it.
+std::string EnvironmentAsked(const orch::v1::PuppetRun& run);
+
+// How long the run may take: the request's own timeout, else the shorter of what the controller
+// allows (`allowed`, 0: no limit) and Puppet's own limit and a minute.
 absl::Duration RunTimeout(const orch::v1::PuppetRun& run, absl::Duration allowed,
                           const PuppetConfig& config, const PuppetPaths& paths);
 

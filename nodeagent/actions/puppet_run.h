@@ -38,8 +38,6 @@ class PuppetRuns {
   PuppetRuns(const PuppetRuns&) = delete;
   PuppetRuns& operator=(const PuppetRuns&) = delete;
 
-  // Nullopt, or the outcome REFUSED with which this run would be refused now.
-  std::optional<orch::bus::v1::Outcome> Admit(const orch::v1::PuppetRun& run) const;
   void Start(ActionCall call);
   void Resume(ActionCall call);
   void Cancel(const std::string& job_id);

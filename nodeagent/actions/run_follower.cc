@@ -23,6 +23,7 @@
 #include "nodeagent/actions/outcome.h"
 #include "nodeagent/actions/run_outcome.h"
 #include "nodeagent/puppet/puppet_lock.h"
+#include "nodeagent/text/plain_file.h"
 
 namespace orch::nodeagent {
 namespace {
@@ -89,7 +90,7 @@ void RunFollower::Attach() {
   const absl::Duration passed = std::max(absl::ZeroDuration(), now.wall - spec_.create_time);
   deadline_ = now.steady + (spec_.timeout - passed);
   const absl::StatusOr<std::string> position =
-      base::ReadFile(PositionFile(directory_), kPositionFileMax);
+      ReadPlainFile(PositionFile(directory_), kPositionFileMax);
   if (position.ok()) {
     const std::vector<std::string> parts = absl::StrSplit(*position, ' ');
     RunLog::Position at;
@@ -264,6 +265,9 @@ void RunFollower::Judge() {
         const uint64_t before = self->log_.position().offset;
         self->PassProgress();
         if (self->log_.position().offset == before) break;
+      }
+      if (outcome.result().has_puppet_run()) {
+        outcome.mutable_result()->mutable_puppet_run()->set_progress_omitted(self->log_.omitted());
       }
       self->Finish(std::move(outcome));
     });

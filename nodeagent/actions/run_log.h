@@ -2,12 +2,12 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "nodeagent/puppet/puppet_report.h"
 #include "orch/v1/action.pb.h"
 
 namespace orch::nodeagent {
@@ -45,6 +45,8 @@ class RunLog {
   };
   Position position() const { return {offset_ - partial_.size(), passed_}; }
   void Resume(Position position);
+  // Lines of at least `least_rank` that were not passed on, and lines too long to tell.
+  uint64_t omitted() const { return omitted_; }
 
  private:
   void OnLine(const std::string& line, std::vector<orch::v1::PuppetRunProgress>* out);
@@ -55,13 +57,16 @@ class RunLog {
   std::string partial_;  // a line whose end is not written yet
   bool skipping_ = false;
   int passed_ = 0;
+  uint64_t omitted_ = 0;
 };
 
 // What the log of an ended run says.
 struct RunLogSummary {
-  std::deque<std::string> errors;  // the last kErrorsMax, without Facter's
-  bool says_locked = false;        // another run was under way
+  PuppetErrors errors;       // without Facter's
+  bool says_locked = false;  // another run was under way
   bool says_disabled = false;
+  // The catalog was of another environment, and --strict_environment_mode kept Puppet from it.
+  bool says_environment = false;
   bool has_lines = false;   // of level notice or above
   bool has_a_time = false;  // a line has one of the times that were looked for
 };

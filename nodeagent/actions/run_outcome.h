@@ -16,7 +16,8 @@ namespace orch::nodeagent {
 struct RunEvidence {
   std::string previous_uuid;        // of the report that was there before
   std::string previous_summary;     // digest of the summary that was
-  std::optional<RunPuppet> puppet;  // nullopt: the run is not ours and was joined
+  std::string environment_asked;    // empty: any will do
+  std::optional<RunPuppet> puppet;  // nullopt: somebody else's run, which was joined
   std::optional<RunExit> exit;      // nullopt: the wrapper was killed, so nobody knows
   bool earlier_boot = false;        // the machine was booted since Puppet started
   absl::StatusOr<PuppetReport> report = absl::NotFoundError("no report");
@@ -28,16 +29,22 @@ struct RunEvidence {
 // Collects the evidence of a run of ours from its directory and from Puppet's files. Blocks for as
 // long as reading a report takes.
 RunEvidence GatherEvidence(const RunDirectory& directory, const RunSpec& spec);
-// Collects the evidence of a run that is not ours and was joined. Its lock was taken at `since`, so
-// its report was written after that. Blocks.
-RunEvidence GatherJoined(const std::string& report, absl::Time since);
+// The same of a run that is not ours, whose lock was taken at `since`: its report was written after
+// that.
+RunEvidence GatherJoined(const std::string& report, absl::Time since,
+                         const std::string& environment_asked);
 
 // Whether the report is of this very run: it differs from the one before, is not older than the
 // run's start, and has times of the run's own log. Puppet's files are shared with its daemon and
 // with whoever runs Puppet by hand, so none of these can be taken for granted. Pure.
 bool IsReportOfRun(const RunEvidence& evidence);
 
-// The outcome that the evidence proves; LOST where it proves none. Pure.
+// What it came to. A success only if all of it says so: the report, and how Puppet ended after it
+// had written it. Pure.
 orch::bus::v1::Outcome JudgeRun(const RunEvidence& evidence);
+
+// FAILED `environment_mismatch` if the run converged another environment than `asked`, whatever it
+// came to; else `outcome`. Pure.
+orch::bus::v1::Outcome JudgeEnvironment(const std::string& asked, orch::bus::v1::Outcome outcome);
 
 }  // namespace orch::nodeagent

@@ -23,7 +23,9 @@ Agent::Agent(AgentParts parts)
       presence_(PresenceParts{parts_.clock, parts_.self.identity, parts_.self.collectives,
                               parts_.destinations, parts_.client, parts_.credentials,
                               parts_.actions, parts_.facts, parts_.presence_interval,
-                              parts_.start_time}) {}
+                              parts_.start_time}),
+      under_way_(parts_.clock, parts_.running_max),
+      cancels_(parts_.journal) {}
 
 Agent::~Agent() = default;
 
@@ -34,11 +36,11 @@ void Agent::Start() {
     parts_.client->Subscribe(parts_.destinations.Request(collective), take);
     parts_.client->Subscribe(parts_.destinations.Node(collective, parts_.self.identity), take);
   }
-  parts_.journal->PostUnfinished(
-      lifetime_.Guard([this](absl::StatusOr<std::vector<JournalEntry>> entries) {
-        if (!entries.ok()) return LogJournal("read the journal", entries.status());
-        for (const JournalEntry& entry : *entries) Resume(entry);
-      }));
+  cancels_.Load(parts_.clock);
+  parts_.journal->PostUnfinished(lifetime_.Guard([this](absl::StatusOr<std::vector<JournalEntry>> entries) {
+    if (!entries.ok()) return LogJournal("read the journal", entries.status());
+    for (const JournalEntry& entry : *entries) Resume(entry);
+  }));
   parts_.client->Start(lifetime_.Guard([this](bool connected) { OnConnection(connected); }));
 }
 
@@ -46,7 +48,7 @@ void Agent::Start() {
 
 void Agent::OnMessage(const std::string& collective, const bus::Delivery& delivery) {
   ORCH_CHECK_ON(parts_.strand);
-  ++counters_.received;
+  stops_.CountReceived();
   auto message = std::make_shared<Message>();
   message->collective = collective;
   message->now = parts_.clock->Read();
@@ -68,7 +70,7 @@ std::optional<Stop> Agent::Climb(const MessagePtr& message, const std::string& b
   if (auto stop = CheckOnce(*message)) return stop;
   if (!request.has_action()) return OnQuery(message);
   if (auto stop = CheckNode(*message)) return stop;
-  ++counters_.passed;
+  stops_.CountPassed();
   Run(message, message->now.wall);
   return std::nullopt;
 }
@@ -101,7 +103,6 @@ std::optional<Stop> Agent::CheckClock(const Message& message) const {
 std::optional<Stop> Agent::LookUp(const MessagePtr& message) {
   const std::string& id = message->request.request_id();
   if (climbing_.contains(id)) return Stop{Rung::kReplayed, "it is being looked at already"};
-  if (refused_.Contains(id, message->now.wall)) return Stop{Rung::kReplayed, "it was refused"};
   if (climbing_.size() >= kClimbingMax) {
     return Stop{Rung::kCapacity, "too many requests wait for the journal"};
   }
@@ -116,21 +117,17 @@ std::optional<Stop> Agent::LookUp(const MessagePtr& message) {
 
 void Agent::OnLookedUp(const MessagePtr& message,
                        const absl::StatusOr<std::optional<JournalEntry>>& found) {
+  std::optional<Stop> stop;
   if (!found.ok()) {
-    ++run_counters_.journal_failures;
-    climbing_.erase(message->request.request_id());
-    return Refuse(message, {Rung::kJournal, std::string(found.status().message())});
+    under_way_.CountJournalFailure();
+    stop = Stop{Rung::kJournal, std::string(found.status().message())};
+  } else if (!found->has_value()) {
+    stop = CheckNode(*message);
+    if (!stop) return Accept(message);
   }
-  if (found->has_value()) {
-    climbing_.erase(message->request.request_id());
-    return AnswerKnown(*message, **found);
-  }
-  if (refused_.Contains(message->request.request_id(), message->now.wall)) {
-    climbing_.erase(message->request.request_id());
-    return Refuse(message, {Rung::kReplayed, "it was refused meanwhile"});
-  }
-  if (const auto stop = CheckNode(*message)) return RefuseDurably(message, *stop);
-  Accept(message);
+  climbing_.erase(message->request.request_id());
+  if (stop) return Refuse(message, *stop);
+  AnswerKnown(*message, **found);
 }
 
 // What depends on this node as it is now: target, conditions, capacity.
@@ -139,20 +136,22 @@ std::optional<Stop> Agent::CheckNode(const Message& message) const {
   if (auto stop = CheckTarget(request, *parts_.facts)) return stop;
   if (auto stop = CheckConditions(request, policy_.get(), *parts_.facts)) return stop;
   if (leaving_) return Stop{Rung::kCapacity, "this node agent is being stopped"};
-  if (!request.job_id().empty() && cancelled_jobs_.Contains(request.job_id(), message.now.wall)) {
+  if (!request.job_id().empty() && cancels_.Contains(request.job_id(), message.now)) {
     return Stop{Rung::kCancelled, "the job was cancelled before the request arrived"};
   }
-  if (running_.size() >= static_cast<size_t>(parts_.running_max)) {
-    return Stop{Rung::kCapacity, absl::StrCat(running_.size(), " actions are under way")};
+  if (const auto full = under_way_.WhyFull(IsMutating(request))) {
+    return Stop{Rung::kCapacity, *full};
   }
   return std::nullopt;
 }
 
 // Durable before anything happens: from here on this request can't start a second time.
 void Agent::Accept(const MessagePtr& message) {
+  under_way_.BeginAccepting(message->request.request_id());
   parts_.journal->PostAccept(ForJournal(*message),
                              lifetime_.Guard([this, message](absl::StatusOr<AcceptResult> result) {
                                climbing_.erase(message->request.request_id());
+                               under_way_.EndAccepting(message->request.request_id());
                                OnAccepted(message, result);
                                parts_.on_change();
                              }));
@@ -160,12 +159,12 @@ void Agent::Accept(const MessagePtr& message) {
 
 void Agent::OnAccepted(const MessagePtr& message, const absl::StatusOr<AcceptResult>& result) {
   if (!result.ok()) {
-    ++run_counters_.journal_failures;
+    under_way_.CountJournalFailure();
     return Refuse(message, {Rung::kJournal, std::string(result.status().message())});
   }
   switch (result->acceptance) {
     case Acceptance::kAccepted: {
-      ++counters_.passed;
+      stops_.CountPassed();
       const absl::Time accepted = parts_.clock->Read().wall;
       replies_.SendAccepted(message->exchange.get(), accepted);
       return Run(message, accepted);
@@ -187,14 +186,15 @@ void Agent::OnAccepted(const MessagePtr& message, const absl::StatusOr<AcceptRes
 void Agent::Run(const MessagePtr& message, absl::Time accepted) {
   const Request& request = message->request;
   const std::string id = request.request_id();
-  running_[id] = Running{message->exchange, api::NameOf(request.action().action()),
-                         request.caller(), IsMutating(request), accepted};
-  if (running_[id].mutates) LogRequest("request accepted", id, running_[id]);
-  if (cancelled_jobs_.Contains(request.job_id(), parts_.clock->Read().wall)) {
+  under_way_.Add(id,
+                 Running{message->exchange, api::NameOf(request.action().action()),
+                         request.caller(), IsMutating(request), accepted},
+                 IsMutating(request) ? "request accepted" : "request started");
+  if (cancels_.Contains(request.job_id(), parts_.clock->Read())) {
     return OnDone(id, MakeOutcome(orch::v1::NODE_STATE_CANCELLED, "cancelled",
                                   "the job was cancelled before it started here"));
   }
-  LogRequest("request started", id, running_[id]);
+  if (IsMutating(request)) under_way_.Log("request started", id);
   parts_.actions->Start(MakeCall(request));
 }
 
@@ -208,21 +208,23 @@ void Agent::Resume(const JournalEntry& entry) {
   }
   const auto exchange = ResumedExchange(request, parts_.self.identity, entry.request.digest,
                                         entry.accept_time, parts_.clock->Read().wall);
-  running_[request.request_id()] = Running{exchange, api::NameOf(request.action().action()),
-                                           request.caller(), true, entry.accept_time};
-  LogRequest("request taken up again", request.request_id(), running_[request.request_id()]);
+  under_way_.Add(request.request_id(),
+                 Running{exchange, api::NameOf(request.action().action()), request.caller(), true,
+                         entry.accept_time},
+                 "request taken up again");
   parts_.actions->Resume(MakeCall(request));
 }
 
 // The end: kept first, then told.
 void Agent::OnDone(const std::string& request_id, Outcome outcome) {
-  const auto found = running_.find(request_id);
-  if (found == running_.end()) return;
-  const Running done = found->second;
-  running_.erase(found);
+  const Running* const running = under_way_.Find(request_id);
+  if (running == nullptr) return;
+  if (outcome.result().has_puppet_run()) {
+    auto* run = outcome.mutable_result()->mutable_puppet_run();
+    run->set_progress_omitted(run->progress_omitted() + running->exchange->omitted);
+  }
   FitOutcome(&outcome);
-  Count(outcome);
-  LogRequest("request ended", request_id, done, &outcome);
+  const Running done = *under_way_.End(request_id, outcome);
   parts_.on_change();
   if (!done.mutates) return replies_.SendOutcome(done.exchange.get(), outcome);
   presence_.OnChange();
@@ -235,35 +237,8 @@ void Agent::OnDone(const std::string& request_id, Outcome outcome) {
       }));
 }
 
-// One event of a request that was accepted; with the same ids as in the controller's log.
-void Agent::LogRequest(absl::string_view event, const std::string& request_id,
-                       const Running& running, const Outcome* outcome) const {
-  constexpr size_t kPrefix = sizeof("NODE_STATE_") - 1;
-  const Exchange& exchange = *running.exchange;
-  const double seconds = absl::ToDoubleSeconds(parts_.clock->Read().wall - running.accept_time);
-  base::LogInfo(event, {{"job_id", exchange.job_id},
-                        {"request_id", base::Hex(request_id)},
-                        {"action", running.action},
-                        {"caller", running.caller},
-                        {"controller", exchange.controller},
-                        {"state", outcome == nullptr
-                                      ? ""
-                                      : orch::v1::NodeState_Name(outcome->state()).substr(kPrefix)},
-                        {"reason", outcome == nullptr ? "" : outcome->reason()},
-                        {"since_accepted_seconds", seconds},
-                        {"trace_id", exchange.trace.trace_id},
-                        {"span_id", exchange.trace.span_id}});
-}
-
-void Agent::Count(const Outcome& outcome) {
-  if (orch::v1::NodeState_IsValid(outcome.state())) ++run_counters_.ended[outcome.state()];
-  if (!outcome.result().has_puppet_run()) return;
-  const int verdict = outcome.result().puppet_run().verdict();
-  if (orch::v1::PuppetRunVerdict_IsValid(verdict)) ++run_counters_.verdicts[verdict];
-}
-
 void Agent::LogJournal(absl::string_view what, const absl::Status& status) {
-  ++run_counters_.journal_failures;
+  under_way_.CountJournalFailure();
   base::LogError(what, {{"error", status.ToString()}});
 }
 
@@ -272,13 +247,17 @@ void Agent::LogJournal(absl::string_view what, const absl::Status& status) {
 JournalRequest Agent::ForJournal(const Message& message) const {
   Request kept = message.request;
   api::RedactSensitive(kept.mutable_action()->mutable_action());
-  return {kept.request_id(),
-          message.digest,
-          kept.job_id(),
-          kept.caller(),
-          api::SerializeHealing(kept),
-          ToTime(kept.issue_time()),
-          ToTime(kept.expire_time())};
+  JournalRequest out;
+  out.request_id = kept.request_id();
+  out.digest = message.digest;
+  out.job_id = kept.job_id();
+  out.controller = kept.controller();
+  out.caller = kept.caller();
+  out.stops = kept.action().action().has_puppet_disable();
+  out.request = kept.SerializeAsString();
+  out.issue_time = ToTime(kept.issue_time());
+  out.expire_time = ToTime(kept.expire_time());
+  return out;
 }
 
 ActionCall Agent::MakeCall(const Request& request) {
@@ -294,9 +273,12 @@ ActionCall Agent::MakeCall(const Request& request) {
   }
   const std::string id = call.request_id;
   call.progress = lifetime_.Guard([this, id](orch::v1::ActionProgress progress) {
-    const auto found = running_.find(id);
-    if (found == running_.end()) return;
-    replies_.SendProgress(found->second.exchange.get(), std::move(progress));
+    if (const Running* running = under_way_.Find(id)) {
+      replies_.SendProgress(running->exchange.get(), std::move(progress));
+    }
+  });
+  call.waits = lifetime_.Guard([this, id](bool waits) {
+    if (Running* running = under_way_.Find(id)) running->waits = waits;
   });
   call.done = lifetime_.Guard([this, id](Outcome outcome) { OnDone(id, std::move(outcome)); });
   return call;

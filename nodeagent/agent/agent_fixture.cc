@@ -142,7 +142,7 @@ void AgentTest::StartNode() {
     agent_->Start();
   });
   ASSERT_TRUE(
-      Until([&] { return facts_->json() == "{\"role\":\"web\"}" && presences_.size() > before; }));
+      Until([&] { return facts_->json() == facts_expected_ && presences_.size() > before; }));
   clock_.Advance(absl::Seconds(1));  // a new journal refuses what was issued before it
 }
 

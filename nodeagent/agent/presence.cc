@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "api/wire_text.h"
+#include "base/gzip.h"
 #include "base/ids.h"
 #include "base/log.h"
 #include "base/proto_time.h"
@@ -128,16 +129,24 @@ void Presence::AddFacts(orch::bus::v1::Presence* presence) const {
   const std::string& json = parts_.facts->json();
   const std::vector<std::string>& classes =
       parts_.facts->classes() == nullptr ? kNone : *parts_.facts->classes();
-  size_t size = json.size();
-  for (const std::string& name : classes) size += name.size() + 2;
-  if (size > kPresenceFactsMax) {
+  size_t classes_size = 0;
+  for (const std::string& name : classes) classes_size += name.size() + 2;
+  const size_t size = json.size() + classes_size;
+  std::string packed;
+  if (size > kPresenceFactsMax) packed = base::Gzip(json);
+  if (!packed.empty() && packed.size() + classes_size > kPresenceFactsMax) {
     auto* error = presence->add_fact_errors();
     error->set_source("bus");
-    error->set_message(absl::StrCat("facts and classes have ", size, " bytes, more than the ",
-                                    kPresenceFactsMax, " that fit into a message"));
+    error->set_message(absl::StrCat("facts and classes have ", size,
+                                    " bytes, packed more than the ", kPresenceFactsMax,
+                                    " that fit into a message"));
     return;
   }
-  presence->mutable_facts()->set_json(json);
+  if (packed.empty()) {
+    presence->mutable_facts()->set_json(json);
+  } else {
+    presence->mutable_facts()->set_json_gzip(packed);
+  }
   for (const std::string& name : classes) presence->mutable_facts()->add_classes(name);
   *presence->mutable_facts()->mutable_time() = ToTimestamp(parts_.facts->read_time());
 }

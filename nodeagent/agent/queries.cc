@@ -10,6 +10,19 @@ namespace orch::nodeagent {
 
 using orch::bus::v1::Request;
 
+namespace {
+
+bool Offers(const Actions& actions, const std::string& action, bool* mutates) {
+  for (const orch::v1::NodeAction& offered : actions.Offered()) {
+    if (offered.name() != action) continue;
+    *mutates = offered.mutates();
+    return true;
+  }
+  return false;
+}
+
+}  // namespace
+
 // What changes nothing may be lost, but is not done twice.
 std::optional<Stop> Agent::CheckOnce(const Message& message) {
   switch (replay_.Add(message.request.request_id(), ToTime(message.request.expire_time()),
@@ -47,7 +60,7 @@ std::optional<Stop> Agent::OnQuery(const MessagePtr& message) {
     case Request::KIND_NOT_SET:
       ORCH_CHECK(false);  // Climb and the strict parse took them
   }
-  ++counters_.passed;
+  stops_.CountPassed();
   return std::nullopt;
 }
 
@@ -56,33 +69,24 @@ std::optional<Stop> Agent::OnDiscover(const Message& message) {
   const Request& request = message.request;
   if (auto stop = CheckTarget(request, *parts_.facts)) return stop;
   bool mutates = false;
-  if (!Offers(request.discover().action(), &mutates)) {
+  if (!Offers(*parts_.actions, request.discover().action(), &mutates)) {
     return Stop{Rung::kUnsupported,
                 absl::StrCat("this node does not offer ", request.discover().action())};
   }
   if (auto stop = CheckConditions(request, policy_.get(), *parts_.facts)) return stop;
   if (auto stop = CheckClock(message); stop && mutates) return stop;
-  ++counters_.passed;
+  stops_.CountPassed();
   orch::bus::v1::Discovered discovered;
   discovered.set_willing(true);
   replies_.SendDiscovered(message.exchange.get(), std::move(discovered));
   return std::nullopt;
 }
 
-bool Agent::Offers(const std::string& action, bool* mutates) const {
-  for (const orch::v1::NodeAction& offered : parts_.actions->Offered()) {
-    if (offered.name() != action) continue;
-    *mutates = offered.mutates();
-    return true;
-  }
-  return false;
-}
-
 std::optional<Stop> Agent::OnBeacon(const Message& message) {
   if (!beacons_.OnBeacon(message.request, message.now)) {
     return Stop{Rung::kReplayed, "a newer beacon was heard"};
   }
-  ++counters_.passed;
+  stops_.CountPassed();
   presence_.OnBeacon();
   const Beacons::Seen& seen = beacons_.seen().at(message.request.controller());
   if (parts_.credentials->IsBehind(seen.crl_numbers)) presence_.AskForCrls();
@@ -99,7 +103,7 @@ std::optional<Stop> Agent::OnBeacon(const Message& message) {
 std::optional<Stop> Agent::OnCrl(const Message& message) {
   const auto whole = crl_parts_.OnPart(message.request.crl(), message.now);
   if (!whole.ok()) return Stop{Rung::kInvalid, std::string(whole.status().message())};
-  ++counters_.passed;
+  stops_.CountPassed();
   if (whole->empty()) return std::nullopt;
   const auto changed = parts_.credentials->UpdateCrl(*whole, message.now.wall);
   if (!changed.ok()) return Stop{Rung::kInvalid, std::string(changed.status().message())};
@@ -114,11 +118,7 @@ void Agent::OnCancel(const Message& message) {
                                   {"caller", message.request.caller()},
                                   {"trace_id", message.exchange->trace.trace_id},
                                   {"span_id", message.exchange->trace.span_id}});
-  // No request of the job that was issued before this can be valid longer.
-  const absl::Time until = ToTime(message.request.issue_time()) + kLifetimeMax + kFutureMax;
-  if (cancelled_jobs_.Add(job, until, message.now.wall) == ReplayWindow::Added::kFull) {
-    base::LogWarning("too many cancelled jobs to remember", {{"job_id", job}});
-  }
+  cancels_.Add(job, ToTime(message.request.issue_time()), message.now);
   parts_.actions->Cancel(job);
 }
 
@@ -152,9 +152,9 @@ void Agent::AnswerResult(const Message& query, const std::string& request_id,
     const bool never_started = whole && !entry && !climbing_.contains(request_id);
     return replies_.SendUnknown(*query.exchange, request_id, never_started);
   }
-  const auto running = running_.find(request_id);
-  const auto exchange = running != running_.end()
-                            ? running->second.exchange
+  const Running* const running = under_way_.Find(request_id);
+  const auto exchange = running != nullptr
+                            ? running->exchange
                             : ResumedExchange(request, parts_.self.identity, entry->request.digest,
                                               entry->accept_time, parts_.clock->Read().wall);
   orch::bus::v1::Outcome outcome;

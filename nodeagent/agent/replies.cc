@@ -2,6 +2,7 @@
 #include "nodeagent/agent/replies.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "api/wire_text.h"
@@ -103,9 +104,14 @@ void Replies::SendAccepted(Exchange* exchange, absl::Time accepted) {
 }
 
 void Replies::SendProgress(Exchange* exchange, orch::v1::ActionProgress progress) {
-  if (exchange->progress >= kProgressMax || !client_->status().connected) return;
-  if (!exchange->progress_budget.Take(clock_->Read())) return;
+  if (exchange->progress >= kProgressMax || !client_->status().connected ||
+      !exchange->progress_budget.Take(clock_->Read())) {
+    ++exchange->omitted;
+    ++exchange->untold;
+    return;
+  }
   ++exchange->progress;
+  progress.set_omitted(std::exchange(exchange->untold, 0));
   Reply reply = Begin(exchange);
   *reply.mutable_progress() = std::move(progress);
   SendOnce(*exchange, reply, kNewsLifetime);

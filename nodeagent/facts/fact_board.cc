@@ -24,6 +24,29 @@ using Json = nlohmann::json;
 
 constexpr size_t kErrorTextMax = 300;
 
+constexpr char kReplaced[] = "\xef\xbf\xbd";  // U+FFFD, in place of bytes that are no UTF-8
+
+// Dotted path of the first name or value with kReplaced in it; empty if there is none.
+std::string FindReplaced(const Json& facts, const std::string& path) {
+  if (facts.is_string()) {
+    return facts.get_ref<const std::string&>().find(kReplaced) == std::string::npos ? "" : path;
+  }
+  if (!facts.is_structured()) return "";
+  for (const auto& [key, value] : facts.items()) {
+    const std::string inner = path.empty() ? key : absl::StrCat(path, ".", key);
+    if (key.find(kReplaced) != std::string::npos) return inner;
+    if (std::string found = FindReplaced(value, inner); !found.empty()) return found;
+  }
+  return "";
+}
+
+// Which fact is not as its source wrote it.
+std::string DoubtOf(const std::string& text) {
+  if (text.find(kReplaced) == std::string::npos) return "";
+  return absl::StrCat(FindReplaced(Json::parse(text, nullptr, false), ""),
+                      ": bytes that are not UTF-8 were replaced");
+}
+
 size_t BytesOf(const FactsText& text) { return text == nullptr ? 0 : text->size(); }
 
 }  // namespace
@@ -164,6 +187,7 @@ bool FactBoard::TakeRead(const std::string& name, Piece* piece, absl::StatusOr<s
     return room;
   }
   piece->error.clear();
+  if (!same) piece->doubt = DoubtOf(*read);
   piece->time = read_time_ = now.wall;
   if (same) return true;
   piece->fresh = std::make_shared<const std::string>(*std::move(read));
@@ -261,6 +285,7 @@ void FactBoard::SetErrors(base::Now now) {
       failing[source.plan.name] = "its files can't be read: no answer of the file system";
     }
     for (const auto& [name, piece] : source.pieces) {
+      if (!piece.doubt.empty()) failing[NameOf(source, name)] = piece.doubt;
       if (!piece.refused.empty()) failing[NameOf(source, name)] = piece.refused;
       if (!piece.error.empty()) failing[NameOf(source, name)] = piece.error;
     }
@@ -353,6 +378,7 @@ bool FactBoard::FromCache(const std::string& cache, base::Now now) {
       }
       Piece& piece = source.pieces[name];
       piece.good = std::make_shared<const std::string>(OneLine(value["facts"]));
+      piece.doubt = DoubtOf(*piece.good);
       piece.time = absl::FromUnixMicros(value["time_us"].get<int64_t>());
       if (piece.time <= now.wall) read_time_ = std::max(read_time_, piece.time);
     }

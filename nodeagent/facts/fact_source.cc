@@ -56,11 +56,13 @@ SourcePlan PlanOf(const FactSource& source, absl::Duration interval) {
     plan.paths = ProgramsOf(source.facter(), {"/opt/puppetlabs/bin/facter", "/usr/bin/facter"});
     plan.arguments.insert(plan.arguments.begin(), "--json");
     plan.also_good_exit = 1;
+    plan.prints_json = true;
     timeout = kCollectorTimeout;
   } else if (!source.ohai().empty()) {
     plan.kind = SourceKind::kProgram;
     plan.paths = ProgramsOf(source.ohai(), {"/opt/chef/bin/ohai", "/opt/cinc/bin/ohai",
                                             "/opt/cinc-workstation/bin/ohai", "/usr/bin/ohai"});
+    plan.prints_json = true;
     timeout = kCollectorTimeout;
   } else if (!source.program().empty()) {
     plan.kind = SourceKind::kProgram;

@@ -200,9 +200,11 @@ void Facts::State::OnPrinted(size_t source, const std::string& name,
   running.erase({source, name});
   const auto facts = std::make_shared<absl::StatusOr<std::string>>(std::move(output));
   const bool some = board.plan(source).also_good_exit != 0;
-  const auto parse = [facts, some] {
+  const bool strict = board.plan(source).prints_json;
+  const auto parse = [facts, some, strict] {
     if (!facts->ok()) return;
-    absl::StatusOr<Json> parsed = target::ParsePrintedFacts(**facts);
+    absl::StatusOr<Json> parsed =
+        strict ? target::ParseJsonFacts(**facts) : target::ParsePrintedFacts(**facts);
     if (some && parsed.ok() && parsed->empty()) parsed = absl::InvalidArgumentError("nothing");
     *facts = parsed.ok() ? absl::StatusOr<std::string>(OneLine(*parsed))
                          : absl::InvalidArgumentError(absl::StrCat("what it printed is no facts: ",

@@ -28,11 +28,13 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "base/config.h"
+#include "base/downcase.h"
 #include "base/ids.h"
 #include "base/sha256.h"
 #include "base/status.h"
 #include "nodeagent/puppet/puppet_state.h"
 #include "nodeagent/puppet/puppet_summary.h"
+#include "nodeagent/text/plain_file.h"
 
 namespace orch::nodeagent {
 namespace {
@@ -91,10 +93,9 @@ absl::StatusOr<bool> IsManaged(const std::string& resourcefile, const std::strin
     return absl::InvalidArgumentError(
         absl::StrCat("resource('", resource, "'): not of the form Type[title]"));
   }
-  // Puppet writes types in lower case there.
-  const std::string wanted =
-      absl::StrCat(absl::AsciiStrToLower(resource.substr(0, bracket)), resource.substr(bracket));
-  const absl::StatusOr<std::string> text = base::ReadFile(resourcefile, kResourceFileMax);
+  // Puppet writes the whole reference in lower case there, titles too.
+  const std::string wanted = base::Downcase(resource);
+  const absl::StatusOr<std::string> text = ReadPlainFile(resourcefile, kResourceFileMax);
   if (absl::IsNotFound(text.status())) return false;  // no catalog was applied yet
   if (!text.ok()) return text.status();
   for (const absl::string_view line : absl::StrSplit(*text, '\n')) {

@@ -1,39 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
-
-// The order of writes carries the promise of journal.h. An acceptance writes the number of the
-// acceptance to the file in /run first and the entry second: a crash in between looks like a
-// roll-back, which refuses too much; the other order would accept a request twice after the
-// database was restored from a copy. A purge raises the floor before it deletes. The floor is
-// rounded up to whole microseconds. A journal that is damaged is never made anew by itself: an
-// empty journal and old requests are exactly what must not meet. The database is opened
-// exclusively, because two agents on one journal could both start a run.
-
 #include "nodeagent/journal/journal.h"
+
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "base/config.h"
 #include "base/ids.h"
-#include "base/sqlite.h"
 #include "base/status.h"
+#include "nodeagent/journal/statement.h"
 
 namespace orch::nodeagent {
 namespace {
 
-using base::Statement;
-
-constexpr int kSchemaVersion = 1;
+constexpr int kSchemaVersion = 2;
 constexpr int kApplicationId = 0x6f726368;  // "orch"
 constexpr size_t kSequenceFileMax = 4096;
 // Another agent that is about to end may hold the file so long.
-constexpr absl::Duration kBusyTimeout = absl::Seconds(2);
-constexpr int kCacheKib = 256;
-constexpr int64_t kLogBytes = 1 << 20;
+constexpr int kBusyTimeout_ms = 2000;
 
 constexpr char kSchema[] = R"sql(
   CREATE TABLE meta (
@@ -46,6 +38,16 @@ constexpr char kSchema[] = R"sql(
     outcome BLOB, end_us INTEGER);
   CREATE INDEX entries_by_state ON entries (state, end_us);
 )sql";
+// Forward-only: each takes a journal one version further.
+constexpr char kSchema2[] = R"sql(
+  ALTER TABLE entries ADD COLUMN controller TEXT NOT NULL DEFAULT '';
+  CREATE INDEX entries_by_party ON entries (controller, caller);
+  CREATE TABLE cancelled (job_id TEXT PRIMARY KEY NOT NULL, until_us INTEGER NOT NULL);
+)sql";
+
+constexpr char kColumns[] =
+    "request_id, digest, job_id, caller, request, issue_us, expire_us, accept_us, state, outcome, "
+    "end_us, controller";
 
 // Rounded up, so that a floor never ends below the instant that it stands for.
 int64_t CeilMicros(absl::Time time) {
@@ -58,20 +60,20 @@ absl::Time FromMicros(int64_t us) {
                                                    : absl::FromUnixMicros(us);
 }
 
-// The columns of `entries` in their order.
 JournalEntry EntryOf(const Statement& row) {
   JournalEntry entry;
-  entry.request.request_id = std::string(row.BytesAt(0));
-  entry.request.digest = std::string(row.BytesAt(1));
-  entry.request.job_id = std::string(row.BytesAt(2));
-  entry.request.caller = std::string(row.BytesAt(3));
-  entry.request.request = std::string(row.BytesAt(4));
-  entry.request.issue_time = FromMicros(row.IntAt(5));
-  entry.request.expire_time = FromMicros(row.IntAt(6));
-  entry.accept_time = FromMicros(row.IntAt(7));
-  entry.state = static_cast<JournalState>(row.IntAt(8));
-  entry.outcome = std::string(row.BytesAt(9));
-  entry.end_time = FromMicros(row.IntAt(10));
+  entry.request.request_id = row.BytesAt(0);
+  entry.request.digest = row.BytesAt(1);
+  entry.request.job_id = row.BytesAt(2);
+  entry.request.caller = row.BytesAt(3);
+  entry.request.request = row.BytesAt(4);
+  entry.request.issue_time = FromMicros(row.IntegerAt(5));
+  entry.request.expire_time = FromMicros(row.IntegerAt(6));
+  entry.accept_time = FromMicros(row.IntegerAt(7));
+  entry.state = static_cast<JournalState>(row.IntegerAt(8));
+  entry.outcome = row.BytesAt(9);
+  entry.end_time = FromMicros(row.IntegerAt(10));
+  entry.request.controller = row.BytesAt(11);
   return entry;
 }
 
@@ -85,13 +87,13 @@ std::string BootId() {
 Journal::Journal(const JournalOptions& options)
     : options_(options), newest_issue_(absl::InfinitePast()), floor_(absl::InfinitePast()) {}
 
-Journal::~Journal() = default;
+Journal::~Journal() { sqlite3_close(db_); }
 
 absl::StatusOr<std::unique_ptr<Journal>> Journal::Open(const JournalOptions& options,
                                                        base::Now now) {
   std::unique_ptr<Journal> journal(new Journal(options));
   journal->opened_ = now.steady;
-  ORCH_RETURN_IF_ERROR(journal->OpenDatabase());
+  ORCH_RETURN_IF_ERROR(base::Annotate(journal->OpenDatabase(), options.path));
   ORCH_RETURN_IF_ERROR(journal->CheckSequence(now));
   return journal;
 }
@@ -99,61 +101,80 @@ absl::StatusOr<std::unique_ptr<Journal>> Journal::Open(const JournalOptions& opt
 absl::Status Journal::Create() {
   created_ = true;
   identity_ = base::Hex(base::RandomBytes16());
-  ORCH_RETURN_IF_ERROR(database_->Execute(kSchema));
-  const std::string marks = absl::StrCat("PRAGMA application_id=", kApplicationId,
-                                         "; PRAGMA user_version=", kSchemaVersion);
-  ORCH_RETURN_IF_ERROR(database_->Execute(marks.c_str()));
-  Statement meta = database_->Prepare("INSERT INTO meta VALUES (?, 0, ?, ?)");
-  meta.Text(identity_).Int(CeilMicros(newest_issue_)).Int(CeilMicros(floor_));
-  return meta.Run();
+  ORCH_RETURN_IF_ERROR(Execute(db_, kSchema, "create"));
+  const std::string mark = absl::StrCat("PRAGMA application_id=", kApplicationId);
+  ORCH_RETURN_IF_ERROR(Execute(db_, mark.c_str(), "create"));
+  {
+    Statement meta(db_, "INSERT INTO meta VALUES (?, 0, ?, ?)");
+    meta.Text(identity_).Integer(CeilMicros(newest_issue_)).Integer(CeilMicros(floor_));
+    ORCH_RETURN_IF_ERROR(meta.Run());
+  }
+  return Migrate(1);
+}
+
+absl::Status Journal::Migrate(int64_t version) {
+  if (version < 2) ORCH_RETURN_IF_ERROR(Execute(db_, kSchema2, "migrate"));
+  const std::string mark = absl::StrCat("PRAGMA user_version=", kSchemaVersion);
+  ORCH_RETURN_IF_ERROR(Execute(db_, mark.c_str(), "migrate"));
+  return Execute(db_, "COMMIT", "migrate");
 }
 
 absl::Status Journal::OpenDatabase() {
+  // Made here so that nobody else can read it; SQLite gives its log the same mode.
+  const int fd = open(options_.path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (fd < 0) return absl::ErrnoToStatus(errno, "open journal");
+  close(fd);
+  if (sqlite3_open_v2(options_.path.c_str(), &db_, SQLITE_OPEN_READWRITE, nullptr) != SQLITE_OK) {
+    return ErrorOf(db_, "open");
+  }
+  sqlite3_busy_timeout(db_, kBusyTimeout_ms);
   // Exclusive: two agents on one state directory could both start a run.
-  ORCH_ASSIGN_OR_RETURN(database_, base::Database::Open({.name = "journal",
-                                                         .path = options_.path,
-                                                         .exclusive = true,
-                                                         .cache_kib = kCacheKib,
-                                                         .log_bytes = kLogBytes,
-                                                         .busy_timeout = kBusyTimeout}));
-  base::Transaction transaction(database_.get());
-  ORCH_RETURN_IF_ERROR(transaction.Begin());
-  ORCH_RETURN_IF_ERROR(base::Annotate(CheckOrCreate(), options_.path));
-  return transaction.Commit();
+  ORCH_RETURN_IF_ERROR(Execute(db_,
+                               "PRAGMA locking_mode=EXCLUSIVE; PRAGMA cache_size=-256;"
+                               "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+                               "PRAGMA journal_size_limit=1048576;",
+                               "configure"));
+  ORCH_RETURN_IF_ERROR(Execute(db_, "BEGIN IMMEDIATE", "lock"));
+  const absl::Cleanup rollback = [this] {
+    if (sqlite3_get_autocommit(db_) == 0) Execute(db_, "ROLLBACK", "rollback").IgnoreError();
+  };
+  // What reads is over before the schema is changed.
+  ORCH_ASSIGN_OR_RETURN(const int64_t written, ReadMeta());
+  if (written == 0) return Create();
+  return written < kSchemaVersion ? Migrate(written) : absl::OkStatus();
 }
 
-absl::Status Journal::CheckOrCreate() {
-  Statement tables = database_->Prepare("SELECT count(*) FROM sqlite_schema");
+absl::StatusOr<int64_t> Journal::ReadMeta() {
+  Statement tables(db_, "SELECT count(*) FROM sqlite_schema");
   ORCH_RETURN_IF_ERROR(tables.Run());
-  Statement version = database_->Prepare("PRAGMA user_version");
+  Statement version(db_, "PRAGMA user_version");
   ORCH_RETURN_IF_ERROR(version.Run());
-  Statement application = database_->Prepare("PRAGMA application_id");
+  Statement application(db_, "PRAGMA application_id");
   ORCH_RETURN_IF_ERROR(application.Run());
-  if (tables.IntAt(0) == 0 && version.IntAt(0) == 0) return Create();
-  if (application.IntAt(0) != kApplicationId) {
+  if (tables.IntegerAt(0) == 0 && version.IntegerAt(0) == 0) return 0;
+  if (application.IntegerAt(0) != kApplicationId) {
     return absl::DataLossError("not a journal of orch; move it away to start with an empty one");
   }
-  if (version.IntAt(0) > kSchemaVersion) {
+  if (version.IntegerAt(0) > kSchemaVersion) {
     return absl::FailedPreconditionError(absl::StrCat("written by a newer version (schema ",
-                                                      version.IntAt(0), ", this one knows ",
+                                                      version.IntegerAt(0), ", this one knows ",
                                                       kSchemaVersion, ")"));
   }
-  Statement check = database_->Prepare("PRAGMA quick_check(1)");
+  Statement check(db_, "PRAGMA quick_check(1)");
   ORCH_RETURN_IF_ERROR(check.Run());
   if (check.BytesAt(0) != "ok") {
     return absl::DataLossError(absl::StrCat(
         "journal is damaged (", check.BytesAt(0),
         "); move it away to start with an empty one, which refuses all older requests"));
   }
-  Statement meta =
-      database_->Prepare("SELECT identity, sequence, newest_issue_us, floor_us FROM meta");
-  ORCH_ASSIGN_OR_RETURN(const bool found, meta.Next());
+  Statement meta(db_, "SELECT identity, sequence, newest_issue_us, floor_us FROM meta");
+  ORCH_ASSIGN_OR_RETURN(const bool found, meta.Step());
   if (!found) return absl::DataLossError("journal is damaged (its meta row is missing)");
-  identity_ = std::string(meta.BytesAt(0));
-  sequence_ = meta.IntAt(1);
-  newest_issue_ = FromMicros(meta.IntAt(2));
-  floor_ = FromMicros(meta.IntAt(3));
-  return absl::OkStatus();
+  identity_ = meta.BytesAt(0);
+  sequence_ = meta.IntegerAt(1);
+  newest_issue_ = FromMicros(meta.IntegerAt(2));
+  floor_ = FromMicros(meta.IntegerAt(3));
+  return version.IntegerAt(0);
 }
 
 absl::Status Journal::CheckSequence(base::Now now) {
@@ -196,8 +217,8 @@ absl::Status Journal::WriteSequence(uint64_t sequence, absl::Time issued) {
 
 absl::Status Journal::RaiseFloor(absl::Time floor) {
   if (floor <= floor_) return absl::OkStatus();
-  Statement update = database_->Prepare("UPDATE meta SET floor_us = ?");
-  ORCH_RETURN_IF_ERROR(update.Int(CeilMicros(floor)).Run());
+  Statement update(db_, "UPDATE meta SET floor_us = ?");
+  ORCH_RETURN_IF_ERROR(update.Integer(CeilMicros(floor)).Run());
   floor_ = floor;
   return absl::OkStatus();
 }
@@ -209,15 +230,39 @@ absl::Time Journal::Floor(base::Now now) const {
   return std::max(floor_, now.wall - (now.steady - opened_));
 }
 
-absl::StatusOr<bool> Journal::HasRoom() const {
-  Statement count = database_->Prepare("SELECT count(*) FROM entries");
+absl::StatusOr<bool> Journal::HasRoom(int reserve) const {
+  Statement count(db_, "SELECT count(*) FROM entries");
   ORCH_RETURN_IF_ERROR(count.Run());
-  if (count.IntAt(0) >= options_.entries_max) return false;
-  Statement size = database_->Prepare(
-      "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count(), "
-      "pragma_freelist_count(), pragma_page_size()");
+  if (count.IntegerAt(0) >= options_.entries_max + reserve) return false;
+  Statement size(db_,
+                 "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count(), "
+                 "pragma_freelist_count(), pragma_page_size()");
   ORCH_RETURN_IF_ERROR(size.Run());
-  return size.IntAt(0) < kJournalBytesMax;
+  // What uses the reserve is small.
+  return size.IntegerAt(0) < kJournalBytesMax + int64_t{reserve} * (4 << 10);
+}
+
+absl::StatusOr<bool> Journal::HasShare(const JournalRequest& request) const {
+  if (request.stops) return true;
+  Statement count(db_, "SELECT count(*) FROM entries WHERE controller = ? AND caller = ?");
+  ORCH_RETURN_IF_ERROR(count.Text(request.controller).Text(request.caller).Run());
+  return count.IntegerAt(0) < options_.share_max;
+}
+
+absl::StatusOr<bool> Journal::MakeRoom(const JournalRequest& request, int reserve, base::Now now) {
+  ORCH_ASSIGN_OR_RETURN(bool share, HasShare(request));
+  if (!share) {
+    ORCH_RETURN_IF_ERROR(Forget(&request, now));
+    ORCH_ASSIGN_OR_RETURN(share, HasShare(request));
+    if (!share) return false;
+  }
+  ORCH_ASSIGN_OR_RETURN(bool room, HasRoom(reserve));
+  if (room) return true;
+  ORCH_RETURN_IF_ERROR(Purge(now));
+  ORCH_ASSIGN_OR_RETURN(room, HasRoom(reserve));
+  if (room) return true;
+  ORCH_RETURN_IF_ERROR(Forget(nullptr, now));
+  return HasRoom(reserve);
 }
 
 absl::StatusOr<AcceptResult> Journal::Accept(const JournalRequest& request, base::Now now) {
@@ -237,10 +282,13 @@ absl::StatusOr<AcceptResult> Journal::Accept(const JournalRequest& request, base
     result.acceptance = Acceptance::kExpired;
     return result;
   }
-  ORCH_ASSIGN_OR_RETURN(bool room, HasRoom());
-  if (!room) {
-    ORCH_RETURN_IF_ERROR(Purge(now));
-    ORCH_ASSIGN_OR_RETURN(room, HasRoom());
+  ORCH_ASSIGN_OR_RETURN(const bool room,
+                        MakeRoom(request, request.stops ? kJournalReserve : 0, now));
+  // Making room may have raised it above this request.
+  result.floor = Floor(now);
+  if (request.issue_time <= result.floor) {
+    result.acceptance = Acceptance::kStale;
+    return result;
   }
   if (!room || request.request.size() > kJournalRequestMax) {
     result.acceptance = Acceptance::kFull;
@@ -249,40 +297,79 @@ absl::StatusOr<AcceptResult> Journal::Accept(const JournalRequest& request, base
   // First the sequence: a crash between the two looks like a roll-back, which refuses too much,
   // never too little.
   ORCH_RETURN_IF_ERROR(WriteSequence(sequence_ + 1, request.issue_time));
-  ORCH_RETURN_IF_ERROR(Insert(request, now));
+  ORCH_RETURN_IF_ERROR(Insert(request, nullptr, now));
   sequence_++;
   result.acceptance = Acceptance::kAccepted;
   return result;
 }
 
-absl::Status Journal::Insert(const JournalRequest& request, base::Now now) {
-  base::Transaction transaction(database_.get());
-  ORCH_RETURN_IF_ERROR(transaction.Begin());
-  Statement insert =
-      database_->Prepare("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)");
-  insert.Blob(request.request_id).Blob(request.digest).Text(request.job_id).Text(request.caller);
-  insert.Blob(request.request)
-      .Int(CeilMicros(request.issue_time))
-      .Int(CeilMicros(request.expire_time))
-      .Int(CeilMicros(now.wall))
-      .Int(static_cast<int>(JournalState::kAccepted));
-  ORCH_RETURN_IF_ERROR(insert.Run());
-  const absl::Time floor = Floor(now);
-  Statement meta =
-      database_->Prepare("UPDATE meta SET sequence = ?, newest_issue_us = ?, floor_us = ?");
-  meta.Int(sequence_ + 1).Int(CeilMicros(newest_issue_)).Int(CeilMicros(floor));
-  ORCH_RETURN_IF_ERROR(meta.Run());
-  ORCH_RETURN_IF_ERROR(transaction.Commit());
-  floor_ = floor;
-  return absl::OkStatus();
+absl::StatusOr<bool> Journal::Refuse(const JournalRequest& request, const std::string& outcome,
+                                     base::Now now) {
+  ORCH_ASSIGN_OR_RETURN(const std::optional<JournalEntry> known, Find(request.request_id));
+  const absl::Time last = now.wall + kRefusalRememberedMax;
+  if (known.has_value() || request.issue_time > last) return false;
+  // What claims to be valid for ever is not remembered for ever: its lifetime alone refuses it.
+  JournalRequest kept = request;
+  kept.expire_time = std::min(kept.expire_time, last);
+  ORCH_ASSIGN_OR_RETURN(const bool room, MakeRoom(kept, kJournalReserve / 2, now));
+  if (!room || kept.request.size() > kJournalRequestMax || outcome.size() > kJournalOutcomeMax) {
+    return false;
+  }
+  ORCH_RETURN_IF_ERROR(WriteSequence(sequence_ + 1, kept.issue_time));
+  ORCH_RETURN_IF_ERROR(Insert(kept, &outcome, now));
+  sequence_++;
+  return true;
 }
 
-absl::Status Journal::MarkStarted(const std::string& request_id) {
-  Statement update =
-      database_->Prepare("UPDATE entries SET state = max(state, ?) WHERE request_id = ?");
-  update.Int(static_cast<int>(JournalState::kStarted)).Blob(request_id);
-  ORCH_RETURN_IF_ERROR(update.Run());
-  if (database_->Changes() == 0) return absl::NotFoundError("journal: no such request");
+absl::Status Journal::Cancel(const std::string& job_id, absl::Time until, base::Now now) {
+  Statement forget(db_, "DELETE FROM cancelled WHERE until_us <= ?");
+  ORCH_RETURN_IF_ERROR(forget.Integer(CeilMicros(now.wall)).Run());
+  Statement count(db_, "SELECT count(*) FROM cancelled");
+  ORCH_RETURN_IF_ERROR(count.Run());
+  if (count.IntegerAt(0) >= kJournalCancelsMax) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("journal: ", kJournalCancelsMax, " cancelled jobs are remembered already"));
+  }
+  Statement insert(db_, "INSERT OR REPLACE INTO cancelled VALUES (?, ?)");
+  return insert.Text(job_id).Integer(CeilMicros(until)).Run();
+}
+
+absl::StatusOr<std::vector<CancelledJob>> Journal::Cancelled(base::Now now) const {
+  Statement select(db_, "SELECT job_id, until_us FROM cancelled WHERE until_us > ?");
+  select.Integer(CeilMicros(now.wall));
+  std::vector<CancelledJob> jobs;
+  for (;;) {
+    ORCH_ASSIGN_OR_RETURN(const bool more, select.Step());
+    if (!more) return jobs;
+    jobs.push_back({select.BytesAt(0), FromMicros(select.IntegerAt(1))});
+  }
+}
+
+absl::Status Journal::Insert(const JournalRequest& request, const std::string* outcome,
+                             base::Now now) {
+  ORCH_RETURN_IF_ERROR(Execute(db_, "BEGIN IMMEDIATE", "accept"));
+  const absl::Cleanup rollback = [this] {
+    if (sqlite3_get_autocommit(db_) == 0) Execute(db_, "ROLLBACK", "rollback").IgnoreError();
+  };
+  const std::string done = outcome == nullptr ? "" : *outcome;
+  Statement insert(db_, absl::StrCat("INSERT INTO entries (", kColumns,
+                                     ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
+  insert.Blob(request.request_id).Blob(request.digest).Text(request.job_id).Text(request.caller);
+  insert.Blob(request.request)
+      .Integer(CeilMicros(request.issue_time))
+      .Integer(CeilMicros(request.expire_time))
+      .Integer(CeilMicros(now.wall))
+      .Integer(static_cast<int>(outcome == nullptr ? JournalState::kAccepted : JournalState::kDone))
+      .Blob(done)
+      .Integer(outcome == nullptr ? 0 : CeilMicros(now.wall))
+      .Text(request.controller);
+  ORCH_RETURN_IF_ERROR(insert.Run());
+  const absl::Time floor = Floor(now);
+  Statement meta(db_, "UPDATE meta SET sequence = ?, newest_issue_us = ?, floor_us = ?");
+  meta.Integer(sequence_ + 1).Integer(CeilMicros(newest_issue_)).Integer(CeilMicros(floor));
+  ORCH_RETURN_IF_ERROR(meta.Run());
+  ORCH_RETURN_IF_ERROR(Execute(db_, "COMMIT", "accept"));
+  floor_ = floor;
   return absl::OkStatus();
 }
 
@@ -294,52 +381,67 @@ absl::Status Journal::Finish(const std::string& request_id, const std::string& o
   }
   ORCH_ASSIGN_OR_RETURN(const std::optional<JournalEntry> known, Find(request_id));
   if (!known.has_value()) return absl::NotFoundError("journal: no such request");
-  Statement update = database_->Prepare(
-      "UPDATE entries SET state = ?1, outcome = ?2, end_us = ?3 "
-      "WHERE request_id = ?4 AND state <> ?1");
-  update.Int(static_cast<int>(JournalState::kDone))
+  Statement update(db_,
+                   "UPDATE entries SET state = ?1, outcome = ?2, end_us = ?3 "
+                   "WHERE request_id = ?4 AND state <> ?1");
+  update.Integer(static_cast<int>(JournalState::kDone))
       .Blob(outcome)
-      .Int(CeilMicros(now.wall))
+      .Integer(CeilMicros(now.wall))
       .Blob(request_id);
   return update.Run();
 }
 
 absl::StatusOr<std::optional<JournalEntry>> Journal::Find(const std::string& request_id) const {
-  Statement select = database_->Prepare("SELECT * FROM entries WHERE request_id = ?");
-  ORCH_ASSIGN_OR_RETURN(const bool found, select.Blob(request_id).Next());
+  Statement select(db_, absl::StrCat("SELECT ", kColumns, " FROM entries WHERE request_id = ?"));
+  ORCH_ASSIGN_OR_RETURN(const bool found, select.Blob(request_id).Step());
   if (!found) return std::optional<JournalEntry>();
   return std::optional<JournalEntry>(EntryOf(select));
 }
 
 absl::StatusOr<std::vector<JournalEntry>> Journal::Unfinished() const {
-  Statement select =
-      database_->Prepare("SELECT * FROM entries WHERE state <> ? ORDER BY accept_us");
-  select.Int(static_cast<int>(JournalState::kDone));
+  Statement select(
+      db_, absl::StrCat("SELECT ", kColumns, " FROM entries WHERE state <> ? ORDER BY accept_us"));
+  select.Integer(static_cast<int>(JournalState::kDone));
   std::vector<JournalEntry> entries;
   for (;;) {
-    ORCH_ASSIGN_OR_RETURN(const bool more, select.Next());
+    ORCH_ASSIGN_OR_RETURN(const bool more, select.Step());
     if (!more) return entries;
     entries.push_back(EntryOf(select));
   }
 }
 
 absl::Status Journal::Purge(base::Now now) {
-  const int64_t ended_us = CeilMicros(now.wall - options_.result_retention);
-  const int64_t now_us = CeilMicros(now.wall);
-  const int done = static_cast<int>(JournalState::kDone);
-  Statement newest = database_->Prepare(
-      "SELECT count(*), max(issue_us) FROM entries "
-      "WHERE state = ? AND end_us <= ? AND expire_us <= ?");
-  ORCH_RETURN_IF_ERROR(newest.Int(done).Int(ended_us).Int(now_us).Run());
-  if (newest.IntAt(0) == 0) return absl::OkStatus();
+  const std::string gone =
+      absl::StrCat(" WHERE state = ", static_cast<int>(JournalState::kDone),
+                   " AND end_us <= ", CeilMicros(now.wall - options_.result_retention),
+                   " AND expire_us <= ", CeilMicros(now.wall));
+  Statement newest(db_, absl::StrCat("SELECT count(*), max(issue_us) FROM entries", gone));
+  ORCH_RETURN_IF_ERROR(newest.Run());
+  if (newest.IntegerAt(0) == 0) return absl::OkStatus();
   // Even if the clock jumped and jumps back: what is forgotten can't come again.
-  ORCH_RETURN_IF_ERROR(RaiseFloor(FromMicros(newest.IntAt(1))));
-  return database_
-      ->Prepare("DELETE FROM entries WHERE state = ? AND end_us <= ? AND expire_us <= ?")
-      .Int(done)
-      .Int(ended_us)
-      .Int(now_us)
-      .Run();
+  ORCH_RETURN_IF_ERROR(RaiseFloor(FromMicros(newest.IntegerAt(1))));
+  return Statement(db_, absl::StrCat("DELETE FROM entries", gone)).Run();
+}
+
+absl::Status Journal::Forget(const JournalRequest* party, base::Now now) {
+  // What is not expired, or was issued in the future, could still come again: it is kept.
+  const std::string oldest = absl::StrCat(
+      "SELECT rowid, issue_us FROM entries WHERE state = ?1 AND expire_us <= ?2 AND issue_us <= ?2",
+      party == nullptr ? "" : " AND controller = ?3 AND caller = ?4", " ORDER BY issue_us LIMIT ",
+      kJournalForgottenAtOnce);
+  const auto bind = [&](Statement& statement) {
+    statement.Integer(static_cast<int>(JournalState::kDone)).Integer(CeilMicros(now.wall));
+    if (party != nullptr) statement.Text(party->controller).Text(party->caller);
+  };
+  Statement newest(db_, absl::StrCat("SELECT count(*), max(issue_us) FROM (", oldest, ")"));
+  bind(newest);
+  ORCH_RETURN_IF_ERROR(newest.Run());
+  if (newest.IntegerAt(0) == 0) return absl::OkStatus();
+  ORCH_RETURN_IF_ERROR(RaiseFloor(FromMicros(newest.IntegerAt(1))));
+  Statement gone(
+      db_, absl::StrCat("DELETE FROM entries WHERE rowid IN (SELECT rowid FROM (", oldest, "))"));
+  bind(gone);
+  return gone.Run();
 }
 
 }  // namespace orch::nodeagent

@@ -20,7 +20,10 @@ class JournalStore {
   ~JournalStore();
 
   void PostAccept(JournalRequest request, std::function<void(absl::StatusOr<AcceptResult>)> done);
-  void PostMarkStarted(std::string request_id, std::function<void(absl::Status)> done);
+  void PostRefuse(JournalRequest request, std::string outcome,
+                  std::function<void(absl::StatusOr<bool>)> done);
+  void PostCancel(std::string job_id, absl::Time until, std::function<void(absl::Status)> done);
+  void PostCancelled(std::function<void(absl::StatusOr<std::vector<CancelledJob>>)> done);
   void PostFinish(std::string request_id, std::string outcome,
                   std::function<void(absl::Status)> done);
   void PostFind(std::string request_id,

@@ -32,10 +32,10 @@ struct PuppetPaths {
   absl::Duration runtimeout;  // zero: none
 };
 
-// Finds PuppetPaths. What our configuration names is taken from there; the rest is Puppet's last
-// answer, which is kept on disk and stays good while puppet.conf, the program and its flags stay
-// the same; else `puppet config print` is asked, which takes one or two seconds and is never waited
-// for on the strand.
+// Knows PuppetPaths: from our configuration, else from what Puppet answered last, kept on disk as
+// long as puppet.conf and Puppet itself (its program, and its version.rb where packages put it)
+// stay as they were, else by asking `puppet config print`, which costs a second
+// or two of Ruby and is never waited for on the strand.
 //
 // Lives on: `strand`.
 class PuppetPathsFinder {
@@ -48,9 +48,8 @@ class PuppetPathsFinder {
   PuppetPathsFinder(const PuppetPathsFinder&) = delete;
   PuppetPathsFinder& operator=(const PuppetPathsFinder&) = delete;
 
-  // What is known now; null before the first answer. At most once a second this looks whether
-  // puppet.conf has changed; if so, Puppet is asked again in the background and the old answer
-  // stays until the new one is there.
+  // What is known; null as long as nothing is. Looks whether any of those files has changed and, if
+  // so, asks again in the background; until the answer is there the old one stays.
   std::shared_ptr<const PuppetPaths> Known();
   // Calls `done` once, perhaps before it returns, when the paths are known and puppet.conf has not
   // changed since. Errors: what `puppet config print` said; ResourceExhausted: too many wait

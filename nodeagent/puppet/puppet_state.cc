@@ -7,11 +7,11 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "base/config.h"
 #include "nodeagent/process/process.h"
 #include "nodeagent/puppet/puppet_lock.h"
 #include "nodeagent/puppet/puppet_summary.h"
 #include "nodeagent/text/clean_text.h"
+#include "nodeagent/text/plain_file.h"
 
 namespace orch::nodeagent {
 namespace {
@@ -21,7 +21,7 @@ constexpr size_t kPidFileMax = 64;
 constexpr size_t kDisableMessageMax = 1000;
 
 bool DaemonPresent(const std::string& pidfile) {
-  const absl::StatusOr<std::string> text = base::ReadFile(pidfile, kPidFileMax);
+  const absl::StatusOr<std::string> text = ReadPlainFile(pidfile, kPidFileMax);
   pid_t pid = 0;
   return text.ok() && absl::SimpleAtoi(absl::StripAsciiWhitespace(*text), &pid) && IsPuppet(pid);
 }

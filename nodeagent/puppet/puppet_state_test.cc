@@ -175,6 +175,11 @@ TEST(PuppetSummaryTest, WithoutResourcesNothingWasApplied) {
   const PuppetSummary failed =
       *ParsePuppetSummary("---\nversion:\n  puppet: 7.23.0\ntime:\n  last_run: 7\n");
   EXPECT_FALSE(failed.resources.has_value());
+  EXPECT_FALSE(failed.noop_events.has_value());
+  const std::string start = "---\nversion:\n  puppet: 7.23.0\ntime:\n  last_run: 7\nevents:\n";
+  EXPECT_EQ(ParsePuppetSummary(start + "  total: 2\n  noop: 2\n")->noop_events, 2u);
+  EXPECT_EQ(ParsePuppetSummary(start + "  total: 0\n  failure: 0\n")->noop_events, 0u);
+  EXPECT_FALSE(ParsePuppetSummary(start + "  total:\n")->noop_events.has_value());
   EXPECT_FALSE(ParsePuppetSummary("---\n- 1\n").ok());
   EXPECT_FALSE(ParsePuppetSummary("version: 1\ntime: soon\n").ok());
   EXPECT_FALSE(ParsePuppetSummary("time: [\n").ok());

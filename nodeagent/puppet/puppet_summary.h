@@ -19,6 +19,8 @@ struct PuppetSummary {
   absl::Time last_run;
   // Nullopt: no catalog was applied. That is a failure, and must not be taken for "0 failed".
   std::optional<orch::v1::ResourceCounts> resources;
+  // Properties that would have been changed without noop. Nullopt: not said, so not known.
+  std::optional<uint64_t> noop_events;
   std::string puppet_version;
   std::string configuration_version;
   std::string environment;  // converged

@@ -5,20 +5,13 @@
 #include "base/text.h"
 
 namespace orch::nodeagent {
-namespace {
-
-bool IsTreacherous(char c) {
-  return absl::ascii_iscntrl(static_cast<unsigned char>(c)) && c != '\n' && c != '\t';
-}
-
-}  // namespace
 
 std::string CleanText(absl::string_view text, size_t max) {
-  std::string clean = base::ToUtf8(text, max);
-  for (char& c : clean) {
-    if (IsTreacherous(c)) c = ' ';
+  std::string cut = base::ToUtf8(text, max);
+  for (char& c : cut) {
+    if (absl::ascii_iscntrl(static_cast<unsigned char>(c)) && c != '\n' && c != '\t') c = ' ';
   }
-  return clean;
+  return cut;
 }
 
 }  // namespace orch::nodeagent

@@ -22,6 +22,7 @@
 #include "base/config.h"
 #include "base/ids.h"
 #include "base/status.h"
+#include "nodeagent/text/plain_file.h"
 
 namespace orch::nodeagent {
 namespace {
@@ -55,7 +56,7 @@ std::string Dump(json value) {
 // Reads one of our files and hands its JSON to `take`, which may throw what nlohmann throws.
 template <typename T>
 absl::StatusOr<T> ReadJson(const std::string& path, T (*take)(const json&)) {
-  ORCH_ASSIGN_OR_RETURN(const std::string text, base::ReadFile(path, kFileMax));
+  ORCH_ASSIGN_OR_RETURN(const std::string text, ReadPlainFile(path, kFileMax));
   try {
     const json value = json::parse(text);
     if (value.at("version").get<int>() != kVersion) {
@@ -94,6 +95,7 @@ RunSpec SpecOf(const json& value) {
   spec.kill_after = DurationOf(value.at("kill_after_us"));
   value.at("previous_uuid").get_to(spec.previous_uuid);
   value.at("previous_summary").get_to(spec.previous_summary);
+  spec.environment_asked = value.value("environment_asked", "");
   spec.create_time = absl::FromUnixMicros(value.at("create_time_us").get<int64_t>());
   spec.timeout = DurationOf(value.at("timeout_us"));
   return spec;
@@ -141,6 +143,7 @@ absl::Status RunDirectory::Prepare(const RunSpec& spec) const {
                                          {"kill_after_us", MicrosOf(spec.kill_after)},
                                          {"previous_uuid", spec.previous_uuid},
                                          {"previous_summary", spec.previous_summary},
+                                         {"environment_asked", spec.environment_asked},
                                          {"create_time_us", absl::ToUnixMicros(spec.create_time)},
                                          {"timeout_us", MicrosOf(spec.timeout)}}),
                                    0600);
@@ -201,7 +204,7 @@ absl::Status RunDirectory::WriteOutcome(const std::string& outcome) const {
 }
 
 std::optional<std::string> RunDirectory::ReadOutcome() const {
-  absl::StatusOr<std::string> outcome = base::ReadFile(path_ + "/outcome", kFileMax);
+  absl::StatusOr<std::string> outcome = ReadPlainFile(path_ + "/outcome", kFileMax);
   if (!outcome.ok()) return std::nullopt;
   return *std::move(outcome);
 }
@@ -212,7 +215,7 @@ void RunDirectory::Keep(const std::string& file, const std::string& name) const 
   if (link(file.c_str(), kept.c_str()) == 0) return;
   // Another file system, as a rule. Without the copy the original is read, which a later run may
   // have replaced.
-  const absl::StatusOr<std::string> content = base::ReadFile(file, kKeptFileMax);
+  const absl::StatusOr<std::string> content = ReadPlainFile(file, kKeptFileMax);
   if (content.ok()) base::WriteFileAtomically(kept, *content, 0600).IgnoreError();
 }
 

@@ -48,6 +48,8 @@ struct RunSpec {
   // that were there before, when the run was asked for, and how long it may take.
   std::string previous_uuid;
   std::string previous_summary;  // its SHA-256 in hex; empty if there was none
+  // The Puppet environment whose catalog is to be applied; empty: any.
+  std::string environment_asked;
   absl::Time create_time;
   absl::Duration timeout = absl::InfiniteDuration();
 };
