@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controller/job/node_table.h"
+
+#include <utility>
+
+#include "base/status.h"
+#include "controller/job/states.h"
+
+namespace orch::controller {
+
+NodeEntry* NodeTable::Add(const std::string& name) {
+  const uint32_t index = static_cast<uint32_t>(entries_.size());
+  ORCH_CHECK(index_.emplace(name, index).second);
+  NodeEntry& entry = entries_.emplace_back();
+  entry.name = name;
+  entry.index = index;
+  ++counts_[entry.state];
+  ++open_;
+  MarkChanged(&entry);
+  return &entry;
+}
+
+NodeEntry* NodeTable::Find(const std::string& name) {
+  auto it = index_.find(name);
+  return it == index_.end() ? nullptr : &entries_[it->second];
+}
+
+const NodeEntry* NodeTable::Find(const std::string& name) const {
+  auto it = index_.find(name);
+  return it == index_.end() ? nullptr : &entries_[it->second];
+}
+
+void NodeTable::Move(NodeEntry* entry, orch::v1::NodeState to) {
+  ORCH_CHECK(MayFollow(entry->state, to));
+  Restore(entry, to);
+  MarkChanged(entry);
+}
+
+void NodeTable::Restore(NodeEntry* entry, orch::v1::NodeState state) {
+  ORCH_CHECK(orch::v1::NodeState_IsValid(state));
+  --counts_[entry->state];
+  ++counts_[state];
+  if (IsTerminal(state) && !IsTerminal(entry->state)) --open_;
+  entry->state = state;
+}
+
+void NodeTable::MarkChanged(NodeEntry* entry) {
+  if (std::exchange(entry->changed, true)) return;
+  changed_.push_back(entry->index);
+}
+
+void NodeTable::SetDeadline(NodeEntry* entry, absl::Duration at) {
+  entry->deadline = at;
+  if (at != absl::InfiniteDuration()) due_.push({at, entry->index});
+}
+
+NodeEntry* NodeTable::TakeOverdue(absl::Duration steady) {
+  while (!due_.empty() && due_.top().at <= steady) {
+    const Due due = due_.top();
+    due_.pop();
+    NodeEntry& entry = entries_[due.index];
+    if (entry.deadline == due.at && entry.phase == NodePhase::kAsked) return &entry;
+  }
+  return nullptr;
+}
+
+std::optional<absl::Duration> NodeTable::NextDeadline() const {
+  if (due_.empty()) return std::nullopt;
+  return due_.top().at;
+}
+
+void NodeTable::CountInto(orch::v1::Job* job) const {
+  for (size_t state = 0; state < counts_.size(); ++state) {
+    if (counts_[state] == 0) continue;
+    orch::v1::NodeStateCount* count = job->add_counts();
+    count->set_state(static_cast<orch::v1::NodeState>(state));
+    count->set_count(counts_[state]);
+  }
+  job->set_targets(static_cast<uint32_t>(entries_.size()));
+}
+
+std::vector<NodeChange> NodeTable::TakeChanges(base::Now now) {
+  std::vector<NodeChange> rows;
+  rows.reserve(changed_.size());
+  for (uint32_t index : changed_) {
+    NodeEntry& entry = entries_[index];
+    entry.changed = false;
+    NodeChange row;
+    row.node = entry.name;
+    row.position = index;
+    row.state = entry.state;
+    row.sequence = entry.sequence;
+    row.send_time = entry.send_time;
+    row.late_evidence = entry.late_evidence;
+    row.deadline = now.wall + (entry.deadline - now.steady);
+    rows.push_back(std::move(row));
+  }
+  changed_.clear();
+  return rows;
+}
+
+void NodeTable::ForgetChanges() {
+  for (uint32_t index : changed_) entries_[index].changed = false;
+  changed_.clear();
+}
+
+}  // namespace orch::controller
