@@ -14,6 +14,15 @@ namespace orch::controller {
 using orch::v1::JobState;
 using orch::v1::NodeState;
 
+namespace {
+
+absl::Status NotIn(const char* reason, const char* state, const std::string& id) {
+  return api::Precondition(reason, "state", JobName(id),
+                           absl::StrCat("job ", id, " is not ", state));
+}
+
+}  // namespace
+
 std::string JobName(absl::string_view id) { return absl::StrCat("jobs/", id); }
 
 Job::Job(JobSetup setup, std::vector<JobNodeStart> nodes, std::vector<std::string> maybe,
@@ -38,13 +47,10 @@ Job::Job(JobSetup setup, std::vector<JobNodeStart> nodes, std::vector<std::strin
   message_ = setup_.note;
   if (!setup_.mutating) {
     for (std::string& name : maybe) {
-      if (!nodes_.contains(name)) maybe_.insert(std::move(name));
+      if (!nodes_.contains(name)) answers_.ExpectMaybe(std::move(name));
     }
-    const bool nobody_expected = nodes_.empty() && maybe_.empty();
-    until_quiet_ = !setup_.nobody && (!setup_.roster_known || nobody_expected);
-    // In force until the broadcast is out; ends the job also if that never happens.
-    answer_deadline_ = now.steady + kClockSkewMax + setup_.answer_timeout;
   }
+  answers_.Begin(setup_, nodes_.empty() && answers_.silent_maybes() == 0, now.steady);
   orch::v1::JobStarted* started = Append(now)->mutable_started();
   *started->mutable_job() = Snapshot(true);
   for (const NodeEntry& entry : nodes_.entries()) started->add_nodes(entry.name);
@@ -150,12 +156,8 @@ void Job::OnSent(const std::string& node, base::Now now) {
 
 void Job::OnBroadcast(base::Now now) {
   if (setup_.mutating || ended()) return;
-  answer_deadline_ = now.steady + setup_.answer_timeout;
   broadcast_time_ = now.wall;
-  if (!setup_.strict_timeout) {
-    stretch_max_ = now.steady + kAnswerStretchMax * setup_.answer_timeout;
-  }
-  if (until_quiet_ && setup_.roster_known) quiet_deadline_ = now.steady + kQuietWindow;
+  answers_.OnAsked(setup_, now.steady);
   for (NodeEntry& entry : nodes_.entries()) {
     if (entry.phase == NodePhase::kAsked) entry.send_time = now.wall;
   }
@@ -178,7 +180,7 @@ void Job::OnTime(base::Now now) {
   if (now.steady >= judge_from_) {
     while (NodeEntry* entry = nodes_.TakeOverdue(now.steady)) OnOverdue(entry, now);
   }
-  if (now.steady >= std::min(answer_deadline_, quiet_deadline_)) OnAnswerTimeout(now);
+  if (now.steady >= answers_.NextDeadline()) OnAnswerTimeout(now);
   Settle(now);
 }
 
@@ -206,12 +208,12 @@ void Job::OnAnswerTimeout(base::Now now) {
                      entry.unknown ? "; no node of this name was ever heard of" : ""),
         now);
   }
-  if (!maybe_.empty()) {
-    message_ = absl::StrCat(maybe_.size(), maybe_.size() == 1 ? " node" : " nodes",
+  if (const size_t silent = answers_.silent_maybes(); silent > 0) {
+    message_ = absl::StrCat(setup_.note, setup_.note.empty() ? "" : "; ", silent,
+                            silent == 1 ? " node" : " nodes",
                             " that the target may or may not match stayed silent");
-    maybe_.clear();
   }
-  until_quiet_ = false;
+  answers_.End();
 }
 
 void Job::Cancel(const std::string& caller, const std::string& reason, base::Now now) {
@@ -234,8 +236,7 @@ void Job::BeginStop(const std::string& caller, const std::string& message, base:
   message_ = message;
   ChangeState(orch::v1::JOB_STATE_STOPPING, caller, message, now);
   waiting_.clear();
-  maybe_.clear();
-  until_quiet_ = false;
+  answers_.End();
   for (NodeEntry& entry : nodes_.entries()) {
     // Read-only: what has not answered has changed nothing, so nobody waits for it.
     const bool waits = entry.phase == NodePhase::kWaiting || entry.phase == NodePhase::kClaimed;
@@ -259,19 +260,13 @@ void Job::ChangeState(JobState to, const std::string& caller, const std::string&
 }
 
 absl::Status Job::Pause(const std::string& caller, base::Now now) {
-  if (state_ != orch::v1::JOB_STATE_RUNNING) {
-    return api::Precondition("JOB_NOT_RUNNING", "state", JobName(setup_.id),
-                             absl::StrCat("job ", setup_.id, " is not running"));
-  }
+  if (state_ != orch::v1::JOB_STATE_RUNNING) return NotIn("JOB_NOT_RUNNING", "running", setup_.id);
   ChangeState(orch::v1::JOB_STATE_PAUSED, caller, "", now);
   return absl::OkStatus();
 }
 
 absl::Status Job::Resume(const std::string& caller, base::Now now) {
-  if (state_ != orch::v1::JOB_STATE_PAUSED) {
-    return api::Precondition("JOB_NOT_PAUSED", "state", JobName(setup_.id),
-                             absl::StrCat("job ", setup_.id, " is not paused"));
-  }
+  if (state_ != orch::v1::JOB_STATE_PAUSED) return NotIn("JOB_NOT_PAUSED", "paused", setup_.id);
   ChangeState(orch::v1::JOB_STATE_RUNNING, caller, "", now);
   return absl::OkStatus();
 }
@@ -282,7 +277,7 @@ void Job::Settle(base::Now now) {
     const std::string why = window_.StopReason();
     if (!why.empty()) BeginStop("", absl::StrCat("stopped: ", why), now);
   }
-  if (!ended() && nodes_.open() == 0 && maybe_.empty() && !until_quiet_) Finish(now);
+  if (!ended() && nodes_.open() == 0 && !answers_.waiting()) Finish(now);
 }
 
 void Job::Finish(base::Now now) {
@@ -302,7 +297,7 @@ void Job::Finish(base::Now now) {
 
 std::optional<absl::Duration> Job::NextDeadline() const {
   if (ended()) return std::nullopt;
-  absl::Duration next = std::min(answer_deadline_, quiet_deadline_);  // infinite if mutating
+  absl::Duration next = answers_.NextDeadline();  // infinite if mutating
   if (const auto due = nodes_.NextDeadline()) next = std::min(next, std::max(*due, judge_from_));
   if (state_ == orch::v1::JOB_STATE_RUNNING && !waiting_.empty()) {
     next = std::min(next, window_.NextDeadline(waiting()).value_or(absl::InfiniteDuration()));

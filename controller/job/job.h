@@ -10,10 +10,10 @@
 #include <string>
 #include <vector>
 
-#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
+#include "controller/job/answer_wait.h"
 #include "controller/job/job_values.h"
 #include "controller/job/node_table.h"
 #include "controller/job/rollout.h"
@@ -98,12 +98,9 @@ class Job {
   // The job as of now; without its spec where that is not needed.
   orch::v1::Job Snapshot(bool with_spec) const;
   std::optional<orch::v1::NodeState> StateOf(const std::string& node) const;
-  // Its nodes without an outcome.
-  std::vector<std::string> OpenNodes() const;
-  // Its nodes that were asked, or are being asked, and have no outcome.
-  std::vector<std::string> StartedNodes() const;
+  const NodeTable& nodes() const { return nodes_; }
   uint32_t waiting() const { return static_cast<uint32_t>(waiting_.size()); }
-  uint64_t progress_dropped() const { return progress_dropped_; }
+  uint64_t progress_dropped() const { return progress_.dropped(); }
 
   struct Changes {
     std::vector<std::shared_ptr<const orch::v1::JobEvent>> events;
@@ -118,7 +115,6 @@ class Job {
   struct Restoring {};
   Job(JobSetup setup, Restoring) : setup_(std::move(setup)), window_(setup_.rollout) {}
 
-  void RestoreNode(const RestoredNode& node, base::Now now);
   orch::v1::JobEvent* Append(base::Now now);
   orch::v1::JobNode* AppendNode(NodeEntry* entry, orch::v1::NodeState to, base::Now now);
   orch::v1::JobNode* End(NodeEntry* entry, orch::v1::NodeState outcome, const std::string& reason,
@@ -150,20 +146,15 @@ class Job {
   uint64_t last_sequence_ = 0;
 
   NodeTable nodes_;
-  absl::flat_hash_set<std::string> maybe_;
-  bool until_quiet_ = false;
+  AnswerWait answers_;
   std::deque<NodeEntry*> waiting_;
   std::array<uint32_t, orch::v1::PuppetRunVerdict_ARRAYSIZE> verdicts_{};
-  absl::Duration answer_deadline_ = absl::InfiniteDuration();  // read-only
-  absl::Time broadcast_time_ = absl::InfinitePast();           // likewise
-  absl::Duration quiet_deadline_ = absl::InfiniteDuration();
-  absl::Duration stretch_max_ = absl::ZeroDuration();  // answer_deadline_ goes no further
+  absl::Time broadcast_time_ = absl::InfinitePast();  // read-only
   // Of a job that was taken up again: nothing is overdue before; where the bus is away,
   // before hold_max_.
   absl::Duration judge_from_ = -absl::InfiniteDuration();
   absl::Duration hold_max_ = -absl::InfiniteDuration();
-  uint32_t progress_ = 0;
-  uint64_t progress_dropped_ = 0;
+  ProgressBudget progress_;
 
   Changes changes_;
 };

@@ -67,7 +67,7 @@ NodeEntry* Job::EntryOf(const Reply& reply) {
   entry = nodes_.Add(reply.node());
   entry->phase = NodePhase::kAsked;
   entry->send_time = broadcast_time_;
-  maybe_.erase(reply.node());
+  answers_.OnAnswered(reply.node());
   return entry;
 }
 
@@ -104,14 +104,7 @@ Job::Applied Job::Apply(const Reply& reply, base::Now now) {
     case Reply::KIND_NOT_SET:
       break;
   }
-  if (!setup_.mutating) {
-    const absl::Duration quiet = now.steady + kQuietWindow;
-    answer_deadline_ = std::max(answer_deadline_, std::min(quiet, stretch_max_));
-  }
-  // Nobody was expected, so the only sign of the end is silence.
-  if (until_quiet_) {
-    quiet_deadline_ = nodes_.open() == 0 ? now.steady + kQuietWindow : absl::InfiniteDuration();
-  }
+  answers_.OnSpoke(nodes_.open(), now.steady);
   if (applied == Applied::kChanged) Settle(now);
   return applied;
 }
@@ -146,15 +139,7 @@ Job::Applied Job::ApplyProgress(NodeEntry* entry, const Reply& reply, base::Now 
     AppendNode(entry, orch::v1::NODE_STATE_RUNNING, now);
   }
   orch::v1::ActionProgress said = Shortened(reply.progress());
-  const size_t bytes = said.ByteSizeLong();
-  if (entry->progress >= kProgressPerNodeMax || progress_ >= kProgressPerJobMax ||
-      entry->progress_bytes + bytes > kProgressBytesPerNodeMax) {
-    ++progress_dropped_;
-    return Applied::kChanged;
-  }
-  ++entry->progress;
-  entry->progress_bytes += static_cast<uint32_t>(bytes);
-  ++progress_;
+  if (!progress_.Take(entry, said.ByteSizeLong())) return Applied::kChanged;
   orch::v1::JobNodeProgress* progress = Append(now)->mutable_progress();
   progress->set_node(entry->name);
   *progress->mutable_progress() = std::move(said);

@@ -21,43 +21,21 @@ std::unique_ptr<Job> Job::Restore(JobSetup setup, const orch::v1::Job& status, b
       job->verdicts_[count.verdict()] = count.count();
     }
   }
-  for (const RestoredNode& node : nodes) job->RestoreNode(node, now);
-  job->judge_from_ = job->hold_max_ = now.steady + kRestoredHoldMax;
-  if (!job->setup_.mutating) {
-    job->until_quiet_ = !job->setup_.nobody && (!job->setup_.roster_known || job->nodes_.empty());
-    job->answer_deadline_ = now.steady + kClockSkewMax + job->setup_.answer_timeout;
+  const bool mutating = job->setup_.mutating;
+  for (const RestoredNode& node : nodes) {
+    NodeEntry* entry = job->nodes_.Restore(node, mutating, now);
+    if (entry == nullptr) continue;
+    if (entry->phase == NodePhase::kWaiting) job->waiting_.push_back(entry);
+    if (!entry->started) continue;
+    job->window_.OnStarted(1);
+    if (entry->phase == NodePhase::kEnded) {
+      job->window_.OnEnded(StartEndOf(entry->state), now.steady);
+    }
   }
+  job->judge_from_ = job->hold_max_ = now.steady + kRestoredHoldMax;
+  job->answers_.Begin(job->setup_, job->nodes_.empty(), now.steady);
   job->nodes_.ForgetChanges();
   return job;
-}
-
-void Job::RestoreNode(const RestoredNode& node, base::Now now) {
-  const auto steady = [&now](absl::Time wall) { return now.steady + (wall - now.wall); };
-  if (nodes_.contains(node.node)) return;
-  NodeEntry* entry = nodes_.Add(node.node);
-  // A state that no version of the store writes tells nothing of what happened.
-  const bool known = IsTerminal(node.state) || MayFollow(node.state, orch::v1::NODE_STATE_LOST);
-  nodes_.Restore(entry, known ? node.state : orch::v1::NODE_STATE_LOST);
-  entry->send_time = node.send_time;
-  const bool asked = node.batch_expiry != absl::InfinitePast();
-  entry->started = setup_.mutating && asked;
-  if (entry->started) window_.OnStarted(1);
-  if (IsTerminal(entry->state)) {
-    entry->phase = NodePhase::kEnded;
-    // What the controller decided itself may still be contradicted by late evidence.
-    entry->said_by_node = entry->state != orch::v1::NODE_STATE_NO_RESPONSE &&
-                          entry->state != orch::v1::NODE_STATE_TIMED_OUT &&
-                          entry->state != orch::v1::NODE_STATE_CANCELLED;
-    if (entry->started) window_.OnEnded(StartEndOf(entry->state), now.steady);
-  } else if (!setup_.mutating) {
-    entry->phase = NodePhase::kAsked;
-  } else if (!asked) {
-    waiting_.push_back(entry);
-  } else {
-    entry->phase = NodePhase::kAsked;
-    nodes_.SetDeadline(entry, IsUnderWay(entry->state) ? steady(node.deadline)
-                                                       : steady(node.batch_expiry) + kClockSkewMax);
-  }
 }
 
 orch::v1::Job Job::Snapshot(bool with_spec) const {
@@ -87,22 +65,6 @@ std::optional<orch::v1::NodeState> Job::StateOf(const std::string& node) const {
   const NodeEntry* entry = nodes_.Find(node);
   if (entry == nullptr) return std::nullopt;
   return entry->state;
-}
-
-std::vector<std::string> Job::OpenNodes() const {
-  std::vector<std::string> open;
-  for (const NodeEntry& entry : nodes_.entries()) {
-    if (entry.phase != NodePhase::kEnded) open.push_back(entry.name);
-  }
-  return open;
-}
-
-std::vector<std::string> Job::StartedNodes() const {
-  std::vector<std::string> started;
-  for (const NodeEntry& entry : nodes_.entries()) {
-    if (entry.started && entry.phase != NodePhase::kEnded) started.push_back(entry.name);
-  }
-  return started;
 }
 
 Job::Changes Job::TakeChanges(base::Now now) {

@@ -241,8 +241,8 @@ TEST_F(JobTest, StartsOnlyWhatItMay) {
   const auto two = [&asked](const std::string&) { return ++asked <= 2; };
   EXPECT_EQ(job_->TakeStarts(500, two, now()), (std::vector<std::string>{"a", "b"}));
   EXPECT_EQ(job_->waiting(), 1u);
-  EXPECT_EQ(job_->StartedNodes(), (std::vector<std::string>{"a", "b"}));
-  EXPECT_EQ(job_->OpenNodes().size(), 3u);
+  EXPECT_EQ(job_->nodes().StartedNames(), (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(job_->nodes().OpenNames().size(), 3u);
 }
 
 TEST_F(JobTest, TellsHowStartedNodesEnded) {

@@ -32,12 +32,37 @@ const NodeEntry* NodeTable::Find(const std::string& name) const {
 
 void NodeTable::Move(NodeEntry* entry, orch::v1::NodeState to) {
   ORCH_CHECK(MayFollow(entry->state, to));
-  Restore(entry, to);
+  Count(entry, to);
   MarkChanged(entry);
 }
 
-void NodeTable::Restore(NodeEntry* entry, orch::v1::NodeState state) {
-  ORCH_CHECK(orch::v1::NodeState_IsValid(state));
+NodeEntry* NodeTable::Restore(const RestoredNode& stored, bool mutating, base::Now now) {
+  if (contains(stored.node)) return nullptr;
+  const auto steady = [&now](absl::Time wall) { return now.steady + (wall - now.wall); };
+  NodeEntry* entry = Add(stored.node);
+  // A state that no version of the store writes tells nothing of what happened.
+  const bool known = IsTerminal(stored.state) || MayFollow(stored.state, orch::v1::NODE_STATE_LOST);
+  Count(entry, known ? stored.state : orch::v1::NODE_STATE_LOST);
+  entry->send_time = stored.send_time;
+  const bool asked = stored.batch_expiry != absl::InfinitePast();
+  entry->started = mutating && asked;
+  if (IsTerminal(entry->state)) {
+    entry->phase = NodePhase::kEnded;
+    // What the controller decided itself may still be contradicted by late evidence.
+    entry->said_by_node = entry->state != orch::v1::NODE_STATE_NO_RESPONSE &&
+                          entry->state != orch::v1::NODE_STATE_TIMED_OUT &&
+                          entry->state != orch::v1::NODE_STATE_CANCELLED;
+  } else if (!mutating) {
+    entry->phase = NodePhase::kAsked;
+  } else if (asked) {
+    entry->phase = NodePhase::kAsked;
+    SetDeadline(entry, IsUnderWay(entry->state) ? steady(stored.deadline)
+                                                : steady(stored.batch_expiry) + kClockSkewMax);
+  }
+  return entry;
+}
+
+void NodeTable::Count(NodeEntry* entry, orch::v1::NodeState state) {
   --counts_[entry->state];
   ++counts_[state];
   if (IsTerminal(state) && !IsTerminal(entry->state)) --open_;
@@ -67,6 +92,22 @@ NodeEntry* NodeTable::TakeOverdue(absl::Duration steady) {
 std::optional<absl::Duration> NodeTable::NextDeadline() const {
   if (due_.empty()) return std::nullopt;
   return due_.top().at;
+}
+
+std::vector<std::string> NodeTable::OpenNames() const {
+  std::vector<std::string> open;
+  for (const NodeEntry& entry : entries_) {
+    if (entry.phase != NodePhase::kEnded) open.push_back(entry.name);
+  }
+  return open;
+}
+
+std::vector<std::string> NodeTable::StartedNames() const {
+  std::vector<std::string> started;
+  for (const NodeEntry& entry : entries_) {
+    if (entry.started && entry.phase != NodePhase::kEnded) started.push_back(entry.name);
+  }
+  return started;
 }
 
 void NodeTable::CountInto(orch::v1::Job* job) const {

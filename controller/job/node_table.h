@@ -47,6 +47,28 @@ struct NodeEntry {
   uint32_t late = 0;
 };
 
+// How much progress of a job's nodes is kept; what is beyond it is counted.
+class ProgressBudget {
+ public:
+  // Whether there is room for so much more of this node.
+  bool Take(NodeEntry* entry, size_t bytes) {
+    if (entry->progress >= kProgressPerNodeMax || taken_ >= kProgressPerJobMax ||
+        entry->progress_bytes + bytes > kProgressBytesPerNodeMax) {
+      ++dropped_;
+      return false;
+    }
+    ++entry->progress;
+    entry->progress_bytes += static_cast<uint32_t>(bytes);
+    ++taken_;
+    return true;
+  }
+  uint64_t dropped() const { return dropped_; }
+
+ private:
+  uint32_t taken_ = 0;
+  uint64_t dropped_ = 0;
+};
+
 // The nodes of one job: found by name, counted by state, by their deadlines, and which of them the
 // store does not know yet as they are. The counts always sum to the number of nodes, and no node
 // ever changes its state against the table in states.h: that is asserted here, once for all who
@@ -67,8 +89,8 @@ class NodeTable {
   const std::deque<NodeEntry>& entries() const { return entries_; }
 
   void Move(NodeEntry* entry, orch::v1::NodeState to);
-  // What a store says of a node that was just added, whatever it is.
-  void Restore(NodeEntry* entry, orch::v1::NodeState state);
+  // Adds a node as the store has it. Null: it is there already.
+  NodeEntry* Restore(const RestoredNode& stored, bool mutating, base::Now now);
   void MarkChanged(NodeEntry* entry);
 
   // Infinite: none.
@@ -78,6 +100,9 @@ class NodeTable {
   // May be earlier than the first deadline, never later.
   std::optional<absl::Duration> NextDeadline() const;
 
+  // Names of nodes without an outcome, and of those of them that a request was made for.
+  std::vector<std::string> OpenNames() const;
+  std::vector<std::string> StartedNames() const;
   // Nodes without an outcome, and in one state.
   uint32_t open() const { return open_; }
   uint32_t count(orch::v1::NodeState state) const { return counts_[state]; }
@@ -89,6 +114,8 @@ class NodeTable {
   void ForgetChanges();
 
  private:
+  void Count(NodeEntry* entry, orch::v1::NodeState state);
+
   struct Due {
     absl::Duration at;
     uint32_t index;

@@ -3,6 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/proto_time.h"
 #include "base/status.h"
+#include "controller/job/states.h"
 #include "controller/store/store_key.h"
 #include "controller/store/store_rows.h"
 
