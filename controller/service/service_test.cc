@@ -372,7 +372,7 @@ TEST_F(ServiceTest, ABusyAddressIsNamed) {
   options.listen = services_->address();
   const auto second = Services::Start({.io = &io_,
                                        .gate = gate_,
-                                       .dispatcher = &dispatcher_,
+                                       .dispatcher = dispatcher_.port(),
                                        .audit = audit_.get(),
                                        .credentials = nullptr},
                                       options);
@@ -428,7 +428,7 @@ TEST_F(ServiceTest, InsecureIsForLoopback) {
   options.listen = "0.0.0.0:0";
   const auto second = Services::Start({.io = &io_,
                                        .gate = gate_,
-                                       .dispatcher = &dispatcher_,
+                                       .dispatcher = dispatcher_.port(),
                                        .audit = audit_.get(),
                                        .credentials = nullptr},
                                       options);
