@@ -266,7 +266,8 @@ TEST_F(GateTest, TheDispatcherJudgesByThePolicyInForce) {
   JobRequest unlimited = PuppetRun();
   unlimited.spec.mutable_rollout()->set_unlimited(true);
   EXPECT_TRUE(before("cert=operator", unlimited.spec, false).denied_outright());
-  const auto none = policy::Policy::ParseNative("rules: []\n", "none.yaml");
+  const auto none = policy::Policy::ParseNative(
+      "rules:\n  - {effect: deny, callers: ['*'], actions: ['*']}\n", "none.yaml");
   ASSERT_TRUE(none.ok()) << none.status();
   gate_->PostSetPolicy(*none, "none.yaml");
   EXPECT_TRUE(Seen().judge("cert=admin", PuppetRun().spec, false).denied_outright());
