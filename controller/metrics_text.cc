@@ -80,7 +80,7 @@ void Nodes(const ControllerMetrics& m, MetricsPage* page) {
       .Value(d.presences_malformed, {{"result", "malformed"}});
   page->Counter("envelopes_refused_total",
                 "Envelopes of nodes that were refused, by the check that failed.");
-  for (int step = 0; step <= static_cast<int>(trust::Refusal::kSignature); ++step) {
+  for (size_t step = 0; step < d.refused.size(); ++step) {
     const auto refusal = static_cast<trust::Refusal>(step);
     page->Value(d.refused[step], {{"check", trust::RefusalName(refusal)}});
   }

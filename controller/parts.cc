@@ -115,7 +115,7 @@ absl::Status OpenPuppetDb(Parts* parts) {
 void OpenGate(Parts* parts) {
   const ControllerConfig& config = parts->inputs.config;
   GateParts gate_parts{.strand = parts->gate_strand,
-                       .dispatcher = parts->dispatcher.get(),
+                       .dispatcher = parts->dispatcher->port(),
                        .credentials = parts->inputs.credentials,
                        .audit = [audit = parts->audit](auto record, auto done) {
                          audit->PostAppend(std::move(record), std::move(done));
@@ -145,7 +145,7 @@ absl::Status OpenServices(Parts* parts) {
   options.calls_max = config.limits().calls();
   ORCH_ASSIGN_OR_RETURN(parts->services, Services::Start({.io = &parts->io,
                                                           .gate = parts->gate,
-                                                          .dispatcher = parts->dispatcher.get(),
+                                                          .dispatcher = parts->dispatcher->port(),
                                                           .audit = parts->audit.get(),
                                                           .credentials = parts->inputs.credentials},
                                                          std::move(options)));

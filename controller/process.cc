@@ -40,7 +40,7 @@ Process::~Process() = default;
 absl::Status Process::Run() {
   Parts& parts = *parts_;
   ORCH_RETURN_IF_ERROR(Open(&parts, Sources()));
-  parts.dispatcher->Start();
+  parts.dispatcher->port().Post([](Dispatcher& there) { there.Start(); });
   std::promise<void> stop;
   std::future<void> stopped = stop.get_future();
   asio::post(strand_, [this, &stop] {
@@ -107,8 +107,8 @@ bus::Readiness Process::ReadinessNow() const {
 
 void Process::WatchHealth() {
   if (stopping_) return;
-  parts_->dispatcher->PostStatus([this](DispatcherStatus status) {
-    asio::post(strand_, [this, status = std::move(status)] {
+  parts_->dispatcher->port().Post([this](Dispatcher& there) {
+    asio::post(strand_, [this, status = there.Status()] {
       status_ = status;
       status_time_ = absl::Now();
       TellHealth();
@@ -174,7 +174,7 @@ void Process::ReloadCertificates(bool asked) {
   ++certificates_reloaded_;
   base::LogInfo("certificates reloaded");
   next_warning_ = absl::Time();
-  parts_->dispatcher->PostCrlChanged();
+  parts_->dispatcher->port().Post([](Dispatcher& there) { there.OnCrlChanged(); });
   if (parts_->broker == nullptr) return;
   asio::post(parts_->broker_strand, [this] { parts_->broker->JudgeAgain(); });
 }
@@ -212,17 +212,15 @@ void Process::GatherMetrics(std::function<void(std::string)> done) {
   auto out = std::make_shared<ControllerMetrics>();
   asio::post(strand_, [this, out, done = std::move(done)] {
     GatherHere(out.get());
-    parts_->dispatcher->PostMetrics([this, out, done](const DispatcherMetrics& metrics) {
-      out->dispatcher = metrics;
-      parts_->dispatcher->PostStatus([this, out, done](const DispatcherStatus& status) {
-        out->status = status;
-        asio::post(parts_->bus_strand, [this, out, done] {
-          out->bus = parts_->bus->status();
-          if (parts_->broker == nullptr) return done(MetricsText(*out));
-          asio::post(parts_->broker_strand, [this, out, done] {
-            out->broker = parts_->broker->status();
-            done(MetricsText(*out));
-          });
+    parts_->dispatcher->port().Post([this, out, done](Dispatcher& there) {
+      out->dispatcher = there.Metrics();
+      out->status = there.Status();
+      asio::post(parts_->bus_strand, [this, out, done] {
+        out->bus = parts_->bus->status();
+        if (parts_->broker == nullptr) return done(MetricsText(*out));
+        asio::post(parts_->broker_strand, [this, out, done] {
+          out->broker = parts_->broker->status();
+          done(MetricsText(*out));
         });
       });
     });
@@ -293,7 +291,12 @@ void Process::StopAll() {
       std::async(std::launch::async, [&parts] { parts.services->Stop(kCallsGrace); });
   calls.wait_for(absl::ToChronoMilliseconds(kCallsGrace));
   if (parts.http != nullptr) parts.http->Stop();
-  wait([&](auto done) { parts.dispatcher->PostStop(done); });
+  wait([&](auto done) {
+    parts.dispatcher->port().Post([done](Dispatcher& there) {
+      there.Stop();
+      done();
+    });
+  });
   calls.wait();
   wait([&](auto done) { asio::post(parts.bus_strand, [&parts, done] { parts.bus->Stop(done); }); });
   if (parts.broker != nullptr) {

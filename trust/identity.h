@@ -43,8 +43,9 @@ enum class Refusal {
   kChain,       // does not lead to a trusted CA, or out of its time
   kRevoked,     // on the CRL, or there is no valid CRL
   kRole,        // not the role that may sign this
-  kSignature,   // does not verify
+  kSignature,   // does not verify; the last one
 };
+inline constexpr size_t kRefusals = static_cast<size_t>(Refusal::kSignature) + 1;
 absl::string_view RefusalName(Refusal refusal);  // `signature`, …
 
 inline constexpr size_t kEnvelopeMax = 256 << 10;

@@ -207,16 +207,19 @@ TEST_F(HostileTest, JobsOfOthersAreNotSeen) {
   End(id);
   const JobVisibility other{.caller = "cert=other", .everybody = false};
   auto job = Await<absl::StatusOr<orch::v1::Job>>(
-      [&](auto done) { dispatcher_->PostGetJob(id, other, done); });
+      [&](auto done) { Post([=](Dispatcher& there) { there.GetJob(id, other, done); }); });
   EXPECT_EQ(api::ReasonOf(job.status()), "JOB_NOT_FOUND");
-  auto nodes = Await<absl::StatusOr<JobNodePage>>(
-      [&](auto done) { dispatcher_->PostListJobNodes(id, other, 10, "", {}, done); });
+  auto nodes = Await<absl::StatusOr<JobNodePage>>([&](auto done) {
+    Post([=](Dispatcher& there) { there.ListJobNodes(id, other, 10, "", {}, done); });
+  });
   EXPECT_EQ(nodes.status().code(), absl::StatusCode::kNotFound);
-  auto log = Await<absl::StatusOr<JobLogPart>>(
-      [&](auto done) { dispatcher_->PostReadLog(1, id, other, 0, 100, done); });
+  auto log = Await<absl::StatusOr<JobLogPart>>([&](auto done) {
+    Post([=](Dispatcher& there) { there.ReadLog(1, id, other, 0, 100, done); });
+  });
   EXPECT_EQ(log.status().code(), absl::StatusCode::kNotFound);
-  auto list = Await<absl::StatusOr<JobPage>>(
-      [&](auto done) { dispatcher_->PostListJobs(other, 10, "", {}, "", done); });
+  auto list = Await<absl::StatusOr<JobPage>>([&](auto done) {
+    Post([=](Dispatcher& there) { there.ListJobs(other, 10, "", {}, "", done); });
+  });
   EXPECT_TRUE(list->jobs.empty());
 }
 
@@ -224,8 +227,9 @@ TEST_F(HostileTest, ReadingBeyondTheLogIsOutOfRange) {
   const std::string id = Begin();
   const JobVisibility me{.caller = "cert=operator", .everybody = false};
   const auto read = [&](const std::string& job, uint64_t after) {
-    return Await<absl::StatusOr<JobLogPart>>(
-        [&](auto done) { dispatcher_->PostReadLog(1, job, me, after, 100, done); });
+    return Await<absl::StatusOr<JobLogPart>>([&](auto done) {
+      Post([=](Dispatcher& there) { there.ReadLog(1, job, me, after, 100, done); });
+    });
   };
   EXPECT_EQ(read(id, 999).status().code(), absl::StatusCode::kOutOfRange);
   EXPECT_EQ(read("01ARZ3NDEKTSV4RRFFQ69G5FAV", 0).status().code(), absl::StatusCode::kNotFound);
@@ -242,17 +246,21 @@ TEST_F(HostileTest, AReaderThatGoesAwayIsForgotten) {
   const std::string id = Begin();
   const uint64_t last = Get(id).last_sequence();
   bool called = false;
-  dispatcher_->PostReadLog(5, id, {.caller = "cert=operator", .everybody = false}, last, 100,
-                           [&called](absl::StatusOr<JobLogPart>) { called = true; });
-  dispatcher_->PostForgetRead(5);
+  Post([&](Dispatcher& there) {
+    there.ReadLog(5, id, {.caller = "cert=operator", .everybody = false}, last, 100,
+                  [&called](absl::StatusOr<JobLogPart>) { called = true; });
+  });
+  Post([&](Dispatcher& there) { there.ForgetRead(5); });
   ExpectUntouched(id);
   EXPECT_FALSE(called);
 }
 
 TEST_F(HostileTest, WatchersOfTheRosterHearOfChanges) {
   std::vector<std::string> heard;
-  dispatcher_->PostWatchNodes(9, {}, [&heard](std::vector<orch::v1::Node> nodes) {
-    for (const orch::v1::Node& one : nodes) heard.push_back(one.identity());
+  Post([&](Dispatcher& there) {
+    there.WatchNodes(9, {}, [&heard](std::vector<orch::v1::Node> nodes) {
+      for (const orch::v1::Node& one : nodes) heard.push_back(one.identity());
+    });
   });
   AddNode("w");
   Until([&] { return !heard.empty(); });

@@ -142,7 +142,8 @@ absl::Status ValidateKnown(const google::protobuf::Message& request) {
 }
 
 absl::Status ValidateTarget(const std::vector<std::string>& collectives, absl::string_view field,
-                            orch::v1::Target* target, std::string* printed) {
+                            orch::v1::Target* target, std::string* printed,
+                            std::shared_ptr<const target::Target>* compiled) {
   if (target->ByteSizeLong() > kTargetBytesMax) {
     return api::BadField(field, absl::StrCat("larger than ", kTargetBytesMax, " bytes"));
   }
@@ -157,14 +158,15 @@ absl::Status ValidateTarget(const std::vector<std::string>& collectives, absl::s
         absl::StrCat(Shown(target->collective()), " is not served here; this controller serves ",
                      absl::StrJoin(collectives, ", ")));
   }
-  const absl::StatusOr<target::Target> compiled = target::Target::Compile(*target);
-  if (!compiled.ok()) return TargetError(field, compiled.status().message());
-  *printed = compiled->Print();
+  absl::StatusOr<target::Target> parsed = target::Target::Compile(*target);
+  if (!parsed.ok()) return TargetError(field, parsed.status().message());
+  *printed = parsed->Print();
+  if (compiled != nullptr) *compiled = std::make_shared<const target::Target>(*std::move(parsed));
   return absl::OkStatus();
 }
 
 absl::Status ValidateSpec(const std::vector<std::string>& collectives, orch::v1::JobSpec* spec,
-                          std::string* printed) {
+                          std::string* printed, std::shared_ptr<const target::Target>* compiled) {
   if (const absl::Status known = api::RefuseUnknown(*spec); !known.ok()) {
     return api::BadField("spec", known.message());
   }
@@ -172,7 +174,8 @@ absl::Status ValidateSpec(const std::vector<std::string>& collectives, orch::v1:
     return api::BadField("spec.action", "is missing");
   }
   ORCH_RETURN_IF_ERROR(api::Validate(spec->action(), "spec.action"));
-  ORCH_RETURN_IF_ERROR(ValidateTarget(collectives, "spec.target", spec->mutable_target(), printed));
+  ORCH_RETURN_IF_ERROR(
+      ValidateTarget(collectives, "spec.target", spec->mutable_target(), printed, compiled));
   ORCH_RETURN_IF_ERROR(ValidateNodes("spec.nodes", spec->mutable_nodes()));
   if (!spec->pql().empty()) ORCH_RETURN_IF_ERROR(ValidatePql("spec.pql", spec->pql()));
   ORCH_RETURN_IF_ERROR(ValidateRollout(spec->rollout()));

@@ -233,16 +233,73 @@ TEST_F(JobTest, WaitingNodesAreGivenUpWhenTheBusIsGone) {
 }
 
 TEST_F(JobTest, AnUnknownRequestIsLostOrNeverArrived) {
-  Make(Mutating(), Nodes({"a", "b"}));
+  Make(Mutating(), Nodes({"a", "b", "c"}));
   Start();
   Accept("a");
   EXPECT_EQ(Unknown("a"), Applied::kChanged);
   EXPECT_EQ(At("a"), orch::v1::NODE_STATE_LOST);
   EXPECT_EQ(Unknown("b"), Applied::kDuplicate);  // it may still arrive
   EXPECT_EQ(At("b"), orch::v1::NODE_STATE_SENT);
+  job_->TakeChanges(now());
   Pass(Seconds(61));
   EXPECT_EQ(Unknown("b"), Applied::kChanged);
   EXPECT_EQ(At("b"), orch::v1::NODE_STATE_NO_RESPONSE);
+  EXPECT_EQ(Unknown("c", /*never_started=*/false), Applied::kChanged);
+  EXPECT_EQ(At("c"), orch::v1::NODE_STATE_NO_RESPONSE);
+  const auto events = job_->TakeChanges(now()).events;
+  EXPECT_EQ(events.at(0)->node().reason(), "never_arrived");
+  EXPECT_EQ(events.at(1)->node().reason(), "journal_lost") << "it may have started";
+}
+
+TEST_F(JobTest, AnotherActionsResultIsNoAnswer) {
+  Make(Mutating(), Nodes({"a"}));
+  Start();
+  Reply reply = Make("a", 3);
+  reply.mutable_outcome()->set_state(orch::v1::NODE_STATE_SUCCEEDED);
+  reply.mutable_outcome()->mutable_result()->mutable_node_ping();
+  EXPECT_EQ(job_->Apply(reply, now()), Applied::kMalformed);
+  EXPECT_EQ(At("a"), orch::v1::NODE_STATE_SENT);
+  reply.mutable_outcome()->mutable_result()->mutable_puppet_run();
+  EXPECT_EQ(job_->Apply(reply, now()), Applied::kChanged);
+}
+
+TEST_F(JobTest, StopsWhereTheRightIsGone) {
+  Make(Mutating({.concurrency = 1}), Nodes({"a", "b"}));
+  Start();
+  job_->Stop("cert=operator may no longer do puppet.run", now());
+  EXPECT_EQ(state(), orch::v1::JOB_STATE_STOPPING);
+  EXPECT_EQ(At("b"), orch::v1::NODE_STATE_CANCELLED);
+  End("a");
+  EXPECT_EQ(state(), orch::v1::JOB_STATE_STOPPED);
+  EXPECT_EQ(job_->Snapshot(false).message(), "stopped: cert=operator may no longer do puppet.run");
+}
+
+TEST_F(JobTest, StartsOnlyWhatItMay) {
+  Make(Mutating(), Nodes({"a", "b", "c"}));
+  int asked = 0;
+  const auto two = [&asked](const std::string&) { return ++asked <= 2; };
+  EXPECT_EQ(job_->TakeStarts(500, two, now()), (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(job_->waiting(), 1u);
+  EXPECT_EQ(job_->nodes().StartedNames(), (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(job_->nodes().OpenNames().size(), 3u);
+}
+
+TEST_F(JobTest, TellsHowStartedNodesEnded) {
+  Make(Mutating(), {{.node = "a"}, {.node = "b", .state = orch::v1::NODE_STATE_DENIED}});
+  Start();
+  Accept("a");
+  Pass(Seconds(40));
+  Reply reply = Make("a", 3);
+  reply.mutable_outcome()->set_state(orch::v1::NODE_STATE_SUCCEEDED);
+  auto* run = reply.mutable_outcome()->mutable_result()->mutable_puppet_run();
+  run->mutable_config_retrieval_time()->set_seconds(3);
+  job_->Apply(reply, now());
+  const auto changes = job_->TakeChanges(now());
+  ASSERT_EQ(changes.ends.size(), 1u) << "b was never started";
+  EXPECT_EQ(changes.ends[0].node, "a");
+  EXPECT_EQ(changes.ends[0].outcome, orch::v1::NODE_STATE_SUCCEEDED);
+  EXPECT_EQ(changes.ends[0].length, Seconds(40));
+  EXPECT_EQ(changes.ends[0].retrieval, Seconds(3));
 }
 
 TEST_F(JobTest, MalformedRepliesChangeNothing) {

@@ -57,7 +57,7 @@ Roster::Heard Roster::OnPresence(const orch::bus::v1::Presence& presence,
   heard.fresh = true;
   heard.back =
       first || entry.state != orch::v1::ROSTER_STATE_PRESENT || entry.IsOtherStart(presence);
-  if (heard.back) back_at_ = now.steady;
+  if (heard.back) newest_at_ = now.steady;
   entry.Update(presence, certificate_end, std::move(chain));
   entry.state = presence.leaving() ? orch::v1::ROSTER_STATE_GONE : orch::v1::ROSTER_STATE_PRESENT;
   entry.last_seen = now.wall;
@@ -83,7 +83,7 @@ void Roster::OnAsked(base::Now now) { asked_at_ = std::min(asked_at_, now.steady
 bool Roster::Settled(base::Now now) {
   const absl::Duration asked = now.steady - asked_at_;
   settled_ = settled_ || asked >= kSettleMax ||
-             (asked >= kSettleMin && now.steady - back_at_ >= kSettleQuiet);
+             (asked >= kSettleMin && now.steady - newest_at_ >= kSettleQuiet);
   return settled_;
 }
 

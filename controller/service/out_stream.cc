@@ -67,7 +67,7 @@ class LogStream : public OutStream<Response> {
     if (reader_id_ == 0 || reading_) return;
     if (!part_.has_value()) return Read();
     Response message;
-    const bool ended = part_->ended;
+    const bool ended = part_->ended != nullptr;
     if (!part_->events.empty()) after_sequence_ = part_->events.back()->sequence();
     const bool said = Fill(*part_, &message);
     part_.reset();
@@ -77,20 +77,26 @@ class LogStream : public OutStream<Response> {
   }
 
   void OnEnded() override {
-    if (reader_id_ != 0) this->core().parts.dispatcher->PostForgetRead(reader_id_);
+    if (reader_id_ != 0) {
+      this->core().parts.dispatcher.Post(
+          [id = reader_id_](DispatcherApi& there) { there.ForgetRead(id); });
+    }
     watcher_.slot.reset();
   }
 
  private:
   void Read() {
     reading_ = true;
-    this->core().parts.dispatcher->PostReadLog(
-        reader_id_, job_id_, watcher_.visibility, after_sequence_, kBatchBytesMax,
-        OnStrand<JobLogPart>([](LogStream* self, JobLogPart part) {
-          self->reading_ = false;
-          self->part_ = std::move(part);
-          self->Wake();
-        }));
+    auto on_part = OnStrand<JobLogPart>([](LogStream* self, JobLogPart part) {
+      self->reading_ = false;
+      self->part_ = std::move(part);
+      self->Wake();
+    });
+    this->core().parts.dispatcher.Post([reader_id = reader_id_, job_id = job_id_,
+                                        viewer = watcher_.visibility, after = after_sequence_,
+                                        on_part = std::move(on_part)](DispatcherApi& there) {
+      there.ReadLog(reader_id, job_id, viewer, after, kBatchBytesMax, on_part);
+    });
   }
 
   // On the strand only.
@@ -118,8 +124,8 @@ class JobStream : public LogStream<Response> {
 
   bool Fill(const JobLogPart& part, Response* out) override {
     for (const auto& event : part.events) *out->add_events() = *event;
-    if (part.ended) *out->mutable_job() = part.job;
-    return part.ended || !part.events.empty();
+    if (part.ended != nullptr) *out->mutable_job() = *part.ended;
+    return part.ended != nullptr || !part.events.empty();
   }
   void FillHeartbeat(Response* out) override {
     *out->mutable_heartbeat()->mutable_time() = TimeUtil::GetCurrentTime();
@@ -181,12 +187,12 @@ class WatchJobStream : public JobStream<orch::v1::WatchJobResponse> {
         }));
   }
   void Find(const std::string& id, Watcher watcher) {
-    core().parts.dispatcher->PostGetJob(
-        id, watcher.visibility,
-        OnStrand<orch::v1::Job>([watcher](Base* self, const orch::v1::Job& job) {
-          auto* stream = static_cast<WatchJobStream*>(self);
-          stream->Follow(watcher, job, stream->request_.after_sequence());
-        }));
+    auto on_job = OnStrand<orch::v1::Job>([watcher](Base* self, const orch::v1::Job& job) {
+      auto* stream = static_cast<WatchJobStream*>(self);
+      stream->Follow(watcher, job, stream->request_.after_sequence());
+    });
+    core().parts.dispatcher.Post([id, viewer = watcher.visibility, on_job = std::move(on_job)](
+                                     DispatcherApi& there) { there.GetJob(id, viewer, on_job); });
   }
 
   const orch::v1::WatchJobRequest request_;
@@ -235,11 +241,11 @@ class DiscoverStream : public LogStream<orch::v1::DiscoverNodesResponse> {
         silent_.mutable_silent()->Add(std::move(node));
       }
     }
-    if (part.ended) {
+    if (part.ended != nullptr) {
       out->mutable_silent()->Swap(silent_.mutable_silent());
       ChooseInto(out);
     }
-    return part.ended || out->nodes_size() > 0;
+    return part.ended != nullptr || out->nodes_size() > 0;
   }
 
   // A limit is one of those that answered, so they are known only at the end.

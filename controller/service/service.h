@@ -30,7 +30,7 @@ struct ServiceOptions {
 struct ServiceParts {
   boost::asio::io_context* io = nullptr;
   std::shared_ptr<Gate> gate;
-  DispatcherApi* dispatcher = nullptr;
+  DispatcherPort dispatcher;
   AuditStore* audit = nullptr;
   std::shared_ptr<trust::Credentials> credentials;  // null only with insecure_loopback
 };

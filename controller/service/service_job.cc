@@ -114,11 +114,12 @@ class JobServer : public JobService::CallbackService {
                   const std::string& name, Reply<GetJobResponse> reply) {
     const absl::StatusOr<std::string> id = api::ParseJobName("name", name);
     if (!id.ok()) return reply(id.status());
-    core->parts.gate->PostVisibility(
-        std::move(who), [core, id = *id, reply](absl::StatusOr<JobVisibility> sees) {
-          if (!sees.ok()) return reply(sees.status());
-          core->parts.dispatcher->PostGetJob(id, *std::move(sees), WithJob(reply));
-        });
+    core->parts.gate->PostVisibility(std::move(who), [core, id = *id,
+                                                      reply](absl::StatusOr<JobVisibility> sees) {
+      if (!sees.ok()) return reply(sees.status());
+      core->parts.dispatcher.Post([id, viewer = *std::move(sees), done = WithJob(reply)](
+                                      DispatcherApi& there) { there.GetJob(id, viewer, done); });
+    });
   }
 
   static void List(const std::shared_ptr<ServiceCore>& core, CallerEvidence who,
@@ -132,14 +133,17 @@ class JobServer : public JobService::CallbackService {
           for (const int state : request.states()) states.push_back(static_cast<JobState>(state));
           auto fetch = [core, request, states, sees = *sees](int size, const std::string& token,
                                                              auto done) {
-            core->parts.dispatcher->PostListJobs(
-                sees, size, token, states, request.caller(), [done](absl::StatusOr<JobPage> page) {
-                  if (!page.ok()) return done(page.status());
-                  ListJobsResponse part;
-                  for (Job& job : page->jobs) part.mutable_jobs()->Add(std::move(job));
-                  part.set_next_page_token(std::move(page->next_page_token));
-                  done(std::move(part));
-                });
+            auto on_page = [done](absl::StatusOr<JobPage> page) {
+              if (!page.ok()) return done(page.status());
+              ListJobsResponse part;
+              for (Job& job : page->jobs) part.mutable_jobs()->Add(std::move(job));
+              part.set_next_page_token(std::move(page->next_page_token));
+              done(std::move(part));
+            };
+            core->parts.dispatcher.Post([sees, size, token, states, caller = request.caller(),
+                                         on_page](DispatcherApi& there) {
+              there.ListJobs(sees, size, token, states, caller, on_page);
+            });
           };
           GatherPage<ListJobsResponse>(fetch, &ListJobsResponse::jobs_size, size,
                                        request.page_token(), reply);
@@ -158,14 +162,16 @@ class JobServer : public JobService::CallbackService {
       std::vector<NodeState> states;
       for (const int state : request.states()) states.push_back(static_cast<NodeState>(state));
       auto fetch = [core, id, states, sees = *sees](int size, const std::string& token, auto done) {
-        core->parts.dispatcher->PostListJobNodes(
-            id, sees, size, token, states, [done](absl::StatusOr<JobNodePage> page) {
-              if (!page.ok()) return done(page.status());
-              ListJobNodesResponse part;
-              for (JobNode& node : page->nodes) part.mutable_nodes()->Add(std::move(node));
-              part.set_next_page_token(std::move(page->next_page_token));
-              done(std::move(part));
-            });
+        auto on_page = [done](absl::StatusOr<JobNodePage> page) {
+          if (!page.ok()) return done(page.status());
+          ListJobNodesResponse part;
+          for (JobNode& node : page->nodes) part.mutable_nodes()->Add(std::move(node));
+          part.set_next_page_token(std::move(page->next_page_token));
+          done(std::move(part));
+        };
+        core->parts.dispatcher.Post([id, sees, size, token, states, on_page](DispatcherApi& there) {
+          there.ListJobNodes(id, sees, size, token, states, on_page);
+        });
       };
       GatherPage<ListJobNodesResponse>(fetch, &ListJobNodesResponse::nodes_size, size,
                                        request.page_token(), reply);

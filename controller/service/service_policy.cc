@@ -173,11 +173,14 @@ class PolicyServer : public PolicyService::CallbackService {
 
   static void AskRoster(const std::shared_ptr<ServiceCore>& core, const TargetQuestion& question,
                         const Listing& listing, Reply<ExplainTargetResponse> reply) {
-    core->parts.dispatcher->PostExplainTarget(
-        listing.target, question.node,
-        [core, question, listing, reply](absl::StatusOr<ExplainedTarget> explained) {
-          if (!explained.ok()) return reply(explained.status());
-          CountVisible(*core, question, listing, *std::move(explained), reply);
+    auto on_explained = [core, question, listing,
+                         reply](absl::StatusOr<ExplainedTarget> explained) {
+      if (!explained.ok()) return reply(explained.status());
+      CountVisible(*core, question, listing, *std::move(explained), reply);
+    };
+    core->parts.dispatcher.Post(
+        [target = listing.target, node = question.node, on_explained](DispatcherApi& there) {
+          there.ExplainTarget(target, node, on_explained);
         });
   }
 

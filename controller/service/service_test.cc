@@ -407,7 +407,7 @@ TEST_F(ServiceTest, ABusyAddressIsNamed) {
   options.listen = services_->address();
   const auto second = Services::Start({.io = &io_,
                                        .gate = gate_,
-                                       .dispatcher = &dispatcher_,
+                                       .dispatcher = dispatcher_.port(),
                                        .audit = audit_.get(),
                                        .credentials = nullptr},
                                       options);
@@ -463,7 +463,7 @@ TEST_F(ServiceTest, InsecureIsForLoopback) {
   options.listen = "0.0.0.0:0";
   const auto second = Services::Start({.io = &io_,
                                        .gate = gate_,
-                                       .dispatcher = &dispatcher_,
+                                       .dispatcher = dispatcher_.port(),
                                        .audit = audit_.get(),
                                        .credentials = nullptr},
                                       options);

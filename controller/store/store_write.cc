@@ -12,6 +12,7 @@
 #include "base/proto_time.h"
 #include "base/status.h"
 #include "base/text.h"
+#include "controller/job/states.h"
 #include "controller/store/store_key.h"
 #include "controller/store/store_rows.h"
 
