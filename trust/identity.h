@@ -109,6 +109,8 @@ class Credentials {
 // is over. After a handshake that failed: why the peer's certificate was refused. Unauthenticated:
 // it showed none.
 absl::StatusOr<Peer> PeerOf(const SSL* ssl);
+// The chain that the peer has shown, PEM, leaf first; empty if it showed none.
+std::string PeerChainPem(const SSL* ssl);
 
 // SHA-256, 32 bytes. Here because only this folder touches EVP_*.
 std::string Sha256(absl::string_view bytes);
