@@ -112,6 +112,13 @@ void Front(const ControllerMetrics& m, MetricsPage* page) {
   }
   page->Counter("grpc_handshakes_refused_total", "TLS handshakes refused.")
       .Value(m.handshakes_refused);
+  page->Counter("grpc_handshakes_given_up_total", "Handshakes too slow, or too many of an address.")
+      .Value(m.handshakes_given_up);
+  page->Gauge("grpc_connections", "Open connections, handshakes included.").Value(m.connections);
+  page->Counter("grpc_connections_refused_total", "Connections over a caller's share.")
+      .Value(m.connections_refused);
+  page->Counter("grpc_connections_cut_total", "Connections ended for what their HTTP/2 cost.")
+      .Value(m.connections_cut);
   page->Gauge("grpc_watchers", "Streams that are watched.").Value(m.watchers);
   page->Counter("unauthenticated_total", "Calls without an accepted certificate.")
       .Value(m.unauthenticated);

@@ -9,6 +9,7 @@
 
 #include "controller/process.h"
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -234,7 +235,12 @@ void Process::GatherHere(ControllerMetrics* out) const {
     auto& counts = out->calls.emplace_back(method, std::array<uint64_t, 17>{}).second;
     for (size_t code = 0; code < counts.size(); ++code) counts[code] = by_code[code];
   }
-  out->handshakes_refused = calls.handshakes_refused;
+  const EdgeCounts& edge = parts_->services->edge_counts();
+  out->handshakes_refused = edge.handshakes_refused;
+  out->handshakes_given_up = edge.handshakes_given_up;
+  out->connections_refused = edge.connections_refused;
+  out->connections_cut = edge.connections_cut;
+  out->connections = static_cast<uint64_t>(std::max<int64_t>(edge.connections, 0));
   const Gate::Counts& gate = parts_->gate->counts();
   out->policy_allowed = gate.allowed;
   out->policy_denied = gate.denied;

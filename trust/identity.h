@@ -124,6 +124,8 @@ class Credentials {
 // is over. After a handshake that failed: why the peer's certificate was refused. Unauthenticated:
 // it showed none.
 absl::StatusOr<Peer> PeerOf(const SSL* ssl);
+// The chain that the peer has shown, PEM, leaf first; empty if it showed none.
+std::string PeerChainPem(const SSL* ssl);
 
 // SHA-256, 32 bytes; the same as base::Sha256.
 std::string Sha256(absl::string_view bytes);

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trust/tls.h"
 
+#include <openssl/bio.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 
 #include <algorithm>
+#include <memory>
+#include <string>
 
 #include "absl/strings/str_cat.h"
 #include "base/clock.h"
@@ -153,6 +157,23 @@ absl::StatusOr<Peer> PeerOf(const SSL* ssl) {
   const auto* judgement = static_cast<const Judgement*>(SSL_get_ex_data(ssl, JudgementIndex()));
   if (judgement == nullptr) return absl::UnauthenticatedError("the peer showed no certificate");
   return *judgement;
+}
+
+std::string PeerChainPem(const SSL* ssl) {
+  std::unique_ptr<BIO, decltype(&BIO_free_all)> memory(BIO_new(BIO_s_mem()), BIO_free_all);
+  X509* leaf = SSL_get0_peer_certificate(ssl);
+  if (memory == nullptr || leaf == nullptr || PEM_write_bio_X509(memory.get(), leaf) != 1)
+    return "";
+  // On a server's side the leaf is not in it (SSL_get_peer_cert_chain(3)).
+  STACK_OF(X509)* chain = SSL_get_peer_cert_chain(ssl);
+  for (int i = 0; chain != nullptr && i < sk_X509_num(chain); ++i) {
+    X509* each = sk_X509_value(chain, i);
+    if (X509_cmp(each, leaf) == 0) continue;
+    if (PEM_write_bio_X509(memory.get(), each) != 1) return "";
+  }
+  char* data = nullptr;
+  const long size = BIO_get_mem_data(memory.get(), &data);
+  return std::string(data, static_cast<size_t>(size));
 }
 
 absl::Status JudgeAgain(const SSL* ssl, absl::Time now) {

@@ -36,17 +36,23 @@ class SocketLink : public Pollable, public BrokerLink {
   void JudgeAgain() override;
   // Gives up a handshake that is still under way and closes; `why` is for the log.
   void GiveHandshakeUp(absl::string_view why);
-  // Whether the handshake has waited for its peer for `unanswered` (before our first answer) or
-  // `answered` (after it). A peer is not silent if what it sent lies unread in the kernel because
-  // we are busy.
-  bool PeerIsSilent(absl::Duration unanswered, absl::Duration answered) const;
+  // How long a handshake may wait for its peer: until its first byte, from that to the end of its
+  // first message, and after our answer.
+  struct Patience {
+    absl::Duration begin;
+    absl::Duration hello;
+    absl::Duration answer;
+  };
+  // Whether this one has waited longer, from when it was accepted or answered; drops that come
+  // meanwhile don't count. Never while something lies there unread because we are busy.
+  bool PeerIsSlow(const Patience& patience) const;
 
  private:
   // What a try to read or write came to.
   enum class Result { kDone, kBlocked, kClosed };
 
   SocketLink(BrokerHub* hub, int fd, std::string where)
-      : hub_(hub), fd_(fd), where_(std::move(where)), last_step_(hub->Now().steady) {}
+      : hub_(hub), fd_(fd), where_(std::move(where)), stage_began_(hub->Now().steady) {}
   void Handshake();
   void EndHandshake();
   bool OpenSession(BrokerPeer peer);
@@ -66,7 +72,9 @@ class SocketLink : public Pollable, public BrokerLink {
   SSL* tls_ = nullptr;
   BrokerSession* session_ = nullptr;        // null before the end of the handshake
   std::function<void()> on_handshake_end_;  // null when there is none under way
-  absl::Duration last_step_;                // steady time of the handshake's last input
+  absl::Duration stage_began_;              // steady time when it was accepted, or answered
+  int handshake_steps_ = 0;
+  bool answered_ = false;
   uint32_t watched_ = 0;
   size_t discarded_ = 0;      // bytes after the session's end
   bool half_closed_ = false;  // our side of the connection

@@ -23,4 +23,9 @@ absl::StatusOr<Address> ParseAddress(absl::string_view text);
 // Whether `host` can only mean this machine: `localhost`, 127.0.0.0/8 or ::1. Nothing is looked up.
 bool IsLoopback(absl::string_view host);
 
+// Who of `10.0.0.1:4711`, `[2001:db8:1:2::5]:4711` counts as one party where addresses have shares:
+// `10.0.0.1`, `2001:db8:1:2::/64`, the /64 being what one machine gets. Other texts stay as they
+// are.
+std::string NetworkOf(absl::string_view peer);
+
 }  // namespace orch::bus

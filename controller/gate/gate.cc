@@ -107,6 +107,10 @@ Gate::Gate(GateParts parts, GateOptions options, std::shared_ptr<const policy::P
 
 absl::StatusOr<Caller> Gate::Identify(const CallerEvidence& who) {
   Caller caller{.principal = kInsecureCaller, .certificate_serial = "", .peer = who.peer};
+  if (!who.known) {
+    ++counts_->unauthenticated;
+    return Unauthenticated("the connection of this call is gone");
+  }
   if (options_.insecure_loopback) return caller;
   if (who.certificate_pem.empty()) {
     ++counts_->unauthenticated;

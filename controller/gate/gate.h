@@ -24,6 +24,7 @@ namespace orch::controller {
 struct CallerEvidence {
   std::string certificate_pem;  // the chain, leaf first; empty without TLS
   std::string peer;             // `address:port`
+  bool known = true;            // false: the connection is gone, nobody may act for it
 };
 
 // An authenticated principal.

@@ -31,11 +31,11 @@ class JobServer : public JobService::CallbackService {
 
   grpc::ServerWriteReactor<RunJobResponse>* RunJob(grpc::CallbackServerContext* context,
                                                    const RunJobRequest* request) override {
-    return StartRunJob(core_, EvidenceOf(*context), *request, TraceparentOf(*context));
+    return StartRunJob(core_, EvidenceOf(*core_, *context), *request, TraceparentOf(*context));
   }
   grpc::ServerWriteReactor<WatchJobResponse>* WatchJob(grpc::CallbackServerContext* context,
                                                        const WatchJobRequest* request) override {
-    return StartWatchJob(core_, EvidenceOf(*context), *request);
+    return StartWatchJob(core_, EvidenceOf(*core_, *context), *request);
   }
   grpc::ServerUnaryReactor* CreateJob(grpc::CallbackServerContext* context,
                                       const CreateJobRequest* request,

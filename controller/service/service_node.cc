@@ -37,11 +37,12 @@ class NodeServer : public NodeService::CallbackService {
   }
   grpc::ServerWriteReactor<DiscoverNodesResponse>* DiscoverNodes(
       grpc::CallbackServerContext* context, const DiscoverNodesRequest* request) override {
-    return StartDiscoverNodes(core_, EvidenceOf(*context), *request, TraceparentOf(*context));
+    return StartDiscoverNodes(core_, EvidenceOf(*core_, *context), *request,
+                              TraceparentOf(*context));
   }
   grpc::ServerWriteReactor<WatchNodesResponse>* WatchNodes(
       grpc::CallbackServerContext* context, const WatchNodesRequest* request) override {
-    return StartWatchNodes(core_, EvidenceOf(*context), *request);
+    return StartWatchNodes(core_, EvidenceOf(*core_, *context), *request);
   }
 
  private:

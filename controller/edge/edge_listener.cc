@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "controller/service/service_listener.h"
+#include "controller/edge/edge_listener.h"
 
+#include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -31,11 +32,28 @@ constexpr int kAcceptedAtOnce = 64;
 // A peer that acknowledges nothing for so long is gone (tcp(7), TCP_USER_TIMEOUT), as gRPC has it.
 constexpr unsigned kUnacknowledgedMaxMs = 20'000;
 
+// The last number that a new socket may have: the pair that follows has to fit too.
 int DescriptorsForConnections() {
   rlimit limit = {};
   getrlimit(RLIMIT_NOFILE, &limit);
   const auto files = static_cast<int>(std::min<rlim_t>(limit.rlim_cur, 1 << 30));
-  return files - std::min(kDescriptorsKept, files / 4);
+  return files - std::min(kDescriptorsKept, files / 4) - (kDescriptorsOfConnection - 1);
+}
+
+std::string PeerText(const sockaddr_storage& from) {
+  char text[INET6_ADDRSTRLEN] = "";
+  if (from.ss_family != AF_INET6) {
+    const auto& v4 = reinterpret_cast<const sockaddr_in&>(from);
+    inet_ntop(AF_INET, &v4.sin_addr, text, sizeof(text));
+    return absl::StrCat(text, ":", ntohs(v4.sin_port));
+  }
+  const auto& v6 = reinterpret_cast<const sockaddr_in6&>(from);
+  if (IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr)) {
+    inet_ntop(AF_INET, v6.sin6_addr.s6_addr + 12, text, sizeof(text));
+    return absl::StrCat(text, ":", ntohs(v6.sin6_port));
+  }
+  inet_ntop(AF_INET6, &v6.sin6_addr, text, sizeof(text));
+  return absl::StrCat("[", text, "]:", ntohs(v6.sin6_port));
 }
 
 // Whether it is the connection that failed, not accepting (accept(2)).
@@ -73,14 +91,14 @@ boost::system::error_code Listen(const tcp::endpoint& endpoint, tcp::acceptor* p
 
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<ServiceListener>> ServiceListener::Bind(asio::io_context* io,
-                                                                       const std::string& listen) {
-  std::shared_ptr<ServiceListener> listener(new ServiceListener(io));
+absl::StatusOr<std::shared_ptr<EdgeListener>> EdgeListener::Bind(asio::io_context* io,
+                                                                 const std::string& listen) {
+  std::shared_ptr<EdgeListener> listener(new EdgeListener(io));
   ORCH_RETURN_IF_ERROR(base::Annotate(listener->BindAll(listen), absl::StrCat("listen ", listen)));
   return listener;
 }
 
-absl::Status ServiceListener::BindAll(const std::string& listen) {
+absl::Status EdgeListener::BindAll(const std::string& listen) {
   ORCH_ASSIGN_OR_RETURN(const bus::Address address, bus::ParseAddress(listen));
   tcp::resolver resolver(strand_);
   boost::system::error_code error;
@@ -106,15 +124,14 @@ absl::Status ServiceListener::BindAll(const std::string& listen) {
   return absl::OkStatus();
 }
 
-void ServiceListener::PostStart(std::unique_ptr<Acceptor> to) {
-  auto held = std::make_shared<std::unique_ptr<Acceptor>>(std::move(to));
-  asio::post(strand_, [self = shared_from_this(), held] {
-    self->to_ = std::move(*held);
+void EdgeListener::PostStart(Sink to) {
+  asio::post(strand_, [self = shared_from_this(), to = std::move(to)]() mutable {
+    self->to_ = std::move(to);
     for (size_t port = 0; port < self->ports_.size(); ++port) self->Wait(port);
   });
 }
 
-void ServiceListener::PostStop() {
+void EdgeListener::PostStop() {
   asio::post(strand_, [self = shared_from_this()] {
     self->pause_.cancel();
     self->ports_.clear();
@@ -122,7 +139,7 @@ void ServiceListener::PostStop() {
   });
 }
 
-void ServiceListener::Wait(size_t port) {
+void EdgeListener::Wait(size_t port) {
   ports_[port].async_wait(tcp::acceptor::wait_read,
                           [weak = weak_from_this(), port](boost::system::error_code error) {
                             const auto self = weak.lock();
@@ -131,11 +148,13 @@ void ServiceListener::Wait(size_t port) {
                           });
 }
 
-void ServiceListener::Accept(size_t port) {
+void EdgeListener::Accept(size_t port) {
   const int most = DescriptorsForConnections();
   for (int i = 0; i < kAcceptedAtOnce; ++i) {
-    const int fd =
-        accept4(ports_[port].native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    sockaddr_storage from{};
+    socklen_t size = sizeof(from);
+    const int fd = accept4(ports_[port].native_handle(), reinterpret_cast<sockaddr*>(&from), &size,
+                           SOCK_NONBLOCK | SOCK_CLOEXEC);
     const int error = errno;
     if (fd < 0 && (error == EAGAIN || error == EWOULDBLOCK)) break;
     if (fd < 0 && IsOfThePeer(error)) continue;
@@ -145,22 +164,14 @@ void ServiceListener::Accept(size_t port) {
       close(fd);
       return Pause(port, absl::StrCat(fd, " of them are open"));
     }
-    Hand(fd);
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &kUnacknowledgedMaxMs,
+               sizeof(kUnacknowledgedMaxMs));
+    to_(fd, PeerText(from));
   }
   Wait(port);
 }
 
-void ServiceListener::Hand(int fd) {
-  const int on = 1;
-  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-  setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &kUnacknowledgedMaxMs,
-             sizeof(kUnacknowledgedMaxMs));
-  Acceptor::NewConnectionParameters connection;
-  connection.fd = fd;
-  to_->HandleNewConnection(&connection);
-}
-
-void ServiceListener::Pause(size_t port, const std::string& why) {
+void EdgeListener::Pause(size_t port, const std::string& why) {
   uint64_t not_logged = 0;
   if (limiter_.Admit("descriptors", base::SystemClock().Read(), &not_logged)) {
     base::LogWarning("no file descriptors for more gRPC connections; accepting pauses",
