@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -71,6 +72,27 @@ absl::Status CheckPath(absl::string_view name, absl::string_view field, const st
   return Bad(name, field, absl::StrCat("\"", path, "\" is not an absolute path"));
 }
 
+// Puppet is started in `/`, and this agent reads the files it leaves: a relative path would mean
+// two things.
+absl::Status CheckPuppetPaths(const PuppetConfig& puppet, absl::string_view name) {
+  for (const auto& [field, path] :
+       {std::pair{"program", puppet.program()}, std::pair{"manifest", puppet.manifest()},
+        std::pair{"confdir", puppet.confdir()}, std::pair{"codedir", puppet.codedir()},
+        std::pair{"vardir", puppet.vardir()}, std::pair{"rundir", puppet.rundir()},
+        std::pair{"logdir", puppet.logdir()}, std::pair{"publicdir", puppet.publicdir()},
+        std::pair{"ssldir", puppet.ssldir()},
+        std::pair{"agent_disabled_lockfile", puppet.agent_disabled_lockfile()},
+        std::pair{"agent_catalog_run_lockfile", puppet.agent_catalog_run_lockfile()},
+        std::pair{"pidfile", puppet.pidfile()}, std::pair{"lastrunfile", puppet.lastrunfile()},
+        std::pair{"lastrunreport", puppet.lastrunreport()},
+        std::pair{"classfile", puppet.classfile()},
+        std::pair{"resourcefile", puppet.resourcefile()}}) {
+    if (path.empty()) continue;
+    ORCH_RETURN_IF_ERROR(CheckPath(name, absl::StrCat("puppet.", field), path));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckTrust(const NodeAgentConfig& config, absl::string_view name) {
   const trust::TrustConfig& trust = config.trust();
   if (trust.certificate().empty()) return Bad(name, "trust.certificate", "is missing");
@@ -124,6 +146,7 @@ absl::Status Check(const NodeAgentConfig& config, absl::string_view name) {
   ORCH_RETURN_IF_ERROR(CheckTrust(config, name));
   ORCH_RETURN_IF_ERROR(CheckPath(name, "state_dir", config.state_dir()));
   ORCH_RETURN_IF_ERROR(CheckPath(name, "run_dir", config.run_dir()));
+  ORCH_RETURN_IF_ERROR(CheckPuppetPaths(config.puppet(), name));
   if (!config.policy_file().empty()) {
     ORCH_RETURN_IF_ERROR(CheckPath(name, "policy_file", config.policy_file()));
   }

@@ -73,6 +73,8 @@ const Wrong kWrong[] = {
     {"state_dir: var\n", " state_dir: \"var\" is not an absolute path"},
     {"run_dir: /var/lib/orch-nodeagent\n", " run_dir"},
     {"policy_file: p.yaml\n", " policy_file"},
+    {"puppet: {confdir: conf}\n", " puppet.confdir: \"conf\" is not an absolute path"},
+    {"puppet: {lastrunreport: r.yaml}\n", " puppet.lastrunreport"},
     {"presence_interval: 9s\n", " presence_interval"},
     {"result_retention: 59m\n", " result_retention"},
     {"max_running: 1001\n", " max_running"},
