@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "api/errors.h"
+#include "api/names.h"
 #include "base/status.h"
 #include "controller/dispatcher/dispatcher.h"
 
@@ -99,9 +100,9 @@ void Dispatcher::ExplainTarget(orch::v1::Target target, std::string node,
 void Dispatcher::GetNode(std::string identity, Callback<orch::v1::Node> done) {
   const RosterEntry* entry = roster_->Find(identity);
   if (entry != nullptr) return done(entry->ToNode(/*with_facts=*/true));
-  const std::string text = absl::StrCat("the roster does not know nodes/", identity);
+  const std::string text = absl::StrCat("the roster does not know ", api::NodeName(identity));
   done(api::WithResource(api::Error(absl::StatusCode::kNotFound, "NODE_NOT_FOUND", text),
-                         "orch.v1.Node", absl::StrCat("nodes/", identity), text));
+                         "orch.v1.Node", api::NodeName(identity), text));
 }
 
 void Dispatcher::WatchNodes(uint64_t reader_id, orch::v1::Target target,

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "api/errors.h"
+#include "api/names.h"
 #include "base/ids.h"
 #include "base/status.h"
 #include "controller/job/job_values.h"
@@ -39,7 +40,7 @@ absl::StatusOr<JobLogPart> ReadEnded(StoreRows* rows, const std::string& id,
 }  // namespace
 
 absl::Status NoSuchJob(const std::string& id) {
-  const std::string text = absl::StrCat("there is no job jobs/", id);
+  const std::string text = absl::StrCat("there is no job ", JobName(id));
   return api::WithResource(api::Error(absl::StatusCode::kNotFound, "JOB_NOT_FOUND", text),
                            "orch.v1.Job", JobName(id), text);
 }
@@ -77,7 +78,7 @@ void JobArchive::ListJobs(JobVisibility viewer, int page_size, std::string page_
                                           page.jobs = std::move(found->items);
                                           if (found->more)
                                             page.next_page_token =
-                                                page.jobs.back().name().substr(sizeof("jobs/") - 1);
+                                                std::string(api::JobIdOf(page.jobs.back().name()));
                                           done(std::move(page));
                                         });
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controller/store/job_record.h"
 
-#include "absl/strings/strip.h"
+#include "api/names.h"
 #include "base/proto_time.h"
 
 namespace orch::controller {
@@ -33,7 +33,7 @@ void SetupInto(const JobSetup& setup, StoredJob* record) {
 JobSetup SetupFrom(const StoredJob& record) {
   const orch::v1::Job& job = record.job();
   JobSetup setup;
-  setup.id = std::string(absl::StripPrefix(job.name(), "jobs/"));
+  setup.id = std::string(api::JobIdOf(job.name()));
   setup.caller = job.caller();
   setup.controller = job.controller();
   setup.spec = job.spec();
