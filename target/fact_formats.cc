@@ -19,14 +19,12 @@ using nlohmann::json;
 
 constexpr size_t kQuotedMax = 80;
 constexpr size_t kClassMax = 1000;
-// Of Windows' editors; no part of the first line.
-constexpr absl::string_view kByteOrderMark = "\xef\xbb\xbf";
 
 // What every reader here begins with: without a byte order mark, and with each byte that is no
 // UTF-8 replaced by U+FFFD, so that one odd byte costs one fact and not its source. `*kept` holds
 // what had to be made.
 absl::string_view AsText(absl::string_view text, std::string* kept) {
-  absl::ConsumePrefix(&text, kByteOrderMark);
+  text = base::SkipBom(text);
   if (base::IsUtf8(text)) return text;
   *kept = base::ToUtf8(text, std::numeric_limits<size_t>::max());
   return *kept;

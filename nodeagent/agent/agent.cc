@@ -37,10 +37,11 @@ void Agent::Start() {
     parts_.client->Subscribe(parts_.destinations.Node(collective, parts_.self.identity), take);
   }
   cancels_.Load(parts_.clock);
-  parts_.journal->PostUnfinished(lifetime_.Guard([this](absl::StatusOr<std::vector<JournalEntry>> entries) {
-    if (!entries.ok()) return LogJournal("read the journal", entries.status());
-    for (const JournalEntry& entry : *entries) Resume(entry);
-  }));
+  parts_.journal->PostUnfinished(
+      lifetime_.Guard([this](absl::StatusOr<std::vector<JournalEntry>> entries) {
+        if (!entries.ok()) return LogJournal("read the journal", entries.status());
+        for (const JournalEntry& entry : *entries) Resume(entry);
+      }));
   parts_.client->Start(lifetime_.Guard([this](bool connected) { OnConnection(connected); }));
 }
 
@@ -254,7 +255,7 @@ JournalRequest Agent::ForJournal(const Message& message) const {
   out.controller = kept.controller();
   out.caller = kept.caller();
   out.stops = kept.action().action().has_puppet_disable();
-  out.request = kept.SerializeAsString();
+  out.request = api::SerializeHealing(kept);
   out.issue_time = ToTime(kept.issue_time());
   out.expire_time = ToTime(kept.expire_time());
   return out;

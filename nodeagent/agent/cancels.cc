@@ -7,15 +7,14 @@
 namespace orch::nodeagent {
 
 void Cancels::Load(const base::Clock* clock) {
-  journal_->PostCancelled([this, clock, alive = std::weak_ptr<bool>(alive_)](
-                              const absl::StatusOr<std::vector<CancelledJob>>& jobs) {
-    if (alive.expired()) return;
-    if (!jobs.ok()) {
-      return base::LogError("read cancelled jobs", {{"error", jobs.status().ToString()}});
-    }
-    const absl::Time now = clock->Read().wall;
-    for (const CancelledJob& job : *jobs) jobs_.Add(job.job_id, job.until, now);
-  });
+  journal_->PostCancelled(
+      lifetime_.Guard([this, clock](const absl::StatusOr<std::vector<CancelledJob>>& jobs) {
+        if (!jobs.ok()) {
+          return base::LogError("read cancelled jobs", {{"error", jobs.status().ToString()}});
+        }
+        const absl::Time now = clock->Read().wall;
+        for (const CancelledJob& job : *jobs) jobs_.Add(job.job_id, job.until, now);
+      }));
 }
 
 void Cancels::Add(const std::string& job_id, absl::Time issue_time, base::Now now) {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <memory>
 #include <string>
 
 #include "base/clock.h"
+#include "base/weak.h"
 #include "nodeagent/agent/replay_window.h"
 #include "nodeagent/journal/journal_store.h"
 
@@ -31,7 +31,7 @@ class Cancels {
  private:
   JournalStore* const journal_;
   ReplayWindow jobs_;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  base::Lifetime lifetime_;
 };
 
 }  // namespace orch::nodeagent

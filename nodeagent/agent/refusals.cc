@@ -30,7 +30,7 @@ std::string WithoutArguments(const orch::bus::v1::Request& request) {
   kept.set_controller(request.controller());
   kept.set_caller(request.caller());
   if (request.traceparent().size() <= kTraceparentMax) kept.set_traceparent(request.traceparent());
-  return kept.SerializeAsString();
+  return api::SerializeHealing(kept);
 }
 
 }  // namespace
@@ -71,7 +71,7 @@ void Agent::Refuse(const MessagePtr& message, const Stop& stop) {
   JournalRequest kept = ForJournal(*message);
   kept.request = WithoutArguments(request);
   parts_.journal->PostRefuse(
-      std::move(kept), outcome.SerializeAsString(),
+      std::move(kept), api::SerializeHealing(outcome),
       lifetime_.Guard([this, message, outcome](const absl::StatusOr<bool>& remembered) {
         if (!remembered.ok()) return LogJournal("keep a refusal", remembered.status());
         if (*remembered) replies_.SendOutcome(message->exchange.get(), outcome);
