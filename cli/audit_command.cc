@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <memory>
+#include <optional>
 #include <ostream>
 
 #include "absl/strings/match.h"
@@ -66,16 +67,25 @@ int ListAudit(Session& session, int most, const std::string& caller, const std::
   return response->records_size() == 0 ? kExitNothing : kExitOk;
 }
 
-int VerifyAudit(Session& session, const std::string& file) {
-  const absl::StatusOr<trust::AuditVerdict> verdict = trust::VerifyAuditFile(file);
+int VerifyAudit(Session& session, const std::string& file, const std::string& against) {
+  std::optional<trust::AuditAnchor> anchor;
+  if (!against.empty()) {
+    absl::StatusOr<trust::AuditAnchor> read = trust::AnchorFrom(against);
+    if (!read.ok()) return Fail(session, read.status());
+    anchor = *std::move(read);
+  }
+  const absl::StatusOr<trust::AuditVerdict> verdict = trust::VerifyAuditFile(file, anchor);
   if (!verdict.ok()) return Fail(session, verdict.status());
   if (!verdict->intact) {
     session.terminal.out << file << ":" << verdict->bad_line << ": " << Safe(verdict->why) << "\n"
                          << verdict->records << " records before it are intact" << std::endl;
     return kExitNothing;
   }
-  session.terminal.out << file << ": " << verdict->records << " records, intact; last hash "
-                       << verdict->last_hash << std::endl;
+  session.terminal.out << file << ": " << verdict->records << " records, intact";
+  if (verdict->first > 1) {
+    session.terminal.out << ", from record " << verdict->first << " on (it continues another file)";
+  }
+  session.terminal.out << "; last hash " << verdict->last_hash << std::endl;
   return kExitOk;
 }
 
@@ -102,8 +112,13 @@ void AddAuditCommands(CLI::App& app, Session& session) {
   auto file = std::make_shared<std::string>();
   CLI::App* verify = audit->add_subcommand("verify", "check the hash chain of an audit file");
   verify->add_option("file", *file, "the controller's audit.jsonl, or a copy")->required();
-  verify->callback(
-      [&session, file] { session.run = [&session, file] { return VerifyAudit(session, *file); }; });
+  auto against = std::make_shared<std::string>();
+  verify->add_option("--against", *against,
+                     "what shows whether its end is missing: its `.last`, or "
+                     "the file that continues it");
+  verify->callback([&session, file, against] {
+    session.run = [&session, file, against] { return VerifyAudit(session, *file, *against); };
+  });
 }
 
 }  // namespace orch::cli

@@ -175,6 +175,10 @@ absl::Status AuditChain::Follow(absl::string_view line) {
                                                    " was changed: its hash is ", link.computed_hash,
                                                    ", and it says ", link.hash));
   }
+  if (sequence_ == 0 && link.sequence > 1 && !anywhere_) {
+    const absl::StatusOr<orch::v1::AuditRecord> record = ParseAuditLine(line);
+    anywhere_ = record.ok() && record->kind() == kContinued;
+  }
   if (!anywhere_ && link.sequence > expected) {
     return absl::InvalidArgumentError(Range(expected, link.sequence - 1));
   }
@@ -192,6 +196,7 @@ absl::Status AuditChain::Follow(absl::string_view line) {
                                       ", and the first has none before it"));
   }
   anywhere_ = false;
+  if (first_ == 0) first_ = link.sequence;
   sequence_ = link.sequence;
   hash_ = link.hash;
   return absl::OkStatus();

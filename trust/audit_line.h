@@ -42,7 +42,10 @@ absl::StatusOr<AuditLink> ReadAuditLink(absl::string_view line);
 
 absl::StatusOr<orch::v1::AuditRecord> ParseAuditLine(absl::string_view line);
 
-// Checks the chain, line by line.
+// The kind of the record with which a new file goes on where another one was moved away.
+inline constexpr char kContinued[] = "continued";
+
+// Checks the chain, line by line. It begins with record 1, or with one of kind kContinued.
 class AuditChain {
  public:
   // With `from_first` the first line given to Follow must be record 1; otherwise the chain begins
@@ -55,12 +58,14 @@ class AuditChain {
   absl::Status Follow(absl::string_view line);
   bool before_is_bad() const { return before_is_bad_; }
 
+  uint64_t first() const { return first_; }          // sequence of the first record; 0: none
   uint64_t sequence() const { return sequence_; }    // of the last good record; 0: none
   const std::string& hash() const { return hash_; }  // of the last good record
 
  private:
   bool anywhere_;
   bool before_is_bad_ = false;
+  uint64_t first_ = 0;
   uint64_t sequence_ = 0;
   std::string hash_ = FirstPreviousHash();
 };

@@ -2,14 +2,18 @@
 #include "trust/audit_log.h"
 
 #include <google/protobuf/util/time_util.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "base/clock.h"
 #include "base/status.h"
+#include "trust/audit_anchor.h"
 #include "trust/audit_file.h"
 #include "trust/audit_line.h"
 
@@ -26,8 +30,12 @@ constexpr size_t kNowhere = std::string::npos;
 
 class FileAuditLog : public AuditLog {
  public:
-  FileAuditLog(std::unique_ptr<AuditFile> file, AuditChain chain)
-      : file_(std::move(file)), sequence_(chain.sequence()), hash_(chain.hash()) {}
+  FileAuditLog(std::unique_ptr<AuditFile> file, std::unique_ptr<AnchorFile> anchor,
+               AuditAnchor last)
+      : file_(std::move(file)),
+        anchor_(std::move(anchor)),
+        sequence_(last.sequence),
+        hash_(std::move(last.hash)) {}
 
   absl::Status Append(std::vector<orch::v1::AuditRecord>* records) override;
   absl::StatusOr<std::vector<orch::v1::AuditRecord>> List(uint64_t before_sequence,
@@ -37,6 +45,7 @@ class FileAuditLog : public AuditLog {
   absl::StatusOr<uint64_t> EndBefore(uint64_t before_sequence) const;
 
   const std::unique_ptr<AuditFile> file_;
+  const std::unique_ptr<AnchorFile> anchor_;
   uint64_t sequence_;  // of the last record
   std::string hash_;   // of the last record
 };
@@ -61,6 +70,7 @@ absl::Status FileAuditLog::Append(std::vector<orch::v1::AuditRecord>* records) {
   ORCH_RETURN_IF_ERROR(file_->Append(block));
   sequence_ = sequence;
   hash_ = std::move(hash);
+  anchor_->Write({sequence_, hash_});
   *records = std::move(linked);
   return absl::OkStatus();
 }
@@ -132,9 +142,48 @@ absl::StatusOr<AuditChain> CheckTail(const AuditFile& file, uint64_t* end) {
   return chain;
 }
 
+// Whether the record that was written last, as far as is known, is there. `end`: of the last line.
+absl::Status CheckWritten(const AuditFile& file, uint64_t end, const AuditChain& chain,
+                          const AuditAnchor& written) {
+  constexpr char kGoOn[] =
+      "; put the right file back, or move this one away "
+      "and start again: a new file then continues "
+      "behind that record, and says so";
+  if (chain.sequence() < written.sequence) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        chain.sequence() == 0 ? "it is empty"
+                              : absl::StrCat("it ends with record ", chain.sequence()),
+        ", and record ", written.sequence, " was written: its end was cut off", kGoOn));
+  }
+  BackwardLines lines(&file, end);
+  std::string line;
+  for (;;) {
+    ORCH_ASSIGN_OR_RETURN(const bool more, lines.Next(&line));
+    // It begins behind that record: a later file of a rotated log.
+    if (!more) return absl::OkStatus();
+    ORCH_ASSIGN_OR_RETURN(const AuditLink link, ReadAuditLink(line));
+    if (link.sequence > written.sequence) continue;
+    if (link.sequence < written.sequence || link.hash == written.hash) return absl::OkStatus();
+    return absl::FailedPreconditionError(absl::StrCat(
+        "record ", written.sequence, " is not the one that was written: it was replaced", kGoOn));
+  }
+}
+
+absl::Status AppendNote(AuditLog* log, absl::string_view kind, std::string reason) {
+  std::vector<orch::v1::AuditRecord> records(1);
+  records[0].set_kind(std::string(kind));
+  *records[0].mutable_time() = google::protobuf::util::TimeUtil::NanosecondsToTimestamp(
+      absl::ToUnixNanos(base::SystemClock().Read().wall));
+  records[0].set_reason(std::move(reason));
+  return log->Append(&records);
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<AuditLog>> AuditLog::Open(const std::string& path) {
+  ORCH_ASSIGN_OR_RETURN(const std::optional<AuditAnchor> written, ReadAnchor(AnchorPath(path)));
+  // Moved away, by somebody who rotates it: whoever deletes it leaves the gap in the chain.
+  const bool moved = written.has_value() && access(path.c_str(), F_OK) != 0 && errno == ENOENT;
   ORCH_ASSIGN_OR_RETURN(std::unique_ptr<AuditFile> file, AuditFile::Open(path));
   uint64_t end = 0;
   absl::StatusOr<AuditChain> chain = CheckTail(*file, &end);
@@ -143,17 +192,26 @@ absl::StatusOr<std::unique_ptr<AuditLog>> AuditLog::Open(const std::string& path
                                                        " (see `orchctl audit verify`; once you "
                                                        "know why, move it away)"));
   }
+  if (written.has_value() && !moved) {
+    ORCH_RETURN_IF_ERROR(base::Annotate(CheckWritten(*file, end, *chain, *written),
+                                        absl::StrCat("audit log ", path)));
+  }
   const uint64_t torn = file->size() - end;
   if (torn > 0) ORCH_RETURN_IF_ERROR(file->MoveTailAside(end));
-  auto log = std::make_unique<FileAuditLog>(std::move(file), *std::move(chain));
+  ORCH_ASSIGN_OR_RETURN(std::unique_ptr<AnchorFile> anchor, AnchorFile::Open(AnchorPath(path)));
+  auto log = std::make_unique<FileAuditLog>(
+      std::move(file), std::move(anchor),
+      moved ? *written : AuditAnchor{chain->sequence(), chain->hash()});
+  if (moved) {
+    ORCH_RETURN_IF_ERROR(AppendNote(
+        log.get(), kContinued,
+        absl::StrCat("the file before was moved away; its last record is ", written->sequence)));
+  }
   if (torn > 0) {
-    std::vector<orch::v1::AuditRecord> records(1);
-    records[0].set_kind("repaired");
-    *records[0].mutable_time() = google::protobuf::util::TimeUtil::NanosecondsToTimestamp(
-        absl::ToUnixNanos(base::SystemClock().Read().wall));
-    records[0].set_reason(absl::StrCat("a torn last line of ", torn, " bytes was moved to ", path,
-                                       ".torn: its record was never relied on"));
-    ORCH_RETURN_IF_ERROR(log->Append(&records));
+    ORCH_RETURN_IF_ERROR(
+        AppendNote(log.get(), "repaired",
+                   absl::StrCat("a torn last line of ", torn, " bytes was moved to ", path,
+                                ".torn: its record was never relied on")));
   }
   return log;
 }

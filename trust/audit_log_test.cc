@@ -150,6 +150,7 @@ TEST_F(AuditLogTest, MovesATornLastLineAside) {
   const std::vector<std::string> lines = LinesOf();
   for (const size_t size : {size_t{1}, lines[2].size() / 2, lines[2].size()}) {
     unlink((path_ + ".torn").c_str());
+    unlink((path_ + ".last").c_str());  // a line that was torn was never told of
     const std::string torn = lines[2].substr(0, size);
     Write(absl::StrCat(lines[0], "\n", lines[1], "\n", torn));
     EXPECT_FALSE(Verify().intact);
@@ -217,6 +218,81 @@ TEST_F(AuditLogTest, NoticesThatTheFileIsNotItsOwnAnyMore) {
   log = Open();
   ASSERT_EQ(truncate(path_.c_str(), 10), 0);
   EXPECT_EQ(log->Append(&records).code(), absl::StatusCode::kDataLoss);
+}
+
+TEST_F(AuditLogTest, NoticesThatItsEndWasCutOffOrThatItWasEmptied) {
+  Fill(Open().get(), 5);
+  const std::vector<std::string> lines = LinesOf();
+  const std::string last = *base::ReadFile(path_ + ".last");
+  Write(absl::StrCat(lines[0], "\n", lines[1], "\n"));
+  const auto cut = AuditLog::Open(path_);
+  ASSERT_FALSE(cut.ok());
+  EXPECT_EQ(cut.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_NE(cut.status().message().find("it ends with record 2, and record 5 was "
+                                        "written: its end was cut off; put the right "
+                                        "file back, or move this one away"),
+            absl::string_view::npos)
+      << cut.status();
+  Write("");
+  EXPECT_NE(AuditLog::Open(path_).status().message().find("it is empty, and record 5 was written"),
+            absl::string_view::npos);
+  // Written anew by somebody else, up to the same record.
+  unlink(path_.c_str());
+  unlink((path_ + ".last").c_str());
+  Fill(Open().get(), 5);
+  Write(Content());
+  ASSERT_TRUE(base::WriteFileAtomically(path_ + ".last", last, 0600).ok());
+  if (LinesOf() != lines) {
+    EXPECT_NE(AuditLog::Open(path_).status().message().find("it was replaced"),
+              absl::string_view::npos);
+  }
+  WriteLines(lines);
+  EXPECT_TRUE(AuditLog::Open(path_).ok());
+  // An anchor that a crash left behind.
+  Fill(Open().get(), 2);
+  ASSERT_TRUE(base::WriteFileAtomically(path_ + ".last", last, 0600).ok());
+  EXPECT_TRUE(AuditLog::Open(path_).ok());
+  ASSERT_TRUE(base::WriteFileAtomically(path_ + ".last", "17", 0600).ok());
+  EXPECT_EQ(AuditLog::Open(path_).status().code(), absl::StatusCode::kDataLoss);
+}
+
+TEST_F(AuditLogTest, AFileThatWasMovedAwayIsContinued) {
+  Fill(Open().get(), 3);
+  ASSERT_EQ(rename(path_.c_str(), (path_ + ".1").c_str()), 0);
+  Fill(Open().get(), 2);
+  const AuditVerdict verdict = Verify();
+  EXPECT_TRUE(verdict.intact) << verdict.why;
+  EXPECT_EQ(verdict.first, 4u);
+  EXPECT_EQ(verdict.last, 6u);
+  EXPECT_EQ(Open()->List(0, 9)->back().kind(), "continued");
+  // Each file vouches for the end of the one before.
+  const auto before = AnchorFrom(path_);
+  ASSERT_TRUE(before.ok()) << before.status();
+  EXPECT_EQ(before->sequence, 3u);
+  EXPECT_TRUE(VerifyAuditFile(path_ + ".1", *before)->intact);
+  EXPECT_TRUE(VerifyAuditFile(path_, *AnchorFrom(path_ + ".last"))->intact);
+  // Without its beginning it is not whole.
+  std::vector<std::string> lines = LinesOf();
+  lines.erase(lines.begin());
+  WriteLines(lines);
+  EXPECT_FALSE(Verify().intact);
+}
+
+TEST_F(AuditLogTest, VerifyComparesWithWhatWasWritten) {
+  Fill(Open().get(), 5);
+  const AuditAnchor last = *AnchorFrom(path_ + ".last");
+  EXPECT_EQ(last.sequence, 5u);
+  std::vector<std::string> lines = LinesOf();
+  lines.resize(3);
+  WriteLines(lines);
+  EXPECT_TRUE(Verify().intact);
+  const AuditVerdict cut = *VerifyAuditFile(path_, last);
+  EXPECT_FALSE(cut.intact);
+  EXPECT_EQ(cut.bad_line, 4u);
+  EXPECT_EQ(cut.why, "its end is missing: record 5 was written");
+  const AuditVerdict other = *VerifyAuditFile(path_, AuditAnchor{2, std::string(64, 'a')});
+  EXPECT_FALSE(other.intact);
+  EXPECT_EQ(other.bad_line, 2u);
 }
 
 TEST_F(AuditLogTest, ListRefusesAChangedRecord) {

@@ -64,7 +64,8 @@ class Lines {
 
 }  // namespace
 
-absl::StatusOr<AuditVerdict> VerifyAuditFile(const std::string& path) {
+absl::StatusOr<AuditVerdict> VerifyAuditFile(const std::string& path,
+                                             std::optional<AuditAnchor> against) {
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("open audit log ", path));
   const absl::Cleanup closer = [fd] { close(fd); };
@@ -84,6 +85,13 @@ absl::StatusOr<AuditVerdict> VerifyAuditFile(const std::string& path) {
                    absl::StrCat("a torn line, where record ", chain.sequence() + 1,
                                 " should be: its writer was stopped, or is writing it now"))
              : chain.Follow(line);
+    if (status.ok() && against && chain.sequence() == against->sequence &&
+        chain.hash() != against->hash) {
+      out.bad_line = out.records + 1;
+      out.why = absl::StrCat("record ", chain.sequence(), " has the hash ", chain.hash(),
+                             ", and the one that was written had ", against->hash);
+      return out;
+    }
     if (!status.ok()) {
       out.bad_line = out.records + 1;
       if (!torn && chain.before_is_bad()) {
@@ -94,7 +102,19 @@ absl::StatusOr<AuditVerdict> VerifyAuditFile(const std::string& path) {
       return out;
     }
     ++out.records;
+    out.first = chain.first();
+    out.last = chain.sequence();
     hash_before_last = std::exchange(out.last_hash, chain.hash());
+  }
+  if (against && against->sequence > out.last) {
+    out.bad_line = out.records + 1;
+    out.why = absl::StrCat("its end is missing: record ", against->sequence, " was written");
+    return out;
+  }
+  if (against && against->sequence < out.first) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("audit log ", path, ": it begins with record ", out.first, ", behind record ",
+                     against->sequence, " to compare with"));
   }
   out.intact = true;
   return out;
