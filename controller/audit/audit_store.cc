@@ -10,6 +10,8 @@
 
 #include "controller/audit/audit_store.h"
 
+#include <google/protobuf/util/time_util.h>
+
 #include <algorithm>
 #include <deque>
 #include <thread>
@@ -18,9 +20,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "api/names.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "base/strand.h"
+#include "controller/audit/denial_fold.h"
 
 namespace orch::controller {
 
@@ -36,14 +40,17 @@ class AuditStore::Writer {
         retry_interval_(retry_interval),
         healthy_(std::move(healthy)),
         counts_(std::move(counts)),
-        retry_timer_(io_) {}
+        retry_timer_(io_),
+        fold_timer_(io_) {}
 
   ~Writer() {
     if (!thread_.joinable()) return;
     // What was posted before this comes first.
     asio::post(io_, [this] {
       stopping_ = true;
+      WriteFolds(/*everything=*/true);
       Flush();
+      fold_timer_.cancel();
       retry_timer_.cancel();
       work_.reset();
     });
@@ -62,6 +69,15 @@ class AuditStore::Writer {
   }
 
   void Append(AuditRecord record, Done done) {
+    if (!folded_.Admit(record, base::SystemClock().Read().steady)) {
+      ++counts_->folded;
+      WaitForFolds();
+      return done(absl::OkStatus());
+    }
+    Write(std::move(record), std::move(done));
+  }
+
+  void Write(AuditRecord record, Done done) {
     if (waiting_.size() >= kWaitingMax) {
       ++counts_->refused;
       done(absl::ResourceExhaustedError("too many audit records wait to be written"));
@@ -132,10 +148,37 @@ class AuditStore::Writer {
     return records.size() < kListedAtOnce || listing->before <= 1;
   }
 
-  absl::Status Write(std::vector<AuditRecord>* records) {
+  // The numbers of denials that were folded, where their minute is over.
+  void WriteFolds(bool everything) {
+    const base::Now now = base::SystemClock().Read();
+    for (AuditRecord& record : folded_.TakeEnded(now.steady, everything)) {
+      *record.mutable_time() =
+          google::protobuf::util::TimeUtil::NanosecondsToTimestamp(absl::ToUnixNanos(now.wall));
+      Write(std::move(record), [](const absl::Status&) {});
+    }
+    if (!everything) WaitForFolds();
+  }
+
+  void WaitForFolds() {
+    const absl::Duration wait = folded_.NextDeadline() - base::SystemClock().Read().steady;
+    if (waits_for_folds_ || wait == absl::InfiniteDuration()) return;
+    waits_for_folds_ = true;
+    fold_timer_.expires_after(absl::ToChronoNanoseconds(wait));
+    fold_timer_.async_wait([this](boost::system::error_code error) {
+      waits_for_folds_ = false;
+      if (!error) WriteFolds(/*everything=*/false);
+    });
+  }
+
+  absl::Status WriteAll(std::vector<AuditRecord>* records) {
     ORCH_RETURN_IF_ERROR(OpenIfNeeded());
-    const absl::Status status = log_->Append(records);
+    absl::Status status = log_->Append(records);
+    if (status.ok()) return status;
     // Only a log that is opened anew knows what reached the disk.
+    log_.reset();
+    // Nothing did where somebody moved the file away: a new one goes on in its place.
+    if (!absl::IsDataLoss(status) || !OpenIfNeeded().ok()) return status;
+    status = log_->Append(records);
     if (!status.ok()) log_.reset();
     return status;
   }
@@ -147,7 +190,7 @@ class AuditStore::Writer {
     std::vector<AuditRecord> records;
     records.reserve(batch.size());
     for (Waiting& one : batch) records.push_back(std::move(one.record));
-    const absl::Status status = Write(&records);
+    const absl::Status status = WriteAll(&records);
     if (status.ok() != *healthy_) {
       if (!status.ok())
         base::LogError("the audit log can't be written", {{"why", status.ToString()}});
@@ -191,6 +234,9 @@ class AuditStore::Writer {
   asio::io_context io_{1};
   asio::executor_work_guard<asio::io_context::executor_type> work_ = asio::make_work_guard(io_);
   asio::steady_timer retry_timer_;
+  asio::steady_timer fold_timer_;
+  DenialFold folded_;
+  bool waits_for_folds_ = false;
   std::unique_ptr<trust::AuditLog> log_;  // null after a failed write
   std::vector<Waiting> waiting_;
   std::deque<Listing> listings_;

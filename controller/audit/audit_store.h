@@ -46,7 +46,9 @@ class AuditStore : public AuditSink {
   // Writes what waits, then ends the thread.
   ~AuditStore() override;
 
-  // `done` once, with OK when the record is durable. Unavailable: it can't be written.
+  // `done` once, with OK when the record is durable. Unavailable: it can't be written. Of a
+  // caller's denials of one kind the first is written, the others are counted and OK at once
+  // (DenialFold).
   void PostAppend(orch::v1::AuditRecord record, Done done);
   // The newest first, from before `before_sequence` (0: the end), of `caller` and `job` where they
   // are not empty.
@@ -58,8 +60,9 @@ class AuditStore : public AuditSink {
 
   // Records since the start. Thread-safe.
   struct Counts {
-    // Durable; refused with what they were about; of jobs' ends, given up.
-    std::atomic<uint64_t> written{0}, refused{0}, lost{0};
+    // Durable; refused with what they were about; of jobs' ends, given up; of denials, counted in
+    // another record.
+    std::atomic<uint64_t> written{0}, refused{0}, lost{0}, folded{0};
   };
   const Counts& counts() const { return *counts_; }
   // Whether the last write succeeded. Thread-safe.

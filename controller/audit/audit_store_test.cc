@@ -199,6 +199,37 @@ TEST_F(AuditStoreTest, ABrokenFileIsKnownAtTheStart) {
   EXPECT_EQ(store.status().code(), absl::StatusCode::kDataLoss);
 }
 
+TEST_F(AuditStoreTest, DenialsOfOneKindAreCounted) {
+  Open();
+  for (int i = 0; i < 1000; ++i) {
+    AuditRecord record;
+    record.set_caller("cert=eve");
+    record.set_decision("deny");
+    auto promise = std::make_shared<std::promise<absl::Status>>();
+    store_->PostAppend(record, [promise](absl::Status status) { promise->set_value(status); });
+    EXPECT_TRUE(Wait(promise->get_future()).ok());
+  }
+  EXPECT_EQ(store_->counts().folded, 999u);
+  store_.reset();
+  ASSERT_EQ(disk_.records.size(), 2u);
+  EXPECT_EQ(disk_.records[1].reason(), "999 more like it within a minute");
+}
+
+TEST_F(AuditStoreTest, AFileThatWasMovedAwayIsContinuedAndRefusesNothing) {
+  const std::string path = absl::StrCat(getenv("TEST_TMPDIR"), "/rotated.jsonl");
+  auto store = AuditStore::Open(path);
+  ASSERT_TRUE(store.ok()) << store.status();
+  store_ = *std::move(store);
+  EXPECT_TRUE(Wait(Append("cert=a")).ok());
+  ASSERT_EQ(rename(path.c_str(), (path + ".1").c_str()), 0);
+  EXPECT_TRUE(Wait(Append("cert=b")).ok());
+  store_.reset();
+  const auto verdict = trust::VerifyAuditFile(path);
+  EXPECT_TRUE(verdict->intact) << verdict->why;
+  EXPECT_EQ(verdict->first, 2u);
+  EXPECT_EQ(verdict->last, 3u);
+}
+
 TEST(AuditRecordTest, TellsWhatAJobWasAbout) {
   orch::v1::Job job;
   job.set_name("jobs/01J");
