@@ -40,7 +40,7 @@ struct DispatcherContext {
   // Nodes under way by jobs that the policy's rule of this name permitted, also of those that are
   // about to be stored.
   std::function<void(const std::string& rule, absl::flat_hash_set<std::string>* nodes)>
-      add_under_way;
+      add_under_way = nullptr;
   bool connected = false;                                   // to the bus, subscriptions in place
   absl::Time bus_since = {};                                // connected or not, since then
   absl::Duration connected_at = -absl::InfiniteDuration();  // steady, the last time
