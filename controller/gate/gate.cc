@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Every call passes in the same order: who (Identify), is it well-formed (validate), may they
-// (Decide), is that on record (Audit), and only then the dispatcher is asked. The order is the
+// Every call passes in the same order: who (authenticator.h), is it well-formed (validate), may
+// they (Decide), is that on record (Audit), and only then the dispatcher is asked. The order is the
 // promise: nothing is published of which the audit does not say that it was permitted. So `then` of
 // Audit is the only way to an effect. A denial of a mere question is recorded too, but the caller
 // does not wait for it: the answer is the same. A right that is not about nodes (job.cancel,
@@ -34,8 +34,6 @@ using policy::Decision;
 using policy::Effect;
 
 namespace {
-
-constexpr char kInsecureCaller[] = "local=insecure";
 
 constexpr char kListRight[] = "node.list";
 // The right to run Puppet without any window.
@@ -99,38 +97,16 @@ Decision JudgeOf(const policy::Policy& policy, const std::string& caller,
 }  // namespace
 
 Gate::Gate(GateParts parts, GateOptions options, std::shared_ptr<const policy::Policy> policy)
-    : parts_(std::move(parts)), options_(std::move(options)), policy_(std::move(policy)) {
+    : parts_(std::move(parts)),
+      options_(std::move(options)),
+      authenticator_(
+          parts_.authenticator != nullptr
+              ? parts_.authenticator
+              : std::make_shared<CertificateAuthenticator>(
+                    parts_.credentials, options_.roles, options_.insecure_loopback, parts_.clock)),
+      policy_(std::move(policy)) {
   ORCH_CHECK(policy_ != nullptr);
-  ORCH_CHECK(options_.insecure_loopback || parts_.credentials != nullptr);
   TellJudge();
-}
-
-absl::StatusOr<Caller> Gate::Identify(const CallerEvidence& who) {
-  Caller caller{.principal = kInsecureCaller, .certificate_serial = "", .peer = who.peer};
-  if (!who.known) {
-    ++counts_->unauthenticated;
-    return Unauthenticated("the connection of this call is gone");
-  }
-  if (options_.insecure_loopback) return caller;
-  if (who.certificate_pem.empty()) {
-    ++counts_->unauthenticated;
-    return Unauthenticated("a client certificate is needed");
-  }
-  const absl::StatusOr<trust::Peer> peer =
-      parts_.credentials->VerifyPeerPem(who.certificate_pem, parts_.clock->Read().wall);
-  if (!peer.ok()) {
-    ++counts_->unauthenticated;
-    return Unauthenticated(peer.status().message());
-  }
-  if (std::find(options_.roles.begin(), options_.roles.end(), peer->role) == options_.roles.end()) {
-    ++counts_->unauthenticated;
-    return Unauthenticated(absl::StrCat("the certificate of ", peer->common_name, " has the role ",
-                                        std::string(trust::RoleName(peer->role)),
-                                        ", which may not call"));
-  }
-  caller.principal = absl::StrCat("cert=", peer->common_name);
-  caller.certificate_serial = peer->serial;
-  return caller;
 }
 
 Decision Gate::Decide(const Caller& caller, const std::string& verb,
@@ -197,8 +173,7 @@ absl::Status Gate::Demand(const Caller& caller, const std::string& verb) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<Listing> Gate::List(const CallerEvidence& who, orch::v1::Target target) {
-  ORCH_ASSIGN_OR_RETURN(const Caller caller, Identify(who));
+absl::StatusOr<Listing> Gate::List(const Caller& caller, orch::v1::Target target) {
   std::string printed;
   ORCH_RETURN_IF_ERROR(ValidateTarget(options_.collectives, "target", &target, &printed));
   Listing out{std::move(target), {}};
@@ -358,8 +333,7 @@ void Gate::ChangeJob(const Caller& caller, JobChange change, const std::string& 
     const absl::Status denied = PolicyDenied(caller.principal, verb, decision);
     return Audit<orch::v1::Job>(std::move(record), done, [done, denied] { done(denied); });
   }
-  JobChangeRequest request{change, std::string(api::JobIdOf(job.name())),
-                           caller.principal, reason};
+  JobChangeRequest request{change, std::string(api::JobIdOf(job.name())), caller.principal, reason};
   Audit<orch::v1::Job>(
       std::move(record), done,
       [dispatcher = parts_.dispatcher, request = std::move(request), done] {
@@ -376,8 +350,7 @@ void Gate::TellJudge() {
       [judge = std::move(judge)](DispatcherApi& there) { there.SetJudge(judge); });
 }
 
-absl::StatusOr<Watcher> Gate::Watch(const CallerEvidence& who) {
-  ORCH_ASSIGN_OR_RETURN(const Caller caller, Identify(who));
+absl::StatusOr<Watcher> Gate::Watch(const Caller& caller) {
   uint32_t& own = watchers_[caller.principal];
   if (counts_->watchers >= options_.watchers_max || own >= options_.watchers_per_caller_max) {
     const bool by_caller = own >= options_.watchers_per_caller_max;
@@ -398,9 +371,8 @@ absl::StatusOr<Watcher> Gate::Watch(const CallerEvidence& who) {
                  std::shared_ptr<int>(new int(0), std::move(give_back))};
 }
 
-absl::StatusOr<Explained> Gate::Explain(const CallerEvidence& who,
+absl::StatusOr<Explained> Gate::Explain(const Caller& caller,
                                         orch::v1::ExplainPolicyRequest question) {
-  ORCH_ASSIGN_OR_RETURN(const Caller caller, Identify(who));
   ORCH_ASSIGN_OR_RETURN(Explained out, CheckQuestion(options_.collectives, &question));
   if (question.caller().empty()) question.set_caller(caller.principal);
   if (question.caller() != caller.principal) {

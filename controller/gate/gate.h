@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/strand.h"
 #include "controller/context/dispatcher_api.h"
+#include "controller/gate/authenticator.h"
 #include "orch/v1/audit_service.pb.h"
 #include "orch/v1/node_service.pb.h"
 #include "orch/v1/policy_service.pb.h"
@@ -19,20 +20,6 @@
 #include "trust/identity.h"
 
 namespace orch::controller {
-
-// What a connection shows of its other end.
-struct CallerEvidence {
-  std::string certificate_pem;  // the chain, leaf first; empty without TLS
-  std::string peer;             // `address:port`
-  bool known = true;            // false: the connection is gone, nobody may act for it
-};
-
-// An authenticated principal.
-struct Caller {
-  std::string principal;           // `cert=operator`
-  std::string certificate_serial;  // empty without TLS
-  std::string peer;
-};
 
 // A job as it was asked for.
 struct JobRequest {
@@ -77,7 +64,9 @@ struct GateOptions {
 struct GateParts {
   base::Strand strand;  // the gate's home
   DispatcherPort dispatcher;
-  std::shared_ptr<trust::Credentials> credentials;  // null only with insecure_loopback
+  std::shared_ptr<trust::Credentials> credentials;         // null only with insecure_loopback
+  std::shared_ptr<Authenticator> authenticator = nullptr;  // null: callers are who they are by
+                                                           // their certificates
   // Writes an audit record; the callback comes once, from any thread, with OK when it is durable.
   std::function<void(orch::v1::AuditRecord, std::function<void(absl::Status)>)> audit;
   // Which nodes a PQL query names, sorted; the callback comes once, from any thread. Null: no
@@ -120,6 +109,9 @@ class Gate : public std::enable_shared_from_this<Gate> {
   // InvalidArgument (validate.h), PermissionDenied POLICY_DENIED, Unavailable AUDIT_UNAVAILABLE,
   // and what the dispatcher says.
   void PostCreateJob(CallerEvidence who, JobRequest request, Callback<CreatedJob> done);
+  // The same for a caller that needs no connection, because it is known already: by a schedule, an
+  // approval. Rights and audit are as for any other.
+  void PostCreateJobAs(Caller caller, JobRequest request, Callback<CreatedJob> done);
   // A node.ping of the target under the right `node.list`; what the limit says is the caller's.
   // Errors: as PostCreateJob.
   void PostDiscover(CallerEvidence who, orch::v1::DiscoverNodesRequest request,
@@ -148,19 +140,20 @@ class Gate : public std::enable_shared_from_this<Gate> {
   const Counts& counts() const { return *counts_; }
 
  private:
-  absl::StatusOr<Caller> Identify(const CallerEvidence& who);
+  // Calls `then(gate, caller)` on the strand when it is known who calls, or `done` with why not.
+  template <typename T, typename Then>
+  void WithCaller(CallerEvidence who, Callback<T> done, Then then);
   policy::Decision Decide(const Caller& caller, const std::string& verb,
                           const std::string& collective) const;
   bool Granted(const Caller& caller, const std::string& verb) const;
   // PermissionDenied, audited, unless Granted.
   absl::Status Demand(const Caller& caller, const std::string& verb);
-  absl::StatusOr<Listing> List(const CallerEvidence& who, orch::v1::Target target);
+  absl::StatusOr<Listing> List(const Caller& caller, orch::v1::Target target);
   // PermissionDenied, audited, if the caller may list nodes in no collective.
   absl::Status MayListSome(const Caller& caller);
   bool Sees(const Caller& caller, const orch::v1::Node& node) const;
-  absl::StatusOr<Explained> Explain(const CallerEvidence& who,
-                                    orch::v1::ExplainPolicyRequest question);
-  absl::StatusOr<Watcher> Watch(const CallerEvidence& who);
+  absl::StatusOr<Explained> Explain(const Caller& caller, orch::v1::ExplainPolicyRequest question);
+  absl::StatusOr<Watcher> Watch(const Caller& caller);
   void Admit(const Caller& caller, JobRequest request, const std::string& right,
              Callback<CreatedJob> done);
   // Asks PuppetDB, then goes on as without a query, but with its names; not at all if the caller
@@ -190,6 +183,7 @@ class Gate : public std::enable_shared_from_this<Gate> {
 
   const GateParts parts_;
   const GateOptions options_;
+  const std::shared_ptr<Authenticator> authenticator_;
   const std::shared_ptr<Counts> counts_ = std::make_shared<Counts>();
 
   // On the strand only.

@@ -3,114 +3,12 @@
 
 #include <gtest/gtest.h>
 
-#include "absl/strings/match.h"
-#include "absl/strings/str_cat.h"
-#include "api/errors.h"
 #include "base/config.h"
-#include "controller/gate/fake_dispatcher.h"
+#include "controller/gate/gate_fixture.h"
 #include "controller/policy_source.h"
-#include "google/rpc/error_details.pb.h"
-#include "test/testing/test_ca.h"
 
 namespace orch::controller {
 namespace {
-
-constexpr char kPolicy[] = R"(
-groups:
-  operators: [cert=operator]
-rules:
-  - {effect: allow, callers: [operators], actions: [puppet.run, node.ping, job.get]}
-  - {effect: allow, callers: [cert=admin], actions: ['*']}
-  - {effect: allow, callers: [cert=web], actions: [node.list, node.ping], where: role=web}
-  - {effect: allow, callers: [cert=reader], actions: [node.list, audit.list]}
-)";
-
-// The gate over fakes, on a context driven by hand.
-class GateTest : public ::testing::Test {
- protected:
-  using Names = std::vector<std::string>;
-
-  GateTest() { MakeGate(); }
-
-  void MakeGate() {
-    const auto policy = policy::Policy::ParseNative(kPolicy, "policy.yaml");
-    EXPECT_TRUE(policy.ok()) << policy.status();
-    GateParts parts{
-        .strand = base::Strand(io_.get_executor()),
-        .dispatcher = dispatcher_.port(),
-        .credentials = orch::testing::NewCredentials(&ca_, "controller", trust::Role::kController),
-        .audit = [this](orch::v1::AuditRecord record, auto done) {
-          audit_.push_back(std::move(record));
-          done(audit_status_);
-        }};
-    if (puppetdb_.has_value()) {
-      parts.puppetdb = [this](const std::string&, auto done) {
-        ++asked_;
-        done(*puppetdb_);
-      };
-    }
-    GateOptions options;
-    options.controller = "controller";
-    options.watchers_max = 3;
-    options.watchers_per_caller_max = 2;
-    gate_ = std::make_shared<Gate>(std::move(parts), options, *policy);
-  }
-
-  CallerEvidence As(const std::string& name, trust::Role role = trust::Role::kUser) {
-    return {ca_.Issue(name, role).pem, "127.0.0.1:4711"};
-  }
-  void Run() {
-    io_.restart();
-    io_.run();
-  }
-  // Calls `post(callback)` and gives what it answered.
-  template <typename T, typename Post>
-  absl::StatusOr<T> Await(Post post) {
-    absl::StatusOr<T> out = absl::UnknownError("no answer");
-    int answers = 0;
-    post([&](absl::StatusOr<T> result) {
-      out = std::move(result);
-      ++answers;
-    });
-    Run();
-    EXPECT_EQ(answers, 1);
-    return out;
-  }
-  static JobRequest Ping() {
-    JobRequest request;
-    request.spec.mutable_action()->mutable_node_ping();
-    return request;
-  }
-  static JobRequest PuppetRun() {
-    JobRequest request;
-    request.spec.mutable_action()->mutable_puppet_run();
-    return request;
-  }
-  absl::StatusOr<CreatedJob> Create(CallerEvidence who, JobRequest request) {
-    return Await<CreatedJob>([&](auto done) { gate_->PostCreateJob(who, request, done); });
-  }
-  FakeDispatcher::Seen Seen() {
-    FakeDispatcher::Seen out;
-    dispatcher_.PostSeen([&](FakeDispatcher::Seen seen) { out = std::move(seen); });
-    Run();
-    return out;
-  }
-  static std::string FieldOf(const absl::Status& status) {
-    google::rpc::BadRequest bad;
-    const auto payload = status.GetPayload(absl::StrCat(api::kTypeUrlPrefix, "BadRequest"));
-    if (!payload.has_value() || !bad.ParseFromString(std::string(*payload))) return "";
-    return bad.field_violations(0).field();
-  }
-
-  orch::testing::TestCa ca_;
-  boost::asio::io_context io_;
-  FakeDispatcher dispatcher_{base::Strand(io_.get_executor())};
-  std::vector<orch::v1::AuditRecord> audit_;
-  absl::Status audit_status_;
-  std::optional<absl::StatusOr<Names>> puppetdb_;  // what it answers; none: not configured
-  int asked_ = 0;
-  std::shared_ptr<Gate> gate_;
-};
 
 TEST_F(GateTest, APermittedJobIsAuditedAndCreated) {
   JobRequest request = PuppetRun();
@@ -215,62 +113,6 @@ TEST_F(GateTest, AWindowAsGoodAsNoneNeedsTheSameRight) {
   EXPECT_TRUE(Create(As("admin"), request).ok());
   request.spec.mutable_rollout()->set_concurrency(1000);
   EXPECT_TRUE(Create(As("operator"), request).ok());
-}
-
-TEST_F(GateTest, OwnJobsMayBeChangedOthersByRight) {
-  dispatcher_.PostAddJob(TestUlid(7), "cert=guest");
-  const auto change = [&](const std::string& who, JobChange what) {
-    return Await<orch::v1::Job>(
-        [&](auto done) { gate_->PostChangeJob(As(who), what, TestUlid(7), "enough", done); });
-  };
-  EXPECT_TRUE(change("guest", JobChange::kPause).ok());
-  EXPECT_TRUE(change("guest", JobChange::kResume).ok());
-  EXPECT_TRUE(change("admin", JobChange::kCancel).ok());
-  EXPECT_EQ(change("operator", JobChange::kCancel).status().code(),
-            absl::StatusCode::kPermissionDenied)
-      << "sees it by job.get, but may not cancel it";
-  EXPECT_EQ(change("stranger", JobChange::kCancel).status().code(), absl::StatusCode::kNotFound);
-  EXPECT_EQ(Seen().changes,
-            (std::vector<std::string>{absl::StrCat("pause ", TestUlid(7), " cert=guest"),
-                                      absl::StrCat("resume ", TestUlid(7), " cert=guest"),
-                                      absl::StrCat("cancel ", TestUlid(7), " cert=admin")}));
-  ASSERT_EQ(audit_.size(), 4u);
-  EXPECT_EQ(audit_[0].rule(), "own job");
-  EXPECT_EQ(audit_[2].action(), "job.cancel");
-  EXPECT_EQ(audit_[2].job(), absl::StrCat("jobs/", TestUlid(7)));
-  EXPECT_EQ(audit_[2].reason(), "enough");
-  EXPECT_EQ(audit_[3].decision(), "deny");
-}
-
-TEST_F(GateTest, AResumeIsJudgedAsTheActionWouldBe) {
-  dispatcher_.PostAddJob(TestUlid(7), "cert=guest", PuppetRun().spec);
-  const auto change = [&](const std::string& who, JobChange what) {
-    return Await<orch::v1::Job>(
-        [&](auto done) { gate_->PostChangeJob(As(who), what, TestUlid(7), "", done); });
-  };
-  EXPECT_TRUE(change("guest", JobChange::kPause).ok());
-  const absl::Status denied = change("guest", JobChange::kResume).status();
-  EXPECT_EQ(denied.code(), absl::StatusCode::kPermissionDenied);
-  EXPECT_TRUE(absl::StrContains(denied.message(), "puppet.run")) << denied;
-  EXPECT_EQ(audit_.back().action(), "job.resume");
-  EXPECT_EQ(audit_.back().decision(), "deny");
-  EXPECT_TRUE(change("guest", JobChange::kCancel).ok()) << "a stop needs no right to start";
-  EXPECT_TRUE(change("admin", JobChange::kResume).ok());
-}
-
-TEST_F(GateTest, TheDispatcherJudgesByThePolicyInForce) {
-  const JobJudge before = Seen().judge;
-  ASSERT_NE(before, nullptr);
-  EXPECT_TRUE(before("cert=guest", PuppetRun().spec, false).denied_outright());
-  EXPECT_FALSE(before("cert=admin", PuppetRun().spec, false).denied_outright());
-  JobRequest unlimited = PuppetRun();
-  unlimited.spec.mutable_rollout()->set_unlimited(true);
-  EXPECT_TRUE(before("cert=operator", unlimited.spec, false).denied_outright());
-  const auto none = policy::Policy::ParseNative(
-      "rules:\n  - {effect: deny, callers: ['*'], actions: ['*']}\n", "none.yaml");
-  ASSERT_TRUE(none.ok()) << none.status();
-  gate_->PostSetPolicy(*none, "none.yaml");
-  EXPECT_TRUE(Seen().judge("cert=admin", PuppetRun().spec, false).denied_outright());
 }
 
 TEST_F(GateTest, VisibilityFollowsJobGet) {
@@ -461,7 +303,7 @@ TEST(PolicySourceTest, SeesChangesAndKeepsQuietOtherwise) {
   config.set_file(path);
   PolicySource source(config);
   EXPECT_TRUE(absl::StrContains(source.Load().status().message(), path)) << "missing";
-  write(kPolicy);
+  write(kGatePolicy);
   EXPECT_TRUE(source.Changed());
   EXPECT_TRUE(source.Load().ok());
   EXPECT_FALSE(source.Changed());
