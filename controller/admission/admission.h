@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "base/strand.h"
+#include "base/timer.h"
 #include "base/traceparent.h"
 #include "controller/admission/discovery.h"
 #include "controller/context/dispatcher_api.h"
@@ -102,7 +103,7 @@ class Admission : public std::enable_shared_from_this<Admission> {
   bool discovered_ = false;
   SignedRequest discover_;
   std::vector<JobRequestPart> parts_;
-  boost::asio::steady_timer timer_;
+  base::Timer timer_;
 };
 
 }  // namespace orch::controller

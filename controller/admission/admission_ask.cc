@@ -59,6 +59,7 @@ JobSetup Admission::Setup() const {
   setup.roster_known = roster_known_;
   setup.nobody = nobody_;
   setup.listing = admitted_.listing;
+  setup.plants = context_->options.plants;
   const bool timeout = admitted_.spec.has_timeout();
   if (mutating_) {
     setup.run_timeout = kRunGrace + (timeout ? ToDuration(admitted_.spec.timeout())
@@ -126,9 +127,7 @@ void Admission::Discover() {
   discovery_.emplace(resolved_, DiscoveryOptions{.named_only = named_,
                                                  .roster_known = roster_known_,
                                                  .timeout = context_->options.discovery_timeout});
-  orch::bus::v1::Request request =
-      NewRequest(context_->options.controller, target_.collective(), context_->clock->Read().wall,
-                 context_->options.request_ttl);
+  orch::bus::v1::Request request = NewRequest(*context_, target_.collective());
   request.MergeFrom(Template(action_));
   request.mutable_discover()->set_action(action_name_);
   // Thousands of names cost every node more than an answer that is not wanted.
@@ -198,7 +197,7 @@ void Admission::ArmTimer() {
   const base::Now now = context_->clock->Read();
   if (discovery_->over(now)) return OnDiscovered();
   if (discovery_->deadline() == absl::InfiniteDuration()) return;
-  timer_.expires_after(absl::ToChronoNanoseconds(discovery_->deadline() - now.steady));
+  timer_.expires_after(discovery_->deadline() - now.steady);
   timer_.async_wait([weak = weak_from_this()](boost::system::error_code error) {
     auto self = weak.lock();
     if (!error && self != nullptr) self->ArmTimer();
@@ -278,9 +277,7 @@ void Admission::Ask(std::vector<std::string> willing, std::vector<JobNodeStart> 
 void Admission::SignNextPart(std::shared_ptr<std::vector<JobNodeStart>> list,
                              std::vector<std::vector<std::string>> groups, size_t next) {
   if (next == groups.size()) return StoreJob(Setup(), std::move(*list), std::move(parts_));
-  orch::bus::v1::Request request =
-      NewRequest(context_->options.controller, target_.collective(), context_->clock->Read().wall,
-                 context_->options.request_ttl);
+  orch::bus::v1::Request request = NewRequest(*context_, target_.collective());
   request.MergeFrom(Template(action_));
   for (const std::string& node : groups[next]) request.add_nodes(node);
   context_->outbox->Sign(

@@ -31,7 +31,9 @@ std::vector<orch::bus::v1::CrlUpdate> CrlParts(const std::string& der) {
 }
 
 Beacon::Beacon(DispatcherContext* context)
-    : context_(context), timer_(context->strand), start_time_(context->clock->Read().wall) {}
+    : context_(context),
+      timer_(context->strand, context->clock),
+      start_time_(context->clock->Read().wall) {}
 
 void Beacon::Start() { Tick(); }
 
@@ -41,7 +43,7 @@ void Beacon::Stop() {
 }
 
 void Beacon::Tick() {
-  timer_.expires_after(absl::ToChronoNanoseconds(context_->options.beacon_interval));
+  timer_.expires_after(context_->options.beacon_interval);
   timer_.async_wait([weak = weak_from_this()](boost::system::error_code error) {
     auto self = weak.lock();
     if (error || self == nullptr || self->stopped_) return;
@@ -69,9 +71,7 @@ void Beacon::OnCrlChanged() {
 void Beacon::SendBeacons() {
   ++sequence_;
   for (const std::string& collective : context_->options.collectives) {
-    orch::bus::v1::Request request =
-        NewRequest(context_->options.controller, collective, context_->clock->Read().wall,
-                   context_->options.request_ttl);
+    orch::bus::v1::Request request = NewRequest(*context_, collective);
     orch::bus::v1::Beacon* beacon = request.mutable_beacon();
     beacon->set_sequence(sequence_);
     *beacon->mutable_start_time() = ToTimestamp(start_time_);
@@ -88,9 +88,7 @@ void Beacon::SendCrls() {
   for (const std::string& der : context_->credentials->CrlsDer()) {
     for (const orch::bus::v1::CrlUpdate& part : CrlParts(der)) {
       for (const std::string& collective : context_->options.collectives) {
-        orch::bus::v1::Request request =
-            NewRequest(context_->options.controller, collective, context_->clock->Read().wall,
-                       context_->options.request_ttl);
+        orch::bus::v1::Request request = NewRequest(*context_, collective);
         *request.mutable_crl() = part;
         SignAndSend(std::move(request));
       }

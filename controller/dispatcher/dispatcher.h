@@ -8,8 +8,10 @@
 
 #include "absl/status/statusor.h"
 #include "base/clock.h"
+#include "base/random.h"
 #include "base/strand.h"
-#include "bus/client/client.h"
+#include "base/worker.h"
+#include "bus/client/bus.h"
 #include "controller/audit/audit_sink.h"
 #include "controller/context/dispatcher_api.h"
 #include "controller/context/dispatcher_options.h"
@@ -23,10 +25,15 @@ struct DispatcherParts {
   boost::asio::io_context* io;  // its threads open and sign envelopes; outlives the dispatcher
   base::Strand strand;          // the dispatcher's home
   base::Strand bus_strand;      // the client's home; may be the same
-  bus::Client* client;  // not started; outlives the dispatcher, which subscribes and starts it
+  bus::Bus* client;  // not started; outlives the dispatcher, which subscribes and starts it
   std::shared_ptr<trust::Credentials> credentials;
   std::shared_ptr<AuditSink> audit;
   const base::Clock* clock = &base::SystemClock();
+  base::Random* random = base::SystemRandom();
+  // The store's; outlives the dispatcher. Null: the store makes itself a thread.
+  base::Worker* store_worker = nullptr;
+  // Threads that `io` has, as many as open envelopes at once; 0: as many as the machine has cores.
+  int threads = 0;
 };
 
 // The DispatcherApi over a real bus, a store and a roster.

@@ -2,12 +2,13 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
-#include "absl/container/flat_hash_set.h"
+#include "base/ids.h"
 #include "base/log.h"
 #include "controller/admission/admission.h"
 #include "controller/context/dispatcher_context.h"
@@ -101,6 +102,7 @@ class Dispatcher::Core : public std::enable_shared_from_this<Dispatcher::Core> {
   bool IsRunning(const std::string& id) const { return runs_.contains(id); }
 
   DispatcherParts parts_;
+  base::Ulids ulids_;
   DispatcherContext context_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<Roster> roster_;
@@ -109,8 +111,9 @@ class Dispatcher::Core : public std::enable_shared_from_this<Dispatcher::Core> {
   std::shared_ptr<Beacon> beacon_;
   std::shared_ptr<RosterKeeper> keeper_;
 
-  absl::flat_hash_map<std::string, std::shared_ptr<JobRun>> runs_;
-  absl::flat_hash_map<std::string, std::shared_ptr<Admission>> admissions_;
+  // In order: what all of them are told they are told alike in every process.
+  std::map<std::string, std::shared_ptr<JobRun>> runs_;
+  std::map<std::string, std::shared_ptr<Admission>> admissions_;
   absl::flat_hash_map<std::pair<std::string, std::string>, PendingKey> keys_;  // caller, key
   absl::flat_hash_map<uint64_t, std::string> reading_;  // reader → job where it waits
   absl::flat_hash_map<std::string, uint64_t> bad_keys_;

@@ -151,7 +151,11 @@ Job::Applied Job::ApplyOutcome(Record* record, const Reply& reply, base::Now now
   const orch::bus::v1::Outcome& outcome = reply.outcome();
   if (record->phase == Phase::kEnded) {
     if (record->state == outcome.state()) return Applied::kDuplicate;
-    return KeepLate(record, LateEvidence(outcome, now.wall));
+    if (!setup_.plants.late_reply_overwrites || ended()) {
+      return KeepLate(record, LateEvidence(outcome, now.wall));
+    }
+    record->phase = Phase::kAsked;
+    record->started = false;
   }
   orch::v1::JobNode* node = End(record, outcome.state(), outcome.reason(), outcome.message(), now);
   record->said_by_node = true;

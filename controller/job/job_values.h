@@ -6,6 +6,7 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "base/plants.h"
 #include "controller/job/rollout.h"
 #include "orch/bus/v1/reply.pb.h"
 #include "orch/v1/job.pb.h"
@@ -65,6 +66,7 @@ struct JobSetup {
   absl::Duration run_timeout;     // mutating: from acceptance to giving up
   RolloutPlan rollout;            // mutating
   std::string note;               // the job's message, as long as there is nothing better
+  base::Plants plants;            // for test/sim alone
 };
 
 // A node at the start: to be asked, or ended already (it declined in the discovery, was silent,

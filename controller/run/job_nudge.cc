@@ -25,6 +25,7 @@ std::shared_ptr<JobRun> JobRun::Restore(DispatcherContext* context, UnfinishedJo
   setup.traceparent = record.job().traceparent();
   setup.answer_timeout = ToDuration(record.answer_timeout());
   setup.run_timeout = ToDuration(record.run_timeout());
+  setup.plants = context->options.plants;
   setup.rollout.canary = record.canary();
   setup.rollout.concurrency = record.concurrency();
   setup.rollout.batch_size = record.batch_size();
@@ -37,7 +38,7 @@ std::shared_ptr<JobRun> JobRun::Restore(DispatcherContext* context, UnfinishedJo
   run->restored_ = true;
   run->publish_again_ = !run->job_->setup().mutating;
   run->visible_ = stored.status.job();
-  run->log_ = JobLog(stored.status.job().last_sequence());
+  run->log_ = JobLog(run->job_->last_sequence());
   for (StoredRequest& request : stored.requests) {
     SentRequest& sent = run->requests_[request.request_id()];
     sent.digest = request.digest();
@@ -66,7 +67,8 @@ bool JobRun::IsOurs(const OpenedReply& opened) const {
   const bool query =
       reply.has_unknown_request() && std::find(query_digests_.begin(), query_digests_.end(),
                                                reply.request_digest()) != query_digests_.end();
-  if (sent.digest != reply.request_digest() && !query) {
+  if (sent.digest != reply.request_digest() && !query &&
+      !context_->options.plants.digest_not_compared) {
     ++metrics.replies_wrong_digest;
     return false;
   }
@@ -162,8 +164,7 @@ void JobRun::Republish(const std::string& request_id, const SentRequest& sent,
 }
 
 void JobRun::QueryResults(const std::string& request_id, const std::vector<std::string>& nodes) {
-  orch::bus::v1::Request request = NewRequest(context_->options.controller, request_.collective(),
-                                              Now().wall, context_->options.request_ttl);
+  orch::bus::v1::Request request = NewRequest(*context_, request_.collective());
   request.set_job_id(id());
   request.set_caller(caller());
   request.set_traceparent(request_.traceparent());

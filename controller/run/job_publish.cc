@@ -33,8 +33,7 @@ void JobRun::StartNodes() {
   if (nodes.empty()) return;
   std::sort(nodes.begin(), nodes.end());
   preparing_ = true;
-  orch::bus::v1::Request request = NewRequest(context_->options.controller, request_.collective(),
-                                              now.wall, context_->options.request_ttl);
+  orch::bus::v1::Request request = NewRequest(*context_, request_.collective());
   request.MergeFrom(request_);
   for (const std::string& node : nodes) request.add_nodes(node);
   context_->outbox->Sign(
@@ -178,8 +177,7 @@ void JobRun::WithCancel(std::function<void(const SignedRequest&)> send) {
   if (cancel_.envelope != nullptr && WorthSending(cancel_.expires)) return send(cancel_);
   want_cancel_.push_back(std::move(send));
   if (want_cancel_.size() > 1) return;  // it is being signed
-  orch::bus::v1::Request request = NewRequest(context_->options.controller, request_.collective(),
-                                              Now().wall, context_->options.request_ttl);
+  orch::bus::v1::Request request = NewRequest(*context_, request_.collective());
   request.set_job_id(id());
   request.set_caller(caller());
   request.set_traceparent(request_.traceparent());

@@ -31,7 +31,7 @@ JobRun::JobRun(DispatcherContext* context, std::unique_ptr<Job> job, orch::bus::
       sensitive_(sensitive),
       on_over_(std::move(on_over)),
       log_(0),
-      timer_(context->strand) {}
+      timer_(context->strand, context->clock) {}
 
 StoreWrite JobRun::TakeFirstWrite(StoredJob record, std::vector<JobRequestPart> parts) {
   StoreWrite write;
@@ -246,8 +246,7 @@ void JobRun::ArmTimer() {
   }
   absl::Duration wait = at - now.steady;
   if (wait < -kTimerMin) wait = kTimerOverdue;
-  timer_.expires_after(
-      absl::ToChronoNanoseconds(std::clamp(wait, kTimerMin, absl::Duration(absl::Hours(1)))));
+  timer_.expires_after(std::clamp(wait, kTimerMin, absl::Duration(absl::Hours(1))));
   timer_.async_wait([weak = weak_from_this()](boost::system::error_code error) {
     auto self = weak.lock();
     if (!error && self != nullptr && !self->stopped_) self->OnTimer();

@@ -3,13 +3,14 @@
 
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "base/strand.h"
+#include "base/timer.h"
 #include "base/traceparent.h"
 #include "controller/context/dispatcher_api.h"
 #include "controller/context/dispatcher_context.h"
@@ -156,7 +157,7 @@ class JobRun : public std::enable_shared_from_this<JobRun> {
 
   JobLog log_;
   orch::v1::Job visible_;  // without spec
-  absl::flat_hash_map<uint64_t, Reader> readers_;
+  std::map<uint64_t, Reader> readers_;
   std::deque<std::pair<uint64_t, std::function<void()>>> when_durable_;
 
   std::vector<JobRequestPart> parts_;  // to be published when stored
@@ -167,11 +168,11 @@ class JobRun : public std::enable_shared_from_this<JobRun> {
   std::vector<std::function<void(const SignedRequest&)>> want_cancel_;  // until it is signed
   bool first_sent_ = false;                                             // and measured
   int published_ = 0;                                                   // requests that were logged
-  absl::flat_hash_map<std::string, SentRequest> requests_;
+  std::map<std::string, SentRequest> requests_;
   std::deque<std::pair<absl::Time, std::string>> expiring_;  // requests not void yet, by expiry
   std::deque<std::string> query_digests_;
 
-  boost::asio::steady_timer timer_;
+  base::Timer timer_;
   absl::Duration nudge_at_ = absl::InfiniteDuration();
   absl::Duration nudge_interval_ = kNudgeFirst;
   absl::flat_hash_set<std::string> back_;  // nodes to be nudged alone
