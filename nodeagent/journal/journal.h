@@ -10,6 +10,8 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
+#include "base/plants.h"
+#include "base/random.h"
 
 struct sqlite3;
 
@@ -24,7 +26,7 @@ struct sqlite3;
 // acceptance; where that file is missing, as after a boot, or says more than the journal does, or
 // the journal is new, it counts as rolled back.
 //
-// Every call blocks (fsync). Lives on: the store thread; the strand uses JournalStore
+// Every call blocks (fsync). Lives on: a worker; the strand uses JournalStore
 // (journal_store.h).
 
 namespace orch::nodeagent {
@@ -43,6 +45,8 @@ struct JournalOptions {
   std::string sequence_path;  // <run_dir>/journal.sequence, on a file system that a boot empties
   absl::Duration result_retention = absl::Hours(24);
   int entries_max = kJournalEntriesMax;
+  base::Random* random = base::SystemRandom();
+  base::Plants plants;  // for test/sim alone
 };
 
 // A mutating request that is about to be accepted.
