@@ -16,6 +16,7 @@
 #include "api/errors.h"
 #include "api/json.h"
 #include "base/config.h"
+#include "base/proto_time.h"
 #include "base/status.h"
 
 namespace orch::api {
@@ -43,9 +44,7 @@ absl::Status CheckText(const std::string& value, const orch::v1::ArgumentOptions
 }
 
 absl::Status CheckDuration(const Message& message, const std::string& path) {
-  const auto& duration = static_cast<const google::protobuf::Duration&>(message);
-  const absl::Duration value =
-      absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
+  const absl::Duration value = ToDuration(static_cast<const google::protobuf::Duration&>(message));
   if (value < absl::ZeroDuration() || value > kDurationMax) {
     return BadField(path, "must be between 0s and 7d");
   }
@@ -93,9 +92,8 @@ absl::Status SetArgument(const ArgumentInfo& argument, absl::string_view text, M
   } else if (argument.type == "duration") {
     absl::StatusOr<absl::Duration> value = base::ParseDuration(text);
     if (!value.ok()) return bad(value.status().message());
-    auto* duration = static_cast<google::protobuf::Duration*>(r.MutableMessage(out, field));
-    duration->set_seconds(absl::ToInt64Seconds(*value));
-    duration->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(*value % absl::Seconds(1))));
+    *static_cast<google::protobuf::Duration*>(r.MutableMessage(out, field)) =
+        ToProtoDuration(*value);
   } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
     const absl::Status status = FromJson(text, r.MutableMessage(out, field));
     if (!status.ok()) return bad(status.message());

@@ -3,6 +3,7 @@
 
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
+#include "base/proto_time.h"
 
 namespace orch::api {
 namespace {
@@ -53,9 +54,7 @@ absl::Status Precondition(absl::string_view reason, absl::string_view type,
 
 absl::Status WithRetry(absl::Status status, absl::Duration delay) {
   google::rpc::RetryInfo retry;
-  retry.mutable_retry_delay()->set_seconds(absl::ToInt64Seconds(delay));
-  retry.mutable_retry_delay()->set_nanos(
-      static_cast<int32_t>(absl::ToInt64Nanoseconds(delay % absl::Seconds(1))));
+  *retry.mutable_retry_delay() = ToProtoDuration(delay);
   Attach(&status, retry);
   return status;
 }

@@ -1,4 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// The protobuf message is the schema and is filled by reflection, so a new field of a configuration
+// needs no code here and can't be forgotten. The reader is strict where protobuf's own JSON reader
+// is not: unknown keys, keys that are given twice and keys without a value are refused with line
+// and path, since an operator who misspells `no_crl` must hear of it at start. Durations and times
+// have a spelling for people instead of protobuf's.
+
 #include "base/config.h"
 
 #include <google/protobuf/duration.pb.h>
@@ -14,7 +21,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "base/proto_time.h"
 #include "base/status.h"
+#include "base/text.h"
 
 namespace orch::base {
 namespace {
@@ -106,9 +115,7 @@ class Filler {
       if (!node.IsScalar()) return Error(node, path, "expected a duration such as 90s or 5m");
       absl::StatusOr<absl::Duration> value = ParseDuration(node.Scalar());
       if (!value.ok()) return Error(node, path, value.status().message());
-      auto* duration = static_cast<google::protobuf::Duration*>(out);
-      duration->set_seconds(absl::ToInt64Seconds(*value));
-      duration->set_nanos(absl::ToInt64Nanoseconds(*value % absl::Seconds(1)));
+      *static_cast<google::protobuf::Duration*>(out) = ToProtoDuration(*value);
       return absl::OkStatus();
     }
     if (type == "google.protobuf.Timestamp") {
@@ -234,7 +241,7 @@ absl::Status ParseYaml(absl::string_view text, absl::string_view name, Message* 
   std::vector<YAML::Node> documents;
   // yaml-cpp reports errors by throwing; they end here.
   try {
-    documents = YAML::LoadAll(std::string(text));
+    documents = YAML::LoadAll(std::string(SkipBom(text)));
     if (documents.empty()) return absl::OkStatus();
     if (documents.size() > 1) {
       return absl::InvalidArgumentError(absl::StrCat(name, ":", documents[1].Mark().line + 1,
@@ -248,7 +255,7 @@ absl::Status ParseYaml(absl::string_view text, absl::string_view name, Message* 
 }
 
 absl::Status LoadYaml(const std::string& path, Message* out) {
-  ORCH_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  ORCH_ASSIGN_OR_RETURN(const std::string text, ReadRightsFile(path));
   return ParseYaml(text, path, out);
 }
 

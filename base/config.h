@@ -21,7 +21,8 @@ namespace orch::base {
 // At most so much of a configuration file is read.
 inline constexpr size_t kConfigFileMax = 8 << 20;
 
-// InvalidArgument for what is wrong with the content; NotFound, PermissionDenied for the file.
+// InvalidArgument for what is wrong with the content; NotFound, PermissionDenied for the file, also
+// for one that everybody may write (ReadRightsFile).
 absl::Status LoadYaml(const std::string& path, google::protobuf::Message* out);
 // The same for text; `name` stands for the file in errors.
 absl::Status ParseYaml(absl::string_view text, absl::string_view name,
@@ -30,6 +31,12 @@ absl::Status ParseYaml(absl::string_view text, absl::string_view name,
 // The whole of a regular file of at most `max` bytes. NotFound, PermissionDenied, ResourceExhausted
 // (too large).
 absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max = kConfigFileMax);
+
+// The same of a file that says who may do what, or whom to trust. PermissionDenied: everybody may
+// write it, or replace it, because everybody may write the directory that it is in (or that its
+// link leads to) and that directory is not sticky. Directories on read-only mounts, as Kubernetes
+// has them, are fine.
+absl::StatusOr<std::string> ReadRightsFile(const std::string& path, size_t max = kConfigFileMax);
 
 // Replaces a file so that readers see the old or the new content, never a part, also after a crash:
 // a temporary file in the same directory, fsync, rename, fsync of the directory. `mode` as in

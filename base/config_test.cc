@@ -85,5 +85,37 @@ TEST(FileTest, WritesAtomicallyWithTheModeAsked) {
   EXPECT_FALSE(WriteFileAtomically("/nonexistent/x", "y", 0600).ok());
 }
 
+TEST(ParseYamlTest, AByteOrderMarkIsNoPartOfTheFirstKey) {
+  bus::BusConfig config;
+  EXPECT_TRUE(Read("\xef\xbb\xbflogin: a\n", &config).ok());
+  EXPECT_EQ(config.login(), "a");
+}
+
+TEST(FileTest, AFileOfRightsThatEverybodyMayWriteIsRefused) {
+  const std::string directory = std::string(getenv("TEST_TMPDIR")) + "/rights";
+  ASSERT_EQ(mkdir(directory.c_str(), 0755), 0);
+  const std::string path = directory + "/policy.yaml";
+  ASSERT_TRUE(WriteFileAtomically(path, "rules: []", 0644).ok());
+  EXPECT_TRUE(ReadRightsFile(path).ok());
+  for (const int mode : {0666, 0602, 0646}) {
+    ASSERT_EQ(chmod(path.c_str(), mode), 0);
+    EXPECT_EQ(ReadRightsFile(path).status().code(), absl::StatusCode::kPermissionDenied) << mode;
+    EXPECT_NE(ReadRightsFile(path).status().message().find(path + ": everybody may write it"),
+              std::string::npos);
+  }
+  EXPECT_TRUE(ReadFile(path).ok()) << "it is a question of rights alone";
+  ASSERT_EQ(chmod(path.c_str(), 0664), 0);
+  EXPECT_TRUE(ReadRightsFile(path).ok());
+  // Whoever may write the directory may replace the file; with the sticky bit only its owner may.
+  ASSERT_EQ(chmod(directory.c_str(), 0777), 0);
+  EXPECT_EQ(ReadRightsFile(path).status().code(), absl::StatusCode::kPermissionDenied);
+  const std::string link = std::string(getenv("TEST_TMPDIR")) + "/link.yaml";
+  ASSERT_EQ(symlink(path.c_str(), link.c_str()), 0);
+  EXPECT_EQ(ReadRightsFile(link).status().code(), absl::StatusCode::kPermissionDenied);
+  ASSERT_EQ(chmod(directory.c_str(), 01777), 0);
+  EXPECT_TRUE(ReadRightsFile(path).ok());
+  EXPECT_TRUE(ReadRightsFile(link).ok());
+}
+
 }  // namespace
 }  // namespace orch::base

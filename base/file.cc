@@ -1,20 +1,54 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
+#include <system_error>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "base/config.h"
 #include "base/ids.h"
 #include "base/status.h"
 
 namespace orch::base {
 
-absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max) {
+namespace {
+
+absl::Status Writable(const std::string& path, const struct stat& info) {
+  return absl::PermissionDeniedError(absl::StrFormat(
+      "%s: everybody may write it (mode %04o); chmod o-w it, and look at what it says", path,
+      info.st_mode & 07777));
+}
+
+// Whether everybody may replace files in it.
+absl::Status CheckDirectory(const std::string& path) {
+  struct stat info;
+  struct statvfs mount;
+  if (stat(path.c_str(), &info) != 0 || statvfs(path.c_str(), &mount) != 0) {
+    return absl::ErrnoToStatus(errno, absl::StrCat("stat ", path));
+  }
+  if ((info.st_mode & S_IWOTH) == 0 || (info.st_mode & S_ISVTX) != 0) return absl::OkStatus();
+  return (mount.f_flag & ST_RDONLY) != 0 ? absl::OkStatus() : Writable(path, info);
+}
+
+absl::Status CheckRights(const std::string& path, const struct stat& info) {
+  if ((info.st_mode & S_IWOTH) != 0) return Writable(path, info);
+  namespace fs = std::filesystem;
+  std::error_code error;
+  const fs::path named = fs::absolute(path, error).parent_path();
+  const fs::path real = fs::canonical(path, error).parent_path();
+  if (error) return absl::ErrnoToStatus(error.value(), absl::StrCat("resolve ", path));
+  ORCH_RETURN_IF_ERROR(CheckDirectory(named.string()));
+  return named == real ? absl::OkStatus() : CheckDirectory(real.string());
+}
+
+absl::StatusOr<std::string> Read(const std::string& path, size_t max, bool rights) {
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("open ", path));
   const absl::Cleanup closer = [fd] { close(fd); };
@@ -22,6 +56,7 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max) {
   if (fstat(fd, &info) != 0) return absl::ErrnoToStatus(errno, absl::StrCat("stat ", path));
   if (!S_ISREG(info.st_mode))
     return absl::InvalidArgumentError(absl::StrCat(path, ": not a regular file"));
+  if (rights) ORCH_RETURN_IF_ERROR(CheckRights(path, info));
   std::string out;
   char buffer[1 << 16];
   for (;;) {
@@ -34,6 +69,16 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max) {
     }
     out.append(buffer, n);
   }
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max) {
+  return Read(path, max, /*rights=*/false);
+}
+
+absl::StatusOr<std::string> ReadRightsFile(const std::string& path, size_t max) {
+  return Read(path, max, /*rights=*/true);
 }
 
 absl::Status WriteFileAtomically(const std::string& path, absl::string_view content, int mode) {

@@ -62,6 +62,13 @@ bool IsUlid(absl::string_view text) {
          });
 }
 
+absl::Time UlidTime(absl::string_view text) {
+  if (!IsUlid(text)) return absl::InfinitePast();
+  int64_t ms = 0;  // the first ten characters
+  for (const char c : text.substr(0, 10)) ms = ms * 32 + static_cast<int64_t>(kCrockford.find(c));
+  return absl::FromUnixMillis(ms);
+}
+
 bool IsIdentity(absl::string_view text) {
   return AllOf(text, 253,
                [](char c) { return LowerOrDigit(c) || c == '.' || c == '_' || c == '-'; }) &&

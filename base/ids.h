@@ -33,6 +33,8 @@ class Ulids {
 std::string NewUlid(absl::Time time);
 // Whether `text` is a ULID in its canonical upper-case form.
 bool IsUlid(absl::string_view text);
+// When a ULID was made, to the millisecond. InfinitePast for what is none.
+absl::Time UlidTime(absl::string_view text);
 
 // Node and controller identities: `[a-z0-9._-]{1,253}`, and not beginning with '-' or '.'.
 bool IsIdentity(absl::string_view text);

@@ -66,5 +66,11 @@ TEST(RandomTest, DoesNotRepeat) {
   EXPECT_EQ(Hex(std::string("\x00\xff", 2)), "00ff");
 }
 
+TEST(IdsTest, AUlidTellsWhenItWasMade) {
+  EXPECT_EQ(UlidTime("01ARZ3NDEKTSV4RRFFQ69G5FAV"), absl::FromUnixMillis(1469922850259));
+  EXPECT_EQ(UlidTime("01ARZ3NDEKTSV4RRFFQ69G5FA"), absl::InfinitePast());
+  EXPECT_EQ(UlidTime("81ARZ3NDEKTSV4RRFFQ69G5FAV"), absl::InfinitePast());
+}
+
 }  // namespace
 }  // namespace orch::base

@@ -10,6 +10,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
+#include "base/text.h"
 
 namespace orch::base {
 namespace {
@@ -71,21 +72,12 @@ std::string JsonString(absl::string_view text) {
 // Left out, besides control characters: line and paragraph separators, and marks of direction,
 // which make a line look like another.
 absl::string_view HarmlessCharacter(absl::string_view text) {
-  const auto byte = [&text](size_t i) { return static_cast<uint8_t>(text[i]); };
-  if (byte(0) < 0x80) return absl::ascii_isprint(byte(0)) ? text.substr(0, 1) : "";
-  const size_t size = byte(0) >= 0xf0 ? 4 : byte(0) >= 0xe0 ? 3 : 2;
-  if (byte(0) < 0xc2 || byte(0) > 0xf4 || text.size() < size) return "";
-  uint32_t code = byte(0) & (0xff >> (size + 1));
-  for (size_t i = 1; i < size; ++i) {
-    if ((byte(i) & 0xc0) != 0x80) return "";
-    code = code << 6 | (byte(i) & 0x3f);
-  }
-  const bool overlong = (size == 3 && code < 0x800) || (size == 4 && code < 0x10000);
-  const bool surrogate = code >= 0xd800 && code <= 0xdfff;
-  const bool control = code < 0xa0;
+  char32_t code = 0;
+  const size_t size = Utf8Length(text, 0, &code);
+  const bool control = code < 0x20 || (code >= 0x7f && code < 0xa0);
   const bool mark = (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069) ||
                     code == 0x200e || code == 0x200f || code == 0x061c || code == 0xfeff;
-  if (overlong || surrogate || control || mark || code > 0x10ffff) return "";
+  if (size == 0 || control || mark) return "";
   return text.substr(0, size);
 }
 

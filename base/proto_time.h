@@ -7,12 +7,14 @@
 #include "absl/time/time.h"
 
 // Abseil's times to protobuf's and back. Pure.
+//
+// In the namespace that all others are in: every room says these words, none has others for it.
 
-namespace orch::controller {
+namespace orch {
 
 inline google::protobuf::Timestamp ToTimestamp(absl::Time time) {
   google::protobuf::Timestamp out;
-  const int64_t seconds = absl::ToUnixSeconds(time);
+  const int64_t seconds = absl::ToUnixSeconds(time);  // rounds down
   out.set_seconds(seconds);
   out.set_nanos(
       static_cast<int32_t>(absl::ToInt64Nanoseconds(time - absl::FromUnixSeconds(seconds))));
@@ -35,4 +37,4 @@ inline absl::Duration ToDuration(const google::protobuf::Duration& duration) {
   return absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
 }
 
-}  // namespace orch::controller
+}  // namespace orch

@@ -1,30 +1,49 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/text.h"
 
-#include <cstdint>
+#include <algorithm>
+
+#include "absl/strings/strip.h"
 
 namespace orch::base {
 namespace {
 
 constexpr absl::string_view kReplacement = "\xef\xbf\xbd";  // U+FFFD
+constexpr absl::string_view kBom = "\xef\xbb\xbf";          // U+FEFF
+
+// Whether `c` is a byte inside a character and not its first one.
+bool IsUtf8Continuation(char c) { return (static_cast<unsigned char>(c) & 0xc0) == 0x80; }
 
 }  // namespace
 
-size_t Utf8Length(absl::string_view text, size_t at) {
+size_t Utf8Length(absl::string_view text, size_t at, char32_t* out) {
   if (at >= text.size()) return 0;
   const auto byte = [text](size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned char first = byte(at);
-  if (first < 0x80) return 1;
+  if (first < 0x80) {
+    if (out != nullptr) *out = first;
+    return 1;
+  }
   const size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
   if (first < 0xc2 || first > 0xf4 || text.size() - at < length) return 0;
-  uint32_t code = first & (0xff >> (length + 1));
+  char32_t code = first & (0xff >> (length + 1));
   for (size_t i = 1; i < length; ++i) {
     if (!IsUtf8Continuation(text[at + i])) return 0;
     code = (code << 6) | (byte(at + i) & 0x3f);
   }
   const bool overlong = (length == 3 && code < 0x800) || (length == 4 && code < 0x10000);
   const bool surrogate = code >= 0xd800 && code <= 0xdfff;
-  return overlong || surrogate || code > 0x10ffff ? 0 : length;
+  if (overlong || surrogate || code > 0x10ffff) return 0;
+  if (out != nullptr) *out = code;
+  return length;
+}
+
+size_t Utf8Characters(absl::string_view text) {
+  size_t characters = 0;
+  for (size_t at = 0; at < text.size(); ++characters) {
+    at += std::max<size_t>(Utf8Length(text, at), 1);
+  }
+  return characters;
 }
 
 bool IsUtf8(absl::string_view text) {
@@ -56,5 +75,7 @@ std::string ToUtf8(absl::string_view text, size_t bytes_max) {
   }
   return out;
 }
+
+absl::string_view SkipBom(absl::string_view text) { return absl::StripPrefix(text, kBom); }
 
 }  // namespace orch::base

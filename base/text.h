@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 
 #include "absl/strings/string_view.h"
@@ -13,12 +14,13 @@
 
 namespace orch::base {
 
-// Whether `c` is a byte inside a UTF-8 character and not its first one.
-inline bool IsUtf8Continuation(char c) { return (static_cast<unsigned char>(c) & 0xc0) == 0x80; }
-
 // The length in bytes of the UTF-8 character that begins at `text[at]`, 1 to 4; 0: no character
-// does. Overlong forms, surrogates and what lies above U+10FFFF are no characters.
-size_t Utf8Length(absl::string_view text, size_t at);
+// does. Overlong forms, surrogates and what lies above U+10FFFF are no characters. Where `code` is
+// given, it becomes the character's number.
+size_t Utf8Length(absl::string_view text, size_t at, char32_t* code = nullptr);
+
+// How many characters `text` has; each byte that belongs to none counts as one.
+size_t Utf8Characters(absl::string_view text);
 
 // Whether all of `text` is UTF-8.
 bool IsUtf8(absl::string_view text);
@@ -30,5 +32,9 @@ absl::string_view CutUtf8(absl::string_view text, size_t bytes_max);
 // `text` with each byte that belongs to no character replaced by U+FFFD, cut to at most `bytes_max`
 // bytes: always UTF-8.
 std::string ToUtf8(absl::string_view text, size_t bytes_max);
+
+// `text` without the byte order mark that some editors put before a file (U+FEFF in UTF-8), if it
+// begins with one. Every reader of a file that people write calls it first.
+absl::string_view SkipBom(absl::string_view text);
 
 }  // namespace orch::base

@@ -54,5 +54,26 @@ TEST(Text, WhatIsNotUtf8IsReplaced) {
   EXPECT_EQ(ToUtf8(std::string("\0a", 2), 9), std::string("\0a", 2));
 }
 
+TEST(Text, CharactersAreNumbered) {
+  char32_t code = 0;
+  EXPECT_EQ(Utf8Length("aあ", 1, &code), 3u);
+  EXPECT_EQ(code, U'あ');
+  EXPECT_EQ(Utf8Length("a", 0, &code), 1u);
+  EXPECT_EQ(code, U'a');
+}
+
+TEST(Text, CharactersAreCounted) {
+  EXPECT_EQ(Utf8Characters(""), 0u);
+  EXPECT_EQ(Utf8Characters("aéあ😀"), 4u);
+  EXPECT_EQ(Utf8Characters("a\xff\xe3\x81"), 4u);
+}
+
+TEST(Text, OneByteOrderMarkIsSkipped) {
+  EXPECT_EQ(SkipBom("\xef\xbb\xbfweb1"), "web1");
+  EXPECT_EQ(SkipBom("web1\xef\xbb\xbf"), "web1\xef\xbb\xbf");
+  EXPECT_EQ(SkipBom("\xef\xbb\xbf\xef\xbb\xbf"), "\xef\xbb\xbf");
+  EXPECT_EQ(SkipBom(""), "");
+}
+
 }  // namespace
 }  // namespace orch::base

@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
+
 // orch-broker: the embedded STOMP broker as a process of its own; `check` tries any broker's
 // rights.
+//
+// Everything runs on one thread, and the broker on one strand of it: its work is to move bytes
+// between sockets, and its decisions depend on each other, so more threads would add locks and no
+// speed that a fleet needs. Certificates are looked at every minute as well as on SIGHUP: what
+// renews them does not know of us; a file that is refused leaves the old certificates in force and
+// shows in the metrics.
+
 #include <CLI/CLI.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
@@ -11,6 +19,7 @@
 #include "base/clock.h"
 #include "base/config.h"
 #include "base/log.h"
+#include "base/protobuf_log.h"
 #include "base/status.h"
 #include "base/strand.h"
 #include "base/version.h"
@@ -180,9 +189,13 @@ class Process {
       base::LogWarning("the certificate ends soon",
                        {{"end", absl::FormatTime(credentials_->certificate_end())}});
     }
-    if (credentials_->crl_end() < soon) {
+    const absl::Time now = base::SystemClock().Read().wall;
+    if (credentials_->crl_end(now) < soon) {
       base::LogWarning("a revocation list ends soon",
-                       {{"end", absl::FormatTime(credentials_->crl_end())}});
+                       {{"end", absl::FormatTime(credentials_->crl_end(now))}});
+    }
+    for (const std::string& warning : credentials_->Warnings(now)) {
+      base::LogWarning("trust", {{"why", warning}});
     }
   }
 
@@ -193,7 +206,7 @@ class Process {
     if (credentials_ == nullptr) return out;
     const absl::Time now = base::SystemClock().Read().wall;
     const std::pair<const char*, absl::Time> ends[] = {
-        {"certificate", credentials_->certificate_end()}, {"crl", credentials_->crl_end()}};
+        {"certificate", credentials_->certificate_end()}, {"crl", credentials_->own_crl_end()}};
     for (const auto& [what, end] : ends) {
       if (end > now) continue;
       out.missing.push_back(absl::StrCat(
@@ -214,7 +227,7 @@ class Process {
         .Value(credentials_->certificate_end());
     page.Gauge("crl_end_timestamp_seconds",
                "When the first revocation list ends; absent where there are none.")
-        .Value(credentials_->crl_end());
+        .Value(credentials_->crl_end(base::SystemClock().Read().wall));
     return page.Take();
   }
 
@@ -271,6 +284,7 @@ int Main(int argc, char** argv) {
   if (!config.ok()) return Complain(std::string(config.status().message()), kExitUsage);
   base::SetUpLog("orch-broker", config->verbose() ? base::LogLevel::kDebug : base::LogLevel::kInfo,
                  config->log_format() == "json" ? base::LogFormat::kJson : base::LogFormat::kText);
+  base::SetUpProtobufLog();
   std::shared_ptr<trust::Credentials> credentials;
   if (!config->broker().insecure_loopback()) {
     absl::StatusOr<std::shared_ptr<trust::Credentials>> loaded =
@@ -279,6 +293,11 @@ int Main(int argc, char** argv) {
     credentials = *std::move(loaded);
   }
   if (flags.check_config) {
+    if (credentials != nullptr) {
+      for (const std::string& warning : credentials->Warnings(base::SystemClock().Read().wall)) {
+        std::cerr << "orch-broker: warning: " << warning << std::endl;
+      }
+    }
     std::cout << "configuration is valid" << std::endl;
     return 0;
   }

@@ -4,6 +4,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "api/names.h"
 #include "cli/commands.h"
 #include "cli/failure.h"
 #include "cli/follow.h"
@@ -44,8 +45,7 @@ int ListAudit(Session& session, int most, const std::string& caller, const std::
   orch::v1::ListAuditRequest request;
   request.set_page_size(most);
   request.set_caller(caller);
-  if (!job.empty())
-    request.set_job(absl::StartsWith(job, "jobs/") ? job : absl::StrCat("jobs/", job));
+  if (!job.empty()) request.set_job(api::JobName(api::JobIdOf(job)));
   auto response = (*connection)->Call(request);
   if (!response.ok()) return Fail(session, response.status());
   Grid grid = AuditGrid(response->records());

@@ -9,6 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "api/json.h"
 #include "base/status.h"
+#include "base/text.h"
 #include "cli/distribution.h"
 #include "cli/render.h"
 #include "cli/text.h"
@@ -92,8 +93,7 @@ absl::StatusOr<std::vector<Column>> ParseColumns(absl::string_view text, size_t 
   std::vector<Column> columns;
   size_t at = 0;
   const auto error_at = [text, before](size_t position, absl::string_view what) {
-    const size_t character = std::count_if(text.begin(), text.begin() + position,
-                                           [](char c) { return (c & 0xC0) != 0x80; });
+    const size_t character = base::Utf8Characters(text.substr(0, position));
     return absl::InvalidArgumentError(absl::StrCat("column ", before + character + 1, ": ", what));
   };
   for (;;) {

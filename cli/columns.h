@@ -9,13 +9,15 @@
 #include "absl/strings/string_view.h"
 #include "orch/v1/job.pb.h"
 
-// What of a node can stand in a column of a report. Pure.
+// The columns of a report (`orchctl inventory --format`, `--columns`), and their values for a node.
+// Pure.
 
 namespace orch::cli {
 
-// `identity`, `version`, `classes`, `actions`, `collectives`, `facts`, `facts_time` or `puppet`;
-// below them `facts.<path>` (found as targets find it), `classes.<name>`, `actions.<name>` and
-// `collectives.<name>` (whether the node has it), `puppet.<field>` of orch.v1.PuppetStatusResult.
+// What a column shows: `identity`, `version`, `classes`, `actions`, `collectives`, `facts`,
+// `facts_time` or `puppet`; or a part of one of them: `facts.<path>` (found as targets find it),
+// `classes.<name>`, `actions.<name>` and `collectives.<name>` (whether the node has it),
+// `puppet.<field>` of orch.v1.PuppetStatusResult.
 struct Column {
   std::string header;  // as it was written, or what stood before `=`
   std::string word;    // the first part: `facts`
@@ -25,11 +27,11 @@ struct Column {
   bool is_fact() const { return word == "facts" && !rest.empty(); }
 };
 
-// One column. InvalidArgument says what is possible.
+// Parses one column. InvalidArgument says which columns there are.
 absl::StatusOr<Column> ParseColumn(absl::string_view text);
-// `A,B,C`; each may be `HEADER=column`; what contains a comma stands in double quotes (a quote in
-// it doubled). InvalidArgument names the position, counted in characters from 1, with `before` of
-// them in front of the text.
+// Parses `A,B,C`. Each part may be `HEADER=column`; one that contains a comma stands in double
+// quotes, in which a quote is doubled. InvalidArgument names the position in characters from 1,
+// counting `before` characters that stood in front of `text`.
 absl::StatusOr<std::vector<Column>> ParseColumns(absl::string_view text, size_t before = 0);
 
 // What a node answered to node.ping, node.facts or node.inventory.
@@ -48,8 +50,8 @@ class Subject {
   nlohmann::json classes_, actions_, collectives_;
 };
 
-// A value as text: a list of plain things with `, ` between them, anything else that is not plain
-// as JSON; empty where there is none. Not yet Safe.
+// A value as text: a list of plain values with `, ` between them, any other structure as JSON, null
+// as the empty text. The text is not made Safe yet (cli/text.h).
 std::string ValueText(const nlohmann::json& value);
 
 }  // namespace orch::cli

@@ -1,4 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// This is the one file of orchctl that knows gRPC, because gRPC's errors are for programmers and
+// somebody has to translate them once for all commands. A handshake that the controller refuses and
+// a controller that was restarted look alike in them ("Socket closed"); Diagnosis says what is
+// likely, by what it knows of the own certificate, and marks statuses after which something may
+// have been done. Streams are read by a thread of their own, so that a command can wait for the
+// next message, ^C or a tick, whichever comes first; a bounded queue lets gRPC's flow control hold
+// the controller.
+
 #include "cli/connection.h"
 
 #include <grpcpp/grpcpp.h>

@@ -13,12 +13,12 @@
 #include "orch/v1/node_service.pb.h"
 #include "orch/v1/policy_service.pb.h"
 
-// The controller as orchctl sees it. The only place of orchctl where gRPC stands: everything above
-// sees absl::Status, whose payloads are the google.rpc details of the answer.
+// The controller as orchctl sees it. Only this part of orchctl uses gRPC: all others see
+// absl::Status, whose payloads are the google.rpc details of the answer.
 
 namespace orch::cli {
 
-// A server stream, read by a thread of its own.
+// The messages of a server stream, which a thread of its own reads.
 template <typename Message>
 class Stream {
  public:
@@ -26,14 +26,14 @@ class Stream {
   virtual ~Stream() = default;
   // Waits at most `wait` for the next message.
   virtual Got Next(absl::Duration wait, Message* out) = 0;
-  // After kEnd: how it ended.
+  // How the stream ended; to be called after kEnd.
   virtual absl::Status status() const = 0;
-  // Ends it from this side; Next then comes to kEnd.
+  // Ends the stream from this side; Next gives kEnd soon after.
   virtual void Cancel() = 0;
 };
 
-// Whether an Unavailable of a Connection came from a connection that had stood: what was asked may
-// have been done.
+// Whether an Unavailable error came from a connection that had been established, so that the
+// controller may have done what was asked.
 bool WasConnected(const absl::Status& status);
 
 using JobStream = Stream<orch::v1::WatchJobResponse>;
@@ -42,14 +42,14 @@ using NodeChanges = Stream<orch::v1::WatchNodesResponse>;
 
 class Connection {
  public:
-  // Reads the certificate files and makes the channel; does not wait for the controller.
-  // InvalidArgument or NotFound name the file.
+  // Reads the certificate files and prepares the connection; does not wait for the controller.
+  // InvalidArgument and NotFound name the file.
   static absl::StatusOr<std::unique_ptr<Connection>> Open(const Context& context);
   virtual ~Connection() = default;
 
-  // Errors: the controller's own; Unavailable, `connect <address>: …`, where it can't be reached,
-  // with the likely cause; PermissionDenied where it is certain that the controller refuses this
-  // certificate in the handshake.
+  // The unary calls, each with a deadline of 30 s. Errors: the controller's own; Unavailable,
+  // `connect <address>: …` with the likely cause: it can't be reached; PermissionDenied: the
+  // controller refuses this certificate in the handshake.
   virtual absl::StatusOr<orch::v1::CreateJobResponse> Call(
       const orch::v1::CreateJobRequest& request) = 0;
   virtual absl::StatusOr<orch::v1::GetJobResponse> Call(const orch::v1::GetJobRequest& request) = 0;
@@ -74,14 +74,14 @@ class Connection {
       const orch::v1::ExplainTargetRequest& request) = 0;
   virtual absl::StatusOr<orch::v1::ListAuditResponse> Call(
       const orch::v1::ListAuditRequest& request) = 0;
-  // The streams of RunJob and WatchJob look alike.
+  // The streaming calls. RunJob and WatchJob give streams of the same messages.
   virtual std::unique_ptr<JobStream> Run(const orch::v1::RunJobRequest& request) = 0;
   virtual std::unique_ptr<JobStream> Watch(const orch::v1::WatchJobRequest& request) = 0;
   virtual std::unique_ptr<NodeStream> Discover(const orch::v1::DiscoverNodesRequest& request) = 0;
   virtual std::unique_ptr<NodeChanges> WatchNodes(const orch::v1::WatchNodesRequest& request) = 0;
 
-  // Waits until the controller can be reached, at most so long. Between calls that fail gRPC makes
-  // headway with its connection only while somebody waits for it.
+  // Waits until the controller can be reached, but no longer than `most`. To be called between
+  // calls that fail, because gRPC works on its connection only while somebody waits for it.
   virtual void AwaitReachable(absl::Duration most) = 0;
 
   virtual const std::string& address() const = 0;

@@ -7,23 +7,24 @@
 #include "cli/config.pb.h"
 #include "cli/options.h"
 
-// Contexts: which controller, as whom. Flags win over ORCHCTL_* variables, these over the
-// configuration file.
+// Contexts: which controller is called, and with which certificate. Flags win over the variables
+// ORCHCTL_*, and these win over the configuration file.
 
 namespace orch::cli {
 
-// ${ORCHCTL_CONFIG:-${XDG_CONFIG_HOME:-~/.config}/orchctl/config.yaml}
+// The path of the configuration file:
+// ${ORCHCTL_CONFIG:-${XDG_CONFIG_HOME:-~/.config}/orchctl/config.yaml}.
 std::string ConfigPath();
-// The empty configuration if there is no file. InvalidArgument names file and line.
+// Reads the configuration; without a file it is empty. InvalidArgument names file and line.
 absl::StatusOr<Config> LoadConfig();
 absl::Status SaveConfig(const Config& config);
-// A path with a leading `~/` below the home directory.
+// The path with a leading `~/` replaced by the home directory.
 std::string ExpandHome(const std::string& path);
-// `host:port` with a port from 1 to 65535; brackets around an IPv6 address. InvalidArgument
-// otherwise.
+// Checks for `host:port` with a port from 1 to 65535 and brackets around an IPv6 address.
+// InvalidArgument: it is something else.
 absl::Status CheckServer(const std::string& server);
-// The context that flags, environment and file come to. InvalidArgument says what is missing and
-// how to give it; FailedPrecondition: no controller is configured at all.
+// The context that flags, environment and file make together. InvalidArgument says what is missing
+// and how to give it. FailedPrecondition: no controller is configured at all.
 absl::StatusOr<Context> ResolveContext(const GlobalOptions& options);
 
 }  // namespace orch::cli

@@ -5,6 +5,7 @@
 
 #include "api/catalog.h"
 #include "base/config.h"
+#include "base/proto_time.h"
 #include "base/status.h"
 #include "cli/commands.h"
 #include "cli/failure.h"
@@ -34,9 +35,7 @@ absl::StatusOr<orch::v1::DiscoverNodesRequest> DiscoverRequest(const Session& se
   if (!session.options.timeout.empty()) {
     ORCH_ASSIGN_OR_RETURN(const absl::Duration timeout,
                           base::ParseDuration(session.options.timeout));
-    request.mutable_timeout()->set_seconds(absl::ToInt64Seconds(timeout));
-    request.mutable_timeout()->set_nanos(
-        static_cast<int32_t>(absl::ToInt64Nanoseconds(timeout % absl::Seconds(1))));
+    *request.mutable_timeout() = ToProtoDuration(timeout);
   }
   ORCH_RETURN_IF_ERROR(flags.naming.FillIn(session, flags.target, &request));
   return request;

@@ -1,4 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// Following a job must survive everything that is not the job's end: a lost connection, a restarted
+// controller, ^C. The idempotency key makes asking again for a job that may have been taken
+// harmless; the sequence number makes joining again exact, and events that are known already change
+// nothing (Tally). Losing the terminal never cancels a job: the first ^C leaves, and only a second
+// one soon after cancels. The live line is on standard error and is cleared before anything else is
+// printed; data alone goes to standard output.
+
 #include "cli/follow.h"
 
 #include <termios.h>
@@ -16,6 +24,7 @@
 #include "base/clock.h"
 #include "base/config.h"
 #include "base/ids.h"
+#include "base/proto_time.h"
 #include "base/status.h"
 #include "cli/confirm.h"
 #include "cli/contexts.h"
@@ -319,9 +328,7 @@ absl::StatusOr<orch::v1::JobSpec> BuildSpec(const Session& session, const JobReq
     absl::StatusOr<absl::Duration> timeout = base::ParseDuration(options.timeout);
     if (!timeout.ok())
       return base::Annotate(timeout.status(), absl::StrCat("--timeout ", options.timeout));
-    spec.mutable_timeout()->set_seconds(absl::ToInt64Seconds(*timeout));
-    spec.mutable_timeout()->set_nanos(
-        static_cast<int32_t>(absl::ToInt64Nanoseconds(*timeout % absl::Seconds(1))));
+    *spec.mutable_timeout() = ToProtoDuration(*timeout);
   }
   spec.set_expect_nodes(options.expect_nodes);
   spec.set_at_most_nodes(options.at_most);

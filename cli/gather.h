@@ -20,12 +20,12 @@ absl::StatusOr<Tally> Gather(Session& session, Connection& connection, orch::v1:
 
 // Gathers what the nodes answer to a read-only action and lets `show` print it, unless the output
 // is the API's own: json and yaml the JobReport, jsonl a JobNode a line as they end, name the nodes
-// that succeeded. Names on standard error who gave no result. Returns the exit code. Where `show`
-// prints, `take` is given each node as it ends, as in Gather.
+// that succeeded. Nodes that gave no result are named on standard error. Returns the exit code.
+// Where `show` prints, `take` is given each node as it ends, as in Gather.
 int ReadOnlyJob(Session& session, const JobRequestFlags& flags, orch::v1::Action action,
                 const std::function<void(const Tally&)>& show,
                 const std::function<void(orch::v1::JobNode*)>& take = nullptr);
-// Names on standard error who gave no result, and says so if nobody matched.
+// Names the nodes that gave no result on standard error, or says there that no node matched.
 void NameTheRest(const Session& session, const Tally& tally);
 
 }  // namespace orch::cli

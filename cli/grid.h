@@ -12,8 +12,8 @@
 
 namespace orch::cli {
 
-// A cell, and what stands for it when rows are sorted: its text as people count (NaturalLess), or a
-// number where the text is none (`4.2 s ago`).
+// A cell of a table. Rows are sorted by its `key` if it has one, for texts such as `4.2 s ago`, and
+// otherwise by its text as people count (NaturalLess).
 struct Cell {
   Cell(std::string text_in) : text(std::move(text_in)) {}  // NOLINT: text is what most cells are
   Cell(const char* text_in) : text(text_in) {}             // NOLINT
@@ -23,10 +23,10 @@ struct Cell {
   std::optional<double> key;
 };
 
-// `LAST SEEN` is sorted by as `last-seen`.
+// The key of --sort-by for a header: `last-seen` for `LAST SEEN`.
 std::string SortKey(const std::string& header);
-// The keys of `--sort-by a,-b`, each with whether it goes downwards. InvalidArgument names the key
-// that is not in `known`, and what there is.
+// Parses `--sort-by a,-b` into its keys, each with whether the order is turned. InvalidArgument
+// names the key that is not in `known`, and those that are.
 absl::StatusOr<std::vector<std::pair<std::string, bool>>> ParseSortBy(
     const std::string& sort_by, const std::vector<std::string>& known);
 
@@ -35,21 +35,22 @@ class Grid {
  public:
   explicit Grid(std::vector<std::string> headers) : headers_(std::move(headers)) {}
 
-  // As many cells as there are headers.
+  // Adds a row, which must have as many cells as there are headers.
   void Add(std::vector<Cell> row);
-  // `column`, `-column` for the other way round, several with commas between them; ties stay as
-  // they were added. Empty: as added. InvalidArgument: no such column.
+  // Sorts the rows by `column`, or `-column` for the other order; several are separated by commas.
+  // Rows that are equal keep the order in which they were added; with an empty `sort_by` all do.
+  // InvalidArgument: there is no such column.
   absl::Status SortBy(const std::string& sort_by);
-  // Which row, counted as added, stands where.
+  // For each place the number of the row that stands there, as rows were added.
   const std::vector<size_t>& order() const { return order_; }
   const std::vector<std::string>& headers() const { return headers_; }
-  // The cells' texts, in order.
+  // The texts of the row at place `i`.
   std::vector<std::string> Row(size_t i) const;
 
   // The first `columns` columns, padded to their widest cell.
   std::string Print(bool headers, size_t columns) const;
 
-  // Puts what the rows were made of into the rows' order.
+  // Brings the messages that the rows were made of into the order of the rows.
   template <typename Message>
   void Arrange(google::protobuf::RepeatedPtrField<Message>* messages) const {
     google::protobuf::RepeatedPtrField<Message> arranged;

@@ -5,6 +5,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "api/names.h"
 #include "base/config.h"
 #include "base/status.h"
 #include "cli/commands.h"
@@ -29,7 +30,7 @@ struct InventoryFlags {
 // What the controller has measured of a node; nothing where it says no.
 std::optional<orch::v1::Node> Measured(Connection& connection, const std::string& identity) {
   orch::v1::GetNodeRequest request;
-  request.set_name(absl::StrCat("nodes/", identity));
+  request.set_name(api::NodeName(identity));
   auto response = connection.Call(request);
   if (!response.ok()) return std::nullopt;
   return std::move(*response->mutable_node());

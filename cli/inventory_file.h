@@ -7,7 +7,8 @@
 #include "absl/status/statusor.h"
 #include "cli/config.pb.h"
 
-// Groups of nodes that somebody keeps in a file (docs/targets.md, "Other ways to name nodes").
+// Inventory files: groups of nodes that somebody keeps in a file (docs/targets.md, "Other ways to
+// name nodes").
 
 namespace orch::cli {
 
@@ -18,7 +19,7 @@ absl::StatusOr<std::vector<std::string>> NodesOfGroups(const Inventory& inventor
                                                        const std::string& name,
                                                        const std::vector<std::string>& groups);
 
-// The same of a file.
+// Does the same with the file at `path`.
 absl::StatusOr<std::vector<std::string>> ReadGroups(const std::string& path,
                                                     const std::vector<std::string>& groups);
 

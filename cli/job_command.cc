@@ -1,4 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// Each command is a function of session and job name, and the table at the end ties names to them,
+// so that help, completion and the manual page, which are made from the command tree, know of a new
+// command without being told. Commands serve all output formats: tables are for people and may
+// change, the others are the API's own messages and may not.
+
 #include <memory>
 #include <ostream>
 
@@ -6,6 +12,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "api/catalog.h"
+#include "api/names.h"
+#include "base/proto_time.h"
 #include "cli/commands.h"
 #include "cli/failure.h"
 #include "cli/follow.h"
@@ -18,9 +26,8 @@ namespace {
 
 using orch::v1::Job;
 
-std::string JobName(const std::string& given) {
-  return absl::StartsWith(given, "jobs/") ? given : absl::StrCat("jobs/", given);
-}
+// An id or a whole name is given.
+std::string JobName(const std::string& given) { return api::JobName(api::JobIdOf(given)); }
 
 std::string StateWord(const Job& job) {
   return std::string(absl::StripPrefix(orch::v1::JobState_Name(job.state()), "JOB_STATE_"));
@@ -56,8 +63,8 @@ std::string TargetWords(const Job& job) {
 Grid JobGrid(const google::protobuf::RepeatedPtrField<Job>& jobs) {
   Grid grid({"JOB", "TIME", "CALLER", "ACTION", "STATE", "NODES"});
   for (const Job& job : jobs) {
-    grid.Add({std::string(absl::StripPrefix(job.name(), "jobs/")), When(job.create_time()),
-              Safe(job.caller()), Safe(api::NameOf(job.spec().action())), StateWord(job),
+    grid.Add({std::string(api::JobIdOf(job.name())), When(job.create_time()), Safe(job.caller()),
+              Safe(api::NameOf(job.spec().action())), StateWord(job),
               Cell(CountWords(job), job.targets())});
   }
   return grid;

@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/config.h"
 #include "base/log.h"
+#include "base/protobuf_log.h"
 #include "base/version.h"
 #include "cli/completion.h"
 #include "cli/contexts.h"
@@ -147,6 +148,7 @@ int Main(int argc, char** argv) {
   base::SetUpLog("orchctl",
                  session.options.verbose ? base::LogLevel::kInfo : base::LogLevel::kError,
                  base::LogFormat::kText);
+  base::SetUpProtobufLog();
   if (check_config) return CheckConfig();
   if (session.run == nullptr) {
     std::cout << app.help();

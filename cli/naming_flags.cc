@@ -8,7 +8,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "api/errors.h"
+#include "api/names.h"
 #include "base/config.h"
+#include "base/proto_time.h"
 #include "base/status.h"
 #include "cli/contexts.h"
 #include "cli/inventory_file.h"
@@ -97,8 +99,7 @@ absl::Status NamingFlags::FillInTimeout(const Session& session,
     return absl::InvalidArgumentError(absl::StrCat("--discovery-timeout ", discovery_timeout,
                                                    ": expected a time above 0, for example 5s"));
   }
-  timeout->set_seconds(absl::ToInt64Seconds(*time));
-  timeout->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(*time % absl::Seconds(1))));
+  *timeout = ToProtoDuration(*time);
   return absl::OkStatus();
 }
 
@@ -142,7 +143,7 @@ void RefuseEmptyValues(CLI::App* command) {
 absl::StatusOr<std::vector<std::string>> LastFailed(Connection& connection,
                                                     const std::string& job) {
   orch::v1::GetJobRequest get;
-  get.set_name(absl::StartsWith(job, "jobs/") ? job : absl::StrCat("jobs/", job));
+  get.set_name(api::JobName(api::JobIdOf(job)));
   const absl::StatusOr<orch::v1::GetJobResponse> found = connection.Call(get);
   if (!found.ok()) return base::Annotate(found.status(), "--last-failed");
   if (found->job().state() < orch::v1::JOB_STATE_SUCCEEDED) {

@@ -43,8 +43,8 @@ struct NamingFlags {
 // value: a script's variable that was never set must not mean everybody at once.
 void RefuseEmptyValues(CLI::App* command);
 
-// The nodes of an ended job that did not succeed, whatever became of them instead.
-// FailedPrecondition: it has not ended. NotFound: all of them succeeded, or it had none.
+// The nodes of an ended job that did not succeed, whatever their outcome was. FailedPrecondition:
+// the job has not ended. NotFound: all of its nodes succeeded, or it had none.
 absl::StatusOr<std::vector<std::string>> LastFailed(Connection& connection, const std::string& job);
 
 }  // namespace orch::cli

@@ -5,6 +5,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "api/names.h"
 #include "cli/commands.h"
 #include "cli/failure.h"
 #include "cli/follow.h"
@@ -141,8 +142,7 @@ int ShowNode(Session& session, const std::string& identity) {
   const auto connection = Connect(session);
   if (!connection.ok()) return Fail(session, connection.status());
   orch::v1::GetNodeRequest request;
-  request.set_name(absl::StartsWith(identity, "nodes/") ? identity
-                                                        : absl::StrCat("nodes/", identity));
+  request.set_name(api::NodeName(api::IdentityOf(identity)));
   const auto response = (*connection)->Call(request);
   if (!response.ok()) return Fail(session, response.status());
   const Node& node = response->node();

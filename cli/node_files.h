@@ -6,13 +6,14 @@
 
 #include "absl/status/statusor.h"
 
-// A node as files describe it, for `orchctl target test`.
+// Reads the files that describe a node for `orchctl target test`.
 
 namespace orch::cli {
 
 inline constexpr size_t kFactsTextMax = 16 << 20;
 
-// `path`, or standard input for `-`. NotFound, InvalidArgument (too large, not a file).
+// The content of the file `path`, or of standard input for `-`. NotFound: there is no such file.
+// InvalidArgument: it is too large, or not a file.
 absl::StatusOr<std::string> ReadInput(const std::string& path);
 
 // Facts as a node reads them: `name=value` lines, JSON or YAML by the ending of `path`; where it

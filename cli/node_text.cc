@@ -1,4 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// A node's words (classes, facts, messages) are printed on an operator's terminal and come from a
+// machine that may be hostile; so everything that is not our own passes Safe() on its way into the
+// page, and widths are counted in columns of a terminal and not in bytes. What would be sorted
+// wrongly as text has a key beside it: `4.2 s ago` sorts by time, not by its letters.
+
 #include "cli/node_text.h"
 
 #include <algorithm>
@@ -10,6 +16,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "api/json.h"
+#include "base/proto_time.h"
 #include "cli/distribution.h"
 #include "cli/render.h"
 
@@ -21,9 +28,7 @@ using orch::v1::Node;
 
 constexpr size_t kLabelColumns = 18;
 
-absl::Duration SkewOf(const Node& node) {
-  return absl::Seconds(node.clock_skew().seconds()) + absl::Nanoseconds(node.clock_skew().nanos());
-}
+absl::Duration SkewOf(const Node& node) { return ToDuration(node.clock_skew()); }
 
 Color StateColor(const Node& node) {
   switch (node.state()) {

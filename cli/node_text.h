@@ -12,7 +12,7 @@
 #include "orch/v1/job.pb.h"
 #include "orch/v1/node.pb.h"
 
-// How nodes look: a line of the roster, or everything that is known of one. Pure.
+// Nodes as text: a line of the roster, or everything that is known of one node. Pure.
 
 namespace orch::cli {
 
@@ -21,7 +21,7 @@ inline constexpr absl::Duration kCertificateEndsSoon = absl::Hours(24 * 60);
 
 // `PRESENT`, `STALE`, `GONE`.
 std::string RosterWord(const orch::v1::Node& node);
-// To the millisecond, with its sign; `-` where it is not known.
+// The node's clock skew to the millisecond, with its sign; `-` where it is not known.
 std::string SkewText(const orch::v1::Node& node);
 // Facts by dotted path, as a target would name them; lists of plain values and empty things stay
 // whole.

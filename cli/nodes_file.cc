@@ -1,4 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// Whatever orchctl prints can be given back to it, so the format is told by the content and not by
+// a flag, and identities are found by the shape of the JSON and not by the kind of message. Only
+// nodes that took part are taken: after a discovery or a run the silent ones stand in the same
+// file, and giving the file back must not include them. A file that names nobody is an error,
+// because an empty list would mean everybody to the API. YAML's aliases are counted each time that
+// they are used.
+
 #include "cli/nodes_file.h"
 
 #include <yaml-cpp/yaml.h>
@@ -17,6 +25,7 @@
 #include "absl/strings/str_split.h"
 #include "base/ids.h"
 #include "base/status.h"
+#include "base/text.h"
 #include "orch/v1/job.pb.h"
 
 namespace orch::cli {
@@ -29,6 +38,8 @@ constexpr int kYamlValuesMax = 5'000'000;
 constexpr int kYamlDepthMax = 64;
 // How deep what orchctl prints is nested at most, and room; deeper is not ours.
 constexpr int kJsonDepthMax = 64;
+// How much of what is no name an error repeats.
+constexpr size_t kQuotedMax = 80;
 
 // A state in which a node has been heard in its job.
 bool TookPart(const std::string& state) {
@@ -111,8 +122,8 @@ absl::StatusOr<std::set<std::string>> FromText(const std::string& content) {
     line = absl::StripAsciiWhitespace(line.substr(0, line.find('#')));
     if (line.empty()) continue;
     if (!base::IsIdentity(line)) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("line ", number, ": `", line.substr(0, 80), "` is not a node's identity"));
+      return absl::InvalidArgumentError(absl::StrCat(
+          "line ", number, ": `", base::CutUtf8(line, kQuotedMax), "` is not a node's identity"));
     }
     out.insert(std::string(line));
   }
@@ -210,7 +221,8 @@ absl::StatusOr<std::string> ReadAll(const std::string& path) {
 
 }  // namespace
 
-absl::StatusOr<std::vector<std::string>> ParseNodes(const std::string& content) {
+absl::StatusOr<std::vector<std::string>> ParseNodes(const std::string& text) {
+  const std::string content(base::SkipBom(text));
   std::set<std::string> names;
   const absl::string_view start = absl::StripLeadingAsciiWhitespace(content);
   if (absl::StartsWith(start, "{") || absl::StartsWith(start, "[")) {
@@ -223,7 +235,7 @@ absl::StatusOr<std::vector<std::string>> ParseNodes(const std::string& content) 
   for (const std::string& name : names) {
     if (!base::IsIdentity(name)) {
       return absl::InvalidArgumentError(
-          absl::StrCat("`", name.substr(0, 80), "` is not a node's identity"));
+          absl::StrCat("`", base::CutUtf8(name, kQuotedMax), "` is not a node's identity"));
     }
   }
   return std::vector<std::string>(names.begin(), names.end());

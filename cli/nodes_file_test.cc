@@ -100,5 +100,12 @@ TEST(NodesFileTest, SaysWhichFile) {
   EXPECT_EQ(*ReadNodesFile(path), Names{"a"});
 }
 
+TEST(NodesFile, AByteOrderMarkIsNoPartOfAName) {
+  EXPECT_EQ(*ParseNodes("\xef\xbb\xbfweb01.example.net\r\nweb02\r\n"),
+            (std::vector<std::string>{"web01.example.net", "web02"}));
+  EXPECT_EQ(*ParseNodes("\xef\xbb\xbf{\"nodes\":[{\"identity\":\"a\"}]}"),
+            std::vector<std::string>{"a"});
+}
+
 }  // namespace
 }  // namespace orch::cli

@@ -18,7 +18,7 @@ class App;
 
 namespace orch::cli {
 
-// Never 0 when something that was asked for did not happen.
+// Exit codes. None is 0 when something that was asked for did not happen.
 enum ExitCode {
   kExitOk = 0,
   kExitNothing = 1,      // nothing matched, or a check said no
@@ -62,7 +62,7 @@ struct Terminal {
   std::ostream& err;
   bool out_is_tty = false;
   bool err_is_tty = false;
-  // Somebody sits there who can be asked, and answer.
+  // Whether somebody is there who can be asked and can answer.
   bool can_ask = false;
   bool color = false;
   // The locale is UTF-8 and the terminal not a dumb one.
@@ -70,13 +70,13 @@ struct Terminal {
   int width = 100;
 };
 
-// What the command tree fills while it parses; `run` is the command that was named.
+// What parsing the command line fills in; `run` does the command that was named.
 struct Session {
   GlobalOptions options;
   Terminal terminal;
   std::function<int()> run;
-  // What --sort-by may name, by command; an empty list: the command knows only while it runs.
-  // Commands that are not here have nothing to sort.
+  // By command, what --sort-by may name. An empty list: the command knows that only while it runs.
+  // Commands that are not in it have nothing to sort.
   std::map<const CLI::App*, std::vector<std::string>> sort_keys = {};
 };
 

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <iterator>
 #include <memory>
 #include <ostream>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "api/catalog.h"
 #include "cli/commands.h"
 #include "cli/failure.h"
@@ -22,21 +26,52 @@ bool IsDirectory(const std::string& path) {
   return stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
 }
 
+absl::StatusOr<std::vector<policy::Finding>> LintAny(const std::string& path) {
+  return IsDirectory(path) ? policy::LintActionPolicyDirectory(path) : policy::LintNativeFile(path);
+}
+
+// All that is wrong, where it is the content; else the one error.
+int TellMistakes(Session& session, const std::string& path, const absl::Status& status) {
+  const auto findings = LintAny(path);
+  std::vector<policy::Finding> refused;
+  if (findings.ok()) {
+    std::copy_if(findings->begin(), findings->end(), std::back_inserter(refused),
+                 [](const policy::Finding& finding) { return finding.refused; });
+  }
+  for (size_t i = 1; i < refused.size(); ++i) {
+    session.terminal.err << refused[i].file << ":" << refused[i].line << ": "
+                         << Safe(absl::StripPrefix(refused[i].what, "refused: ")) << "\n";
+  }
+  return Fail(session, status);
+}
+
 int CheckPolicy(Session& session, const std::string& path) {
   const auto policy = IsDirectory(path) ? policy::Policy::LoadActionPolicyDirectory(path)
                                         : policy::Policy::LoadNative(path);
-  if (!policy.ok()) return Fail(session, policy.status());
+  if (!policy.ok()) return TellMistakes(session, path, policy.status());
+  for (const auto& [file, marked] : (*policy)->Ends()) {
+    if (marked || session.options.quiet) continue;
+    session.terminal.err << file
+                         << ": its end is not marked: if it is cut at the end of a line, what "
+                            "is left is a policy too; add "
+                         << (IsDirectory(path) ? "`# end` as the last line"
+                                               : "`end: true` at the end")
+                         << std::endl;
+  }
   session.terminal.out << path << ": ok" << std::endl;
   return kExitOk;
 }
 
 int LintPolicy(Session& session, const std::string& path) {
-  const auto findings = policy::LintActionPolicyDirectory(path);
+  const auto findings = LintAny(path);
   if (!findings.ok()) return Fail(session, findings.status());
   for (const policy::Finding& finding : *findings) {
     session.terminal.out << finding.file << ":" << finding.line << ": "
-                         << (finding.refused ? "refused: " : "differs: ") << Safe(finding.what)
-                         << "\n";
+                         << (finding.refused   ? "refused: "
+                             : finding.error   ? "error: "
+                             : finding.useless ? "useless: "
+                                               : "differs: ")
+                         << Safe(absl::StripPrefix(finding.what, "refused: ")) << "\n";
   }
   session.terminal.out.flush();
   if (!session.options.quiet) {
@@ -110,8 +145,8 @@ void AddPolicyCommands(CLI::App& app, Session& session) {
       [&session, path] { session.run = [&session, path] { return CheckPolicy(session, *path); }; });
 
   CLI::App* lint = policy->add_subcommand(
-      "lint", "where ActionPolicy files mean something else here than they did");
-  lint->add_option("directory", *path)->required();
+      "lint", "lines that do nothing, or mean something else here than they did in ActionPolicy");
+  lint->add_option("path", *path)->required();
   lint->callback(
       [&session, path] { session.run = [&session, path] { return LintPolicy(session, *path); }; });
 

@@ -18,7 +18,7 @@ struct RunFlags {
   bool noop = false, no_noop = false, splay = false, no_splay = false, use_cached_catalog = false;
   bool ignore_schedules = false, force = false, show_diff = false, evaltrace = false, debug = false,
        join = false;
-  bool kill_on_timeout = false;
+  bool kill_on_timeout = false, allow_environment_override = false;
   std::vector<std::string> tags, skip_tags;
   std::string environment, server, splay_limit, wait_for_lock;
 
@@ -43,6 +43,7 @@ struct RunFlags {
     yes(debug, "debug");
     yes(join, "join");
     yes(kill_on_timeout, "kill_on_timeout");
+    yes(allow_environment_override, "allow_environment_override");
     for (const std::string& tag : tags) text(tag, "tags");
     for (const std::string& tag : skip_tags) text(tag, "skip_tags");
     text(environment, "environment");
@@ -88,6 +89,10 @@ struct RunFlags {
     command->add_option("--wait-for-lock", wait_for_lock, "wait so long while another run works")
         ->group(group);
     command->add_flag("--join", join, "report another run's result while it works")->group(group);
+    command
+        ->add_flag("--allow-environment-override", allow_environment_override,
+                   "take another environment's catalog if the server or its ENC decides so")
+        ->group(group);
     command->add_flag("--kill-on-timeout", kill_on_timeout, "end Puppet when the timeout passes")
         ->group(group);
   }

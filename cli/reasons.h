@@ -5,8 +5,8 @@
 
 namespace orch::cli {
 
-// What an ErrorInfo reason means and what to do about it (docs/errors.md has the same table); empty
-// if unknown.
+// What a reason of an ErrorInfo means and what to do about it, in words; docs/errors.md has the
+// same table. Empty: the reason is not known.
 std::string ExplainReason(const std::string& reason);
 std::string KnownReasons();
 

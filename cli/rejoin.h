@@ -14,8 +14,8 @@ namespace orch::cli {
 // How long a lost watch tries to join again before it gives up (what it watches goes on).
 inline constexpr absl::Duration kRejoinFor = absl::Seconds(60);
 
-// Whether and when a stream that was lost, with the connection or with the controller, is asked for
-// again. Says so once a loss, unless --quiet.
+// Decides whether and when a stream that was lost, with the connection or with the controller, is
+// asked for again. It tells the operator once for each loss, unless --quiet.
 //
 // Single-threaded.
 class Rejoin {
@@ -23,7 +23,7 @@ class Rejoin {
   Rejoin(const Session& session, Connection& connection)
       : session_(session), connection_(connection) {}
 
-  // A message came: the connection stands.
+  // To be called for each message: the connection works.
   void OnMessage() { lost_since_.reset(); }
   // The stream has ended with `status`: whether to ask for it again, for `most` after the loss.
   // `known`: something was heard of what is watched, so there is somebody to wait for. `what` is

@@ -1,4 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// How things look is decided by functions from messages to text, so that each look is tested
+// without a terminal and nothing is printed half. A node's own words pass Safe(). Machine formats
+// are made in one place (Serialized): what can't be printed, such as a time out of range that a
+// node sent, throws there, because leaving it out would be a wrong answer in a format that programs
+// trust.
+
 #include "cli/render.h"
 
 #include <algorithm>
@@ -12,6 +19,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "api/json.h"
+#include "base/proto_time.h"
 #include "cli/grid.h"
 #include "cli/text.h"
 
@@ -164,10 +172,6 @@ std::string Paint(const Terminal& terminal, Color color, const std::string& text
   return absl::StrCat("\x1b[", code, "m", text, "\x1b[0m");
 }
 
-absl::Time ToTime(const google::protobuf::Timestamp& t) {
-  return absl::FromUnixSeconds(t.seconds()) + absl::Nanoseconds(t.nanos());
-}
-
 std::string Age(absl::Duration d) {
   if (d < absl::ZeroDuration()) d = absl::ZeroDuration();
   if (d < absl::Seconds(1)) return absl::StrFormat("%d ms", absl::ToInt64Milliseconds(d));
@@ -290,7 +294,7 @@ std::vector<std::string> Summary(const Terminal& terminal, const Tally& tally,
     ++words[OutcomeWord(node)];
     if (node.state() == orch::v1::NODE_STATE_SUCCEEDED) continue;
     const auto& errors = node.result().puppet_run().errors();
-    std::string why = !errors.empty()           ? errors[errors.size() - 1]
+    std::string why = !errors.empty()           ? errors[0]
                       : !node.message().empty() ? node.message()
                                                 : node.reason();
     failures[absl::StrCat(OutcomeWord(node), why.empty() ? "" : ": ", Safe(why))].push_back(name);

@@ -13,7 +13,7 @@
 #include "cli/text.h"
 #include "orch/v1/node.pb.h"
 
-// How things look. Pure: text in, text out; nothing here writes.
+// How jobs, nodes and messages look. Pure: functions return text and print nothing.
 
 namespace orch::cli {
 
@@ -21,7 +21,6 @@ enum class Color { kNone, kGreen, kYellow, kRed, kDim, kBold };
 // `text` in colour where `terminal` has it.
 std::string Paint(const Terminal& terminal, Color color, const std::string& text);
 
-absl::Time ToTime(const google::protobuf::Timestamp& time);
 // `4.2 s`, `2m10s`, `3 h`, `5 d`: for people.
 std::string Age(absl::Duration duration);
 std::string When(const google::protobuf::Timestamp& time);
@@ -30,12 +29,13 @@ std::string When(const google::protobuf::Timestamp& time);
 // one.
 std::string OutcomeWord(const orch::v1::JobNode& node);
 Color OutcomeColor(const orch::v1::JobNode& node);
-// One line, and with `wide` or for failures what is worth more: changed resources, errors.
+// A node's outcome in one line, and the lines below it: changed resources, and for failures the
+// errors. `wide` shows more of them.
 std::string NodeLine(const Terminal& terminal, const orch::v1::JobNode& node);
 std::vector<std::string> NodeDetails(const orch::v1::JobNode& node, bool wide);
 // What --sort-by may name where a job's nodes are shown.
 const std::vector<std::string>& NodeSortKeys();
-// As --sort-by says; keys that are unknown change nothing.
+// Sorts as --sort-by says; unknown keys change nothing.
 void SortNodes(const std::string& sort_by,
                google::protobuf::RepeatedPtrField<orch::v1::JobNode>* nodes);
 // `[#####-----] 412/1284 ok 398 changed 12 failed 2 · p50 21 s · ETA 2m10s`
@@ -46,7 +46,7 @@ std::vector<std::string> Summary(const Terminal& terminal, const Tally& tally,
 
 // Columns padded to their widest cell; the first row is the header.
 std::string Table(const std::vector<std::vector<std::string>>& rows, bool headers);
-// Something came that can't be shown: main says so and exits 70.
+// Thrown where something came that can't be printed; main says so and exits with 70.
 struct Unprintable : std::runtime_error {
   using std::runtime_error::runtime_error;
 };

@@ -13,17 +13,17 @@
 
 namespace orch::cli {
 
-// One row a node, of anything that nodes know of themselves (docs/orchctl.md has the language):
-// a table, CSV, or a text of the operator's own. Keeps the values that the report shows, not the
-// answers they came from. Pure.
+// A report with one row for each node, of anything that nodes know of themselves, as a table, as
+// CSV, or in a text of the operator's own; docs/orchctl.md describes the language. It keeps the
+// values that it shows, and not the answers they came from. Pure.
 class Report {
  public:
   // `format` is `table`, `csv`, either with `:A,B,C`, or a template; `columns` are the columns if
   // the format names none. InvalidArgument names the flag and the position.
   static absl::StatusOr<Report> Parse(const std::string& format, const std::string& columns);
 
-  // The least that has to be asked: node.ping, node.facts with exactly the facts that are shown, or
-  // node.inventory where more than facts is.
+  // The cheapest action that answers all columns: node.ping, node.facts with exactly the facts that
+  // are shown, or node.inventory.
   orch::v1::Action Question() const;
   // InvalidArgument: --sort-by names no column of the report.
   absl::Status CheckSortBy(const std::string& sort_by) const;

@@ -1,4 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// `doctor` walks the way that a call takes, from the configuration file over certificates and the
+// controller to the nodes, and stops where going on would only repeat the same failure: the first
+// FAIL is the one to mend. It asks the nodes over the bus, because a controller that answers and a
+// roster that looks well prove nothing of the way behind it. Its verdicts go to standard output in
+// every format, since they are its data.
+
 #include <memory>
 #include <ostream>
 

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "base/proto_time.h"
 #include "cli/render.h"
 
 namespace orch::cli {

@@ -26,7 +26,7 @@ struct Tolerance {
   bool Forgives(size_t silent, size_t targets) const;
 };
 
-// What a watcher knows of a job: folded from its log. Pure, single-threaded.
+// What a watcher knows of a job: the sum of all events that it has seen. Pure, not thread-safe.
 class Tally {
  public:
   // Takes one batch of the stream. Events that are known already (after joining again) change
@@ -45,7 +45,7 @@ class Tally {
   // From sending to the outcome, of the nodes that ended; for `p50` and ETA.
   const std::vector<absl::Duration>& times() const { return times_; }
 
-  // What the whole job means for the shell.
+  // The exit code that the whole job comes to.
   ExitCode Exit(const Tolerance& tolerance) const;
   orch::v1::JobReport Report() const;
 

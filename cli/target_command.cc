@@ -1,4 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// The same Target that controller and nodes compile decides here, so a test of a target by files is
+// the real thing and not an imitation. What nobody has been asked about must not look like an
+// answer: without a controller `explain target` prints the words and says that nothing is counted,
+// and nodes that decide for themselves are told apart from those that match.
+
 #include <algorithm>
 #include <memory>
 #include <ostream>

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/config.h"
 #include "base/ids.h"
+#include "base/proto_time.h"
 #include "base/status.h"
 #include "cli/nodes_file.h"
 #include "target/target.h"
@@ -109,9 +110,7 @@ absl::StatusOr<orch::v1::Rollout> RolloutFlags::Build() const {
     absl::StatusOr<absl::Duration> sleep = base::ParseDuration(batch_sleep);
     if (!sleep.ok())
       return base::Annotate(sleep.status(), absl::StrCat("--batch-sleep ", batch_sleep));
-    out.mutable_batch_sleep()->set_seconds(absl::ToInt64Seconds(*sleep));
-    out.mutable_batch_sleep()->set_nanos(
-        static_cast<int32_t>(absl::ToInt64Nanoseconds(*sleep % absl::Seconds(1))));
+    *out.mutable_batch_sleep() = ToProtoDuration(*sleep);
   }
   return out;
 }

@@ -8,7 +8,8 @@
 #include "absl/status/statusor.h"
 #include "orch/v1/job.pb.h"
 
-// The flags that say who and how fast, the same on every command.
+// The flags that say which nodes are meant and how fast they start; they are the same on every
+// command.
 
 namespace orch::cli {
 
@@ -18,9 +19,10 @@ struct TargetFlags {
   std::string nodes_file;
 
   void AddTo(CLI::App* command);
-  // Parsed here for its errors. InvalidArgument names the flag and the column.
+  // The target that the flags name. It is compiled here for its errors: InvalidArgument names the
+  // flag and the column.
   absl::StatusOr<orch::v1::Target> Build() const;
-  // What --nodes named, as ReadNodesFile gives it; empty without.
+  // The nodes that --nodes names, as ReadNodesFile gives them; empty without the flag.
   absl::StatusOr<std::vector<std::string>> Nodes() const;
   bool empty() const;
 };

@@ -7,6 +7,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "base/text.h"
 
 namespace orch::cli {
 namespace {
@@ -40,28 +41,6 @@ bool In(const Range (&ranges)[N], char32_t c) {
                      [c](const Range& r) { return r.first <= c && c <= r.last; });
 }
 
-// The character at the start of `text` and its bytes; no bytes where it is not UTF-8 (cut off,
-// overlong, a surrogate, beyond Unicode).
-size_t Decode(absl::string_view text, char32_t* out) {
-  const auto byte = [text](size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char lead = byte(0);
-  if (lead < 0x80) {
-    *out = lead;
-    return 1;
-  }
-  const size_t size = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
-  if (lead < 0xC2 || lead > 0xF4 || text.size() < size) return 0;
-  char32_t c = lead & (0xFF >> (size + 1));
-  for (size_t i = 1; i < size; ++i) {
-    if ((byte(i) & 0xC0) != 0x80) return 0;
-    c = c << 6 | (byte(i) & 0x3F);
-  }
-  constexpr char32_t kLeast[] = {0, 0, 0x80, 0x800, 0x10000};
-  if (c < kLeast[size] || c > 0x10FFFF || (0xD800 <= c && c <= 0xDFFF)) return 0;
-  *out = c;
-  return size;
-}
-
 size_t ColumnsOf(char32_t c) { return In(kCombining, c) ? 0 : In(kWide, c) ? 2 : 1; }
 
 // Takes the digits at the start of `text`, without leading zeros.
@@ -81,7 +60,7 @@ std::string Safe(absl::string_view text) {
   out.reserve(text.size());
   while (!text.empty()) {
     char32_t c = 0;
-    const size_t size = Decode(text, &c);
+    const size_t size = base::Utf8Length(text, 0, &c);
     if (size == 0) {
       absl::StrAppendFormat(&out, "\\x%02x", static_cast<unsigned char>(text[0]));
     } else if (c == '\n' || c == '\t') {
@@ -102,7 +81,7 @@ size_t Columns(absl::string_view text) {
   size_t n = 0;
   while (!text.empty()) {
     char32_t c = 0;
-    const size_t size = std::max<size_t>(Decode(text, &c), 1);
+    const size_t size = std::max<size_t>(base::Utf8Length(text, 0, &c), 1);
     if (c == 0x1B) {  // our own colours take no room
       text.remove_prefix(std::min(text.find('m'), text.size() - 1) + 1);
       continue;
@@ -126,7 +105,7 @@ std::string Cut(absl::string_view text, size_t width, absl::string_view mark) {
   size_t taken = 0, columns = 0;
   while (taken < text.size()) {
     char32_t c = 0;
-    const size_t size = std::max<size_t>(Decode(text.substr(taken), &c), 1);
+    const size_t size = std::max<size_t>(base::Utf8Length(text, taken, &c), 1);
     if (columns + ColumnsOf(c) > room) break;
     columns += ColumnsOf(c);
     taken += size;

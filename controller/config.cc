@@ -1,4 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// Checking and filling in defaults happen in one pass, so that a check sees the value that will be
+// in force and nobody behind it has a default of his own. Errors name the file and the field as it
+// is written in YAML. What contradicts itself is refused instead of guessed: brokers elsewhere
+// beside one in this process, a prefix that differs between bus and broker, a beacon so rare that
+// nodes would take the broker for deaf.
+
 #include "controller/config.h"
 
 #include <google/protobuf/util/time_util.h>
@@ -201,6 +208,11 @@ absl::Status CompleteConfig(const std::string& name, ControllerConfig* config) {
   ORCH_RETURN_IF_ERROR(checker.Log(config->log_format()));
   ORCH_RETURN_IF_ERROR(checker.Bus(config));
   Default(kDefaultStateDir, config->mutable_state_dir());
+  if (config->state_dir().front() != '/') {
+    return checker.Error("state_dir", absl::StrCat("`", config->state_dir(),
+                                                   "` is not absolute: where it is would depend on "
+                                                   "where the controller is started"));
+  }
   if (config->policy().file().empty() && config->policy().action_policy_dir().empty()) {
     return checker.Error("policy.file", "is missing; without a policy nobody may do anything");
   }

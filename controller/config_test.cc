@@ -70,6 +70,8 @@ TEST(ConfigTest, NamesWhatIsWrong) {
   EXPECT_TRUE(absl::StrContains(Wrong("grpc: {roles: [node]}\n"), "grpc.roles: `node`"));
   EXPECT_TRUE(absl::StrContains(Wrong("collectives: [Main]\n"), "collectives: `Main`"));
   EXPECT_TRUE(absl::StrContains(Wrong("collectives: [a, a]\n"), "given twice"));
+  EXPECT_TRUE(absl::StrContains(Wrong("state_dir: state\n"),
+                                "test.yaml: state_dir: `state` is not absolute"));
   EXPECT_TRUE(absl::StrContains(Wrong("jobs: {request_ttl: 1h}\n"), "jobs.request_ttl: is above"));
   EXPECT_TRUE(absl::StrContains(Wrong("roster: {beacon_interval: 31s}\n"),
                                 "roster.beacon_interval: is above 30s: nodes that hear no beacon"));

@@ -5,7 +5,9 @@
 #include <iostream>
 #include <string>
 
+#include "absl/time/clock.h"
 #include "base/log.h"
+#include "base/protobuf_log.h"
 #include "base/version.h"
 #include "controller/process.h"
 
@@ -31,6 +33,7 @@ int Complain(absl::string_view text, int exit_code) {
 void SetUpLog(const Flags& flags, absl::string_view format) {
   base::SetUpLog("orch-controller", flags.verbose ? base::LogLevel::kDebug : base::LogLevel::kInfo,
                  format == "json" ? base::LogFormat::kJson : base::LogFormat::kText);
+  base::SetUpProtobufLog();
 }
 
 int Main(int argc, char** argv) {
@@ -63,6 +66,9 @@ int Main(int argc, char** argv) {
   if (flags.log_format.empty()) SetUpLog(flags, inputs->config.log_format());
   base::SetLogOrigin("controller", inputs->credentials->self().common_name);
   if (flags.check_config) {
+    for (const std::string& warning : inputs->credentials->Warnings(absl::Now())) {
+      std::cerr << "orch-controller: warning: " << warning << std::endl;
+    }
     std::cout << "ok" << std::endl;
     return 0;
   }

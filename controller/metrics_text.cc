@@ -80,7 +80,7 @@ void Nodes(const ControllerMetrics& m, MetricsPage* page) {
       .Value(d.presences_malformed, {{"result", "malformed"}});
   page->Counter("envelopes_refused_total",
                 "Envelopes of nodes that were refused, by the check that failed.");
-  for (int step = 0; step <= static_cast<int>(trust::Refusal::kSignature); ++step) {
+  for (size_t step = 0; step < d.refused.size(); ++step) {
     const auto refusal = static_cast<trust::Refusal>(step);
     page->Value(d.refused[step], {{"check", trust::RefusalName(refusal)}});
   }
@@ -112,6 +112,13 @@ void Front(const ControllerMetrics& m, MetricsPage* page) {
   }
   page->Counter("grpc_handshakes_refused_total", "TLS handshakes refused.")
       .Value(m.handshakes_refused);
+  page->Counter("grpc_handshakes_given_up_total", "Handshakes too slow, or too many of an address.")
+      .Value(m.handshakes_given_up);
+  page->Gauge("grpc_connections", "Open connections, handshakes included.").Value(m.connections);
+  page->Counter("grpc_connections_refused_total", "Connections over a caller's share.")
+      .Value(m.connections_refused);
+  page->Counter("grpc_connections_cut_total", "Connections ended for what their HTTP/2 cost.")
+      .Value(m.connections_cut);
   page->Gauge("grpc_watchers", "Streams that are watched.").Value(m.watchers);
   page->Counter("unauthenticated_total", "Calls without an accepted certificate.")
       .Value(m.unauthenticated);

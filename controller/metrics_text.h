@@ -25,7 +25,9 @@ struct ControllerMetrics {
 
   // Calls that ended: by method, `JobService/GetJob`, and canonical code.
   std::vector<std::pair<std::string, std::array<uint64_t, 17>>> calls;
-  uint64_t handshakes_refused = 0, unauthenticated = 0, watchers = 0;
+  uint64_t handshakes_refused = 0, handshakes_given_up = 0;
+  uint64_t connections = 0, connections_refused = 0, connections_cut = 0;
+  uint64_t unauthenticated = 0, watchers = 0;
   uint64_t policy_allowed = 0, policy_denied = 0, policies_loaded = 0, policies_refused = 0;
   bool policy_stale = false;
   uint64_t certificates_reloaded = 0, certificates_refused = 0;

@@ -1,4 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// Everything is read and checked (ReadInputs) before anything is opened that others could notice,
+// so that --check-config and a start refuse the same things. Parts are made in the order in which
+// they need each other, and their members end in the opposite order. The audit comes first, since
+// nothing may happen that it can't record, and gRPC last, when there is somebody behind it to
+// answer. The configuration is translated into each part's own options here, so that no part
+// includes the controller's schema.
+
 #include "controller/parts.h"
 
 #include <google/protobuf/util/time_util.h>
@@ -10,6 +18,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/log.h"
+#include "base/proto_time.h"
 #include "base/status.h"
 #include "bus/stream/stream.h"
 #include "controller/config.h"
@@ -19,10 +28,6 @@ namespace {
 
 // Read from the bus: more than the machine can verify, and no more than it can throw away.
 constexpr uint32_t kMessagesPerSecondMax = 50'000;
-
-absl::Duration ToDuration(const google::protobuf::Duration& duration) {
-  return absl::Nanoseconds(google::protobuf::util::TimeUtil::DurationToNanoseconds(duration));
-}
 
 absl::Status MakeStateDirectory(const std::string& path) {
   if (mkdir(path.c_str(), 0700) == 0 || errno == EEXIST) return absl::OkStatus();
@@ -110,7 +115,7 @@ absl::Status OpenPuppetDb(Parts* parts) {
 void OpenGate(Parts* parts) {
   const ControllerConfig& config = parts->inputs.config;
   GateParts gate_parts{.strand = parts->gate_strand,
-                       .dispatcher = parts->dispatcher.get(),
+                       .dispatcher = parts->dispatcher->port(),
                        .credentials = parts->inputs.credentials,
                        .audit = [audit = parts->audit](auto record, auto done) {
                          audit->PostAppend(std::move(record), std::move(done));
@@ -140,7 +145,7 @@ absl::Status OpenServices(Parts* parts) {
   options.calls_max = config.limits().calls();
   ORCH_ASSIGN_OR_RETURN(parts->services, Services::Start({.io = &parts->io,
                                                           .gate = parts->gate,
-                                                          .dispatcher = parts->dispatcher.get(),
+                                                          .dispatcher = parts->dispatcher->port(),
                                                           .audit = parts->audit.get(),
                                                           .credentials = parts->inputs.credentials},
                                                          std::move(options)));

@@ -43,7 +43,7 @@ struct Parts {
   std::shared_ptr<AuditStore> audit;       // audit.jsonl, on its own thread
   std::unique_ptr<bus::Broker> broker;     // null where brokers run elsewhere
   std::unique_ptr<bus::Client> bus;        // to that broker through memory, or to others
-  std::unique_ptr<Dispatcher> dispatcher;  // jobs, roster, orch.db
+  std::shared_ptr<Dispatcher> dispatcher;  // jobs, roster, orch.db
   std::shared_ptr<PuppetDb> puppetdb;      // null where none is configured
   std::shared_ptr<Gate> gate;              // who may
   std::unique_ptr<Services> services;      // gRPC

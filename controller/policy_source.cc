@@ -63,8 +63,29 @@ absl::StatusOr<std::shared_ptr<const policy::Policy>> PolicySource::Load() {
     ORCH_ASSIGN_OR_RETURN(action_policy,
                           policy::Policy::LoadActionPolicyDirectory(config_.action_policy_dir()));
   }
-  if (action_policy == nullptr) return native;
-  return policy::Policy::Combine(std::move(native), std::move(action_policy));
+  std::shared_ptr<const policy::Policy> out =
+      action_policy == nullptr
+          ? native
+          : policy::Policy::Combine(std::move(native), std::move(action_policy));
+  if (config_.require_end()) ORCH_RETURN_IF_ERROR(policy::CheckEnds(*out));
+  if (loaded_ != nullptr) ORCH_RETURN_IF_ERROR(policy::CheckEnds(*loaded_, *out));
+  loaded_ = out;
+  return out;
+}
+
+bool PolicySource::Settled(absl::Time now) const {
+  std::vector<std::string> paths = {config_.file()};
+  if (const std::string& directory = config_.action_policy_dir(); !directory.empty()) {
+    paths.push_back(directory);
+    for (std::string& file : FilesIn(directory)) paths.push_back(std::move(file));
+  }
+  return std::all_of(paths.begin(), paths.end(), [now](const std::string& path) {
+    struct stat about;
+    if (path.empty() || stat(path.c_str(), &about) != 0) return true;
+    const absl::Time changed =
+        std::max(absl::TimeFromTimespec(about.st_mtim), absl::TimeFromTimespec(about.st_ctim));
+    return absl::AbsDuration(now - changed) >= kPolicyQuiet;
+  });
 }
 
 bool PolicySource::Changed() const { return Fingerprint() != loaded_fingerprint_; }

@@ -5,10 +5,13 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "controller/config.pb.h"
 #include "policy/policy.h"
 
 namespace orch::controller {
+
+inline constexpr absl::Duration kPolicyQuiet = absl::Seconds(1);
 
 // The policy files of a configuration, and whether they have changed. Blocking file access; not
 // thread-safe.
@@ -20,6 +23,9 @@ class PolicySource {
   absl::StatusOr<std::shared_ptr<const policy::Policy>> Load();
   // Whether a file was changed, added or removed since the last Load, by inode, size and time.
   bool Changed() const;
+  // Whether nothing was changed within kPolicyQuiet: a file that is being written may be read half,
+  // and a half policy may be a wider one.
+  bool Settled(absl::Time now) const;
   // For the audit: the files, and a digest of what Load read.
   std::string Origin() const;
 
@@ -28,6 +34,7 @@ class PolicySource {
 
   const PolicyConfig config_;
   std::string loaded_fingerprint_;
+  std::shared_ptr<const policy::Policy> loaded_;  // the last good one
 };
 
 }  // namespace orch::controller

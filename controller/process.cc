@@ -1,6 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// Health is what the dispatcher answers, not what this strand believes: it is asked again and
+// again, and its silence is a finding. Files are looked at by time as well as by SIGHUP, and what
+// is refused leaves the old state in force and is counted. The end has a fixed order: calls get
+// their grace, then the dispatcher stops (which answers the calls that still wait), then the bus,
+// then the broker that carries it. A watchdog bounds the whole, because jobs live in the store and
+// a process that hangs helps nobody.
+
 #include "controller/process.h"
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -32,7 +41,7 @@ Process::~Process() = default;
 absl::Status Process::Run() {
   Parts& parts = *parts_;
   ORCH_RETURN_IF_ERROR(Open(&parts, Sources()));
-  parts.dispatcher->Start();
+  parts.dispatcher->port().Post([](Dispatcher& there) { there.Start(); });
   std::promise<void> stop;
   std::future<void> stopped = stop.get_future();
   asio::post(strand_, [this, &stop] {
@@ -88,7 +97,7 @@ bus::Readiness Process::ReadinessNow() const {
   // Nobody would accept a handshake with it, and nothing that is signed by it.
   const trust::Credentials& credentials = *parts_->inputs.credentials;
   const std::pair<const char*, absl::Time> ends[] = {{"certificate", credentials.certificate_end()},
-                                                     {"crl", credentials.crl_end()}};
+                                                     {"crl", credentials.own_crl_end()}};
   for (const auto& [what, end] : ends) {
     if (end > absl::Now()) continue;
     out.missing.push_back(absl::StrCat(
@@ -99,8 +108,8 @@ bus::Readiness Process::ReadinessNow() const {
 
 void Process::WatchHealth() {
   if (stopping_) return;
-  parts_->dispatcher->PostStatus([this](DispatcherStatus status) {
-    asio::post(strand_, [this, status = std::move(status)] {
+  parts_->dispatcher->port().Post([this](Dispatcher& there) {
+    asio::post(strand_, [this, status = there.Status()] {
       status_ = status;
       status_time_ = absl::Now();
       TellHealth();
@@ -130,7 +139,8 @@ void Process::TellHealth() {
 }
 
 void Process::WatchFiles() {
-  files_timer_.expires_after(absl::ToChronoNanoseconds(kReloadInterval));
+  files_timer_.expires_after(
+      absl::ToChronoNanoseconds(policy_unsettled_ ? kPolicyQuiet : kReloadInterval));
   files_timer_.async_wait([this](boost::system::error_code error) {
     if (error || stopping_) return;
     Reload(/*asked=*/false);
@@ -165,7 +175,7 @@ void Process::ReloadCertificates(bool asked) {
   ++certificates_reloaded_;
   base::LogInfo("certificates reloaded");
   next_warning_ = absl::Time();
-  parts_->dispatcher->PostCrlChanged();
+  parts_->dispatcher->port().Post([](Dispatcher& there) { there.OnCrlChanged(); });
   if (parts_->broker == nullptr) return;
   asio::post(parts_->broker_strand, [this] { parts_->broker->JudgeAgain(); });
 }
@@ -173,6 +183,9 @@ void Process::ReloadCertificates(bool asked) {
 void Process::ReloadPolicy(bool asked) {
   PolicySource& source = *parts_->inputs.policy_source;
   if (!asked && !source.Changed()) return;
+  // Looked at again: Changed stays true until it is loaded.
+  policy_unsettled_ = source.Changed() && !source.Settled(absl::Now());
+  if (policy_unsettled_) return WatchFiles();
   absl::StatusOr<std::shared_ptr<const policy::Policy>> policy = source.Load();
   if (!policy.ok()) return parts_->gate->PostPolicyRefused(std::string(policy.status().message()));
   parts_->gate->PostSetPolicy(*std::move(policy), source.Origin());
@@ -185,11 +198,14 @@ void Process::WarnOfEnds() {
   const trust::Credentials& credentials = *parts_->inputs.credentials;
   const std::pair<const char*, absl::Time> ends[] = {
       {"the controller's certificate ends soon", credentials.certificate_end()},
-      {"a revocation list ends soon", credentials.crl_end()}};
+      {"a revocation list ends soon", credentials.crl_end(now)}};
   for (const auto& [text, end] : ends) {
     if (end - now > kWarnAhead) continue;
     base::LogWarning(text,
                      {{"end", absl::FormatTime(absl::RFC3339_sec, end, absl::UTCTimeZone())}});
+  }
+  for (const std::string& warning : credentials.Warnings(now)) {
+    base::LogWarning("trust", {{"why", warning}});
   }
 }
 
@@ -197,17 +213,15 @@ void Process::GatherMetrics(std::function<void(std::string)> done) {
   auto out = std::make_shared<ControllerMetrics>();
   asio::post(strand_, [this, out, done = std::move(done)] {
     GatherHere(out.get());
-    parts_->dispatcher->PostMetrics([this, out, done](const DispatcherMetrics& metrics) {
-      out->dispatcher = metrics;
-      parts_->dispatcher->PostStatus([this, out, done](const DispatcherStatus& status) {
-        out->status = status;
-        asio::post(parts_->bus_strand, [this, out, done] {
-          out->bus = parts_->bus->status();
-          if (parts_->broker == nullptr) return done(MetricsText(*out));
-          asio::post(parts_->broker_strand, [this, out, done] {
-            out->broker = parts_->broker->status();
-            done(MetricsText(*out));
-          });
+    parts_->dispatcher->port().Post([this, out, done](Dispatcher& there) {
+      out->dispatcher = there.Metrics();
+      out->status = there.Status();
+      asio::post(parts_->bus_strand, [this, out, done] {
+        out->bus = parts_->bus->status();
+        if (parts_->broker == nullptr) return done(MetricsText(*out));
+        asio::post(parts_->broker_strand, [this, out, done] {
+          out->broker = parts_->broker->status();
+          done(MetricsText(*out));
         });
       });
     });
@@ -221,7 +235,12 @@ void Process::GatherHere(ControllerMetrics* out) const {
     auto& counts = out->calls.emplace_back(method, std::array<uint64_t, 17>{}).second;
     for (size_t code = 0; code < counts.size(); ++code) counts[code] = by_code[code];
   }
-  out->handshakes_refused = calls.handshakes_refused;
+  const EdgeCounts& edge = parts_->services->edge_counts();
+  out->handshakes_refused = edge.handshakes_refused;
+  out->handshakes_given_up = edge.handshakes_given_up;
+  out->connections_refused = edge.connections_refused;
+  out->connections_cut = edge.connections_cut;
+  out->connections = static_cast<uint64_t>(std::max<int64_t>(edge.connections, 0));
   const Gate::Counts& gate = parts_->gate->counts();
   out->policy_allowed = gate.allowed;
   out->policy_denied = gate.denied;
@@ -240,7 +259,7 @@ void Process::GatherHere(ControllerMetrics* out) const {
   out->certificates_stale = !certificate_error_.empty();
   out->ready = ReadinessNow().missing.empty();
   out->certificate_end = parts_->inputs.credentials->certificate_end();
-  out->crl_end = parts_->inputs.credentials->crl_end();
+  out->crl_end = parts_->inputs.credentials->crl_end(absl::Now());
 }
 
 void Process::WaitForSignal(std::promise<void>* stop) {
@@ -278,7 +297,12 @@ void Process::StopAll() {
       std::async(std::launch::async, [&parts] { parts.services->Stop(kCallsGrace); });
   calls.wait_for(absl::ToChronoMilliseconds(kCallsGrace));
   if (parts.http != nullptr) parts.http->Stop();
-  wait([&](auto done) { parts.dispatcher->PostStop(done); });
+  wait([&](auto done) {
+    parts.dispatcher->port().Post([done](Dispatcher& there) {
+      there.Stop();
+      done();
+    });
+  });
   calls.wait();
   wait([&](auto done) { asio::post(parts.bus_strand, [&parts, done] { parts.bus->Stop(done); }); });
   if (parts.broker != nullptr) {

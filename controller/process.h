@@ -65,6 +65,7 @@ class Process {
   bool told_serving_ = false;  // what the log says
   base::LogLimiter limiter_;
   bool stopping_ = false;
+  bool policy_unsettled_ = false;  // it is being written, and looked at again
   std::string certificate_error_;
   uint64_t certificates_reloaded_ = 0, certificates_refused_ = 0;
   absl::Time next_warning_;

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/config.h"
 #include "base/ids.h"
+#include "base/proto_time.h"
 #include "base/status.h"
 #include "bus/stomp/bus_config.h"
 #include "nodeagent/facts/fact_source.h"
@@ -100,11 +101,11 @@ absl::Status CheckTelling(const NodeAgentConfig& config, absl::string_view name)
 }
 
 absl::Status CheckLimits(const NodeAgentConfig& config, absl::string_view name) {
-  const absl::Duration presence = DurationOf(config.presence_interval());
+  const absl::Duration presence = ToDuration(config.presence_interval());
   if (presence < absl::Seconds(10) || presence > absl::Hours(24)) {
     return Bad(name, "presence_interval", "must be between 10s and 24h");
   }
-  const absl::Duration retention = DurationOf(config.result_retention());
+  const absl::Duration retention = ToDuration(config.result_retention());
   if (retention < absl::Hours(1) || retention > absl::Hours(24 * 30)) {
     return Bad(name, "result_retention", "must be between 1h and 30d");
   }
@@ -153,10 +154,6 @@ absl::StatusOr<NodeAgentConfig> ParseConfig(absl::string_view text, const std::s
   FillIn(&config);
   ORCH_RETURN_IF_ERROR(Check(config, name));
   return config;
-}
-
-absl::Duration DurationOf(const google::protobuf::Duration& duration) {
-  return absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
 }
 
 }  // namespace orch::nodeagent

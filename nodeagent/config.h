@@ -15,12 +15,11 @@ inline constexpr char kConfigPathDefault[] = "/etc/orch/nodeagent.yaml";
 inline constexpr int kControllersMax = 64;
 inline constexpr int kCollectivesMax = 32;
 
-// Reads the YAML file, fills in defaults and checks what a single value can tell; files that it
-// names are looked at by those who use them. Errors name file, line (where there is one) and field.
+// Reads the YAML file, fills in defaults and checks every value by itself. Files that the
+// configuration names are not looked at; whoever uses them does that. Errors name file, line (where
+// there is one) and field.
 absl::StatusOr<NodeAgentConfig> LoadConfig(const std::string& path);
-// The same for text.
+// Does the same for `text`; `name` stands for the file in errors.
 absl::StatusOr<NodeAgentConfig> ParseConfig(absl::string_view text, const std::string& name);
-
-absl::Duration DurationOf(const google::protobuf::Duration& duration);
 
 }  // namespace orch::nodeagent

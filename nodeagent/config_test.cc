@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "absl/strings/str_cat.h"
+#include "base/proto_time.h"
 
 namespace orch::nodeagent {
 namespace {
@@ -37,8 +38,8 @@ TEST(Config, FillsInDefaults) {
   EXPECT_EQ(config->collectives(0), "main");
   EXPECT_EQ(config->state_dir(), "/var/lib/orch-nodeagent");
   EXPECT_EQ(config->run_dir(), "/run/orch-nodeagent");
-  EXPECT_EQ(DurationOf(config->presence_interval()), absl::Minutes(5));
-  EXPECT_EQ(DurationOf(config->result_retention()), absl::Hours(24));
+  EXPECT_EQ(ToDuration(config->presence_interval()), absl::Minutes(5));
+  EXPECT_EQ(ToDuration(config->result_retention()), absl::Hours(24));
   EXPECT_EQ(config->max_running(), 16u);
   ASSERT_EQ(config->facts().sources_size(), 2);
   EXPECT_EQ(config->facts().sources(0).facter(), "auto");

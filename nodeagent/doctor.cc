@@ -59,6 +59,9 @@ void CheckTrust(const NodeAgentConfig& config, std::vector<Check>* checks) {
     checks->push_back({Finding::kBad, "trust", std::string(credentials.status().message())});
     return;
   }
+  for (const std::string& warning : (*credentials)->Warnings(absl::Now())) {
+    checks->push_back({Finding::kWarning, "trust", warning});
+  }
   const trust::Peer& self = (*credentials)->self();
   const bool fits = config.identity().empty() || config.identity() == self.common_name;
   checks->push_back(

@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/log.h"
+#include "base/protobuf_log.h"
 #include "nodeagent/facts/fact_files.h"
 #include "nodeagent/facts/facts.h"
 #include "nodeagent/puppet/puppet_paths.h"
@@ -83,6 +84,7 @@ int Explain(const std::string& cache) {
 
 int ShowFacts(const NodeAgentConfig& config, const FactsCommand& command) {
   base::SetUpLog("orch-nodeagent", base::LogLevel::kError, base::LogFormat::kText);
+  base::SetUpProtobufLog();
   base::asio::io_context context;
   const base::Strand strand(context.get_executor());
   const std::string cache = absl::StrCat(config.state_dir(), "/facts.json");

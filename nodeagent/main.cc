@@ -7,6 +7,7 @@
 #include <iostream>
 
 #include "base/log.h"
+#include "base/protobuf_log.h"
 #include "base/status.h"
 #include "base/version.h"
 #include "nodeagent/config.h"
@@ -60,7 +61,11 @@ base::LogLevel LevelOf(const NodeAgentConfig& config, bool verbose) {
 // What --check-config looks at besides the file itself: all that it names and that must be good at
 // the start.
 absl::Status CheckFiles(const NodeAgentConfig& config) {
-  ORCH_RETURN_IF_ERROR(trust::Credentials::Load(config.trust(), absl::Now()).status());
+  const auto credentials = trust::Credentials::Load(config.trust(), absl::Now());
+  ORCH_RETURN_IF_ERROR(credentials.status());
+  for (const std::string& warning : (*credentials)->Warnings(absl::Now())) {
+    std::cerr << "orch-nodeagent: warning: " << warning << "\n";
+  }
   if (config.policy_file().empty()) return absl::OkStatus();
   return policy::Policy::LoadNative(config.policy_file()).status();
 }
@@ -69,6 +74,7 @@ int Serve(const NodeAgentConfig& config, const Flags& flags) {
   const std::string& format = flags.log_format.empty() ? config.log_format() : flags.log_format;
   base::SetUpLog("orch-nodeagent", LevelOf(config, flags.verbose),
                  format == "json" ? base::LogFormat::kJson : base::LogFormat::kText);
+  base::SetUpProtobufLog();
   const absl::Status status = RunNodeAgent(config);  // returns only if it could not start
   return Fail(status.code() == absl::StatusCode::kInvalidArgument
                   ? base::Annotate(status, flags.config)

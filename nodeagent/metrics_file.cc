@@ -104,7 +104,7 @@ void Files(const StatusSources& sources, MetricsPage* page) {
       .Value(sources.credentials->certificate_end());
   page->Gauge("crl_end_timestamp_seconds",
               "When the first revocation list ends; absent where there are none.")
-      .Value(sources.credentials->crl_end());
+      .Value(sources.credentials->crl_end(sources.clock->Read().wall));
 }
 
 }  // namespace
@@ -127,9 +127,9 @@ MetricsFile::MetricsFile(base::Strand strand, std::string path, std::function<st
 void MetricsFile::Start() {
   Write();
   timer_.expires_after(absl::ToChronoNanoseconds(kMetricsFileInterval));
-  timer_.async_wait([this, alive = std::weak_ptr<bool>(alive_)](boost::system::error_code error) {
-    if (!error && !alive.expired()) Start();
-  });
+  timer_.async_wait(lifetime_.Guard([this](boost::system::error_code error) {
+    if (!error) Start();
+  }));
 }
 
 void MetricsFile::Write() {

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/strand.h"
+#include "base/weak.h"
 #include "nodeagent/status_file.h"
 
 namespace orch::nodeagent {
@@ -26,7 +27,7 @@ class MetricsFile {
  public:
   MetricsFile(base::Strand strand, std::string path, std::function<std::string()> gather);
   void Start();
-  // Removes it: the agent stops, and its figures are no longer true.
+  // Removes the file, because the agent stops and its figures are no longer true.
   void Remove();
 
  private:
@@ -36,7 +37,7 @@ class MetricsFile {
   const std::function<std::string()> gather_;
   base::asio::steady_timer timer_;
   base::LogLimiter limiter_;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  base::Lifetime lifetime_;
 };
 
 }  // namespace orch::nodeagent

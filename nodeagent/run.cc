@@ -1,4 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// The order in which things are made and ended is the point of this file. Files are checked before
+// anything is opened, so that a mistake in the configuration leaves no trace; the state directory
+// is locked before the journal is opened; the agent subscribes only when journal, facts and actions
+// are there. On the way out presence says goodbye and the journal's thread is joined, and then the
+// process ends by _Exit: a thread that hangs in a dead file system must not keep the agent from
+// stopping, and what else is being written is replaced whole or not at all.
+
 #include "nodeagent/run.h"
 
 #include <fcntl.h>
@@ -9,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
 #include <ctime>
@@ -17,6 +26,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/ids.h"
 #include "base/log.h"
+#include "base/proto_time.h"
 #include "base/worker.h"
 #include "bus/stomp/bus_config.h"
 #include "bus/stream/stream.h"
@@ -32,6 +42,8 @@ namespace asio = base::asio;
 
 constexpr absl::Duration kTickInterval = absl::Seconds(1);
 constexpr absl::Duration kReloadInterval = absl::Minutes(1);
+// A policy that was changed within this time may be half written.
+constexpr absl::Duration kPolicyQuiet = absl::Seconds(1);
 constexpr absl::Duration kStopMax = absl::Seconds(3);
 constexpr absl::Duration kSlimDelay = absl::Seconds(5);
 // A machine that has been up for less may be one of very many that got their power back.
@@ -94,6 +106,12 @@ absl::Status LockStateDirectory(const std::string& state_dir) {
   return absl::OkStatus();
 }
 
+void WarnOfTrust(const trust::Credentials& credentials) {
+  for (const std::string& warning : credentials.Warnings(absl::Now())) {
+    base::LogWarning("trust", {{"why", warning}});
+  }
+}
+
 // What the configuration names on disk: refused as a mistake in the configuration.
 absl::Status LoadFiles(Parts* parts) {
   const auto invalid = [](const absl::Status& status, absl::string_view field) {
@@ -102,6 +120,7 @@ absl::Status LoadFiles(Parts* parts) {
   auto credentials = trust::Credentials::Load(parts->config.trust(), absl::Now());
   if (!credentials.ok()) return invalid(credentials.status(), "trust");
   parts->credentials = *std::move(credentials);
+  WarnOfTrust(*parts->credentials);
   const std::string& name = parts->credentials->self().common_name;
   const std::string& wanted = parts->config.identity();
   if (!wanted.empty() && wanted != name) {
@@ -137,7 +156,7 @@ absl::Status OpenJournal(Parts* parts) {
   JournalOptions options;
   options.path = JournalPath(config);
   options.sequence_path = absl::StrCat(config.run_dir(), "/journal.sequence");
-  options.result_retention = DurationOf(config.result_retention());
+  options.result_retention = ToDuration(config.result_retention());
   auto journal = Journal::Open(options, base::SystemClock().Read());
   if (!journal.ok()) return base::Annotate(journal.status(), "journal");
   parts->journal_reset = (*journal)->reset_reason();
@@ -218,7 +237,7 @@ void MakeAgent(Parts* parts) {
                   .facts = parts->facts.get(),
                   .policy = parts->policy,
                   .running_max = static_cast<int>(parts->config.max_running()),
-                  .presence_interval = DurationOf(parts->config.presence_interval()),
+                  .presence_interval = ToDuration(parts->config.presence_interval()),
                   .start_time = parts->start_time,
                   .other_brokers = bus.brokers_size() > 1,
                   .on_change = [parts] {
@@ -244,6 +263,15 @@ void MakeAgent(Parts* parts) {
       parts->strand, parts->config.metrics_file(), [sources] { return NodeMetricsText(sources); });
 }
 
+// Whether nobody has changed the file within kPolicyQuiet.
+bool IsSettled(const std::string& path) {
+  struct stat about;
+  if (stat(path.c_str(), &about) != 0) return true;
+  const absl::Time changed =
+      std::max(absl::TimeFromTimespec(about.st_mtim), absl::TimeFromTimespec(about.st_ctim));
+  return absl::AbsDuration(absl::Now() - changed) >= kPolicyQuiet;
+}
+
 void ReloadFiles(Parts* parts, bool asked) {
   const auto changed = parts->credentials->Reload(absl::Now());
   if (!changed.ok()) {
@@ -251,19 +279,28 @@ void ReloadFiles(Parts* parts, bool asked) {
                    {{"error", changed.status().ToString()}});
   } else if (*changed) {
     base::LogInfo("reloaded certificates");
+    WarnOfTrust(*parts->credentials);
   }
   const std::string& path = parts->config.policy_file();
   if (path.empty()) return;
   std::error_code ignored;
   const auto time = std::filesystem::last_write_time(path, ignored);
   if (!asked && time == parts->policy_time) return;
-  parts->policy_time = time;
-  auto policy = policy::Policy::LoadNative(path);
-  if (!policy.ok()) {
-    base::LogError("reload policy: the old one stays", {{"error", policy.status().ToString()}});
+  if (!IsSettled(path)) {
+    // It may be half written: another look.
+    parts->next_reload = base::SystemClock().Read().steady + kPolicyQuiet;
     return;
   }
-  parts->agent->TakePolicy(*std::move(policy));
+  parts->policy_time = time;
+  auto policy = policy::Policy::LoadNative(path);
+  absl::Status good = policy.status();
+  if (good.ok() && parts->policy != nullptr) good = policy::CheckEnds(*parts->policy, **policy);
+  if (!good.ok()) {
+    base::LogError("reload policy: the old one stays", {{"error", good.ToString()}});
+    return;
+  }
+  parts->policy = *std::move(policy);
+  parts->agent->TakePolicy(parts->policy);
   base::LogInfo("reloaded policy", {{"file", path}});
 }
 
@@ -294,11 +331,11 @@ void Tick(Parts* parts) {
     GiveBackPages();
   }
   if (now >= parts->next_reload) {
+    parts->next_reload = now + kReloadInterval;
     ReloadFiles(parts, /*asked=*/false);
     // Requests, facts and reports come and go; idle, the agent is to be small. Beacons touch few
     // pages.
     if (parts->agent->running().empty()) GiveBackPages();
-    parts->next_reload = now + kReloadInterval;
   }
   parts->tick.expires_after(absl::ToChronoNanoseconds(kTickInterval));
   parts->tick.async_wait([parts](boost::system::error_code error) {

@@ -9,9 +9,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "api/json.h"
+#include "base/proto_time.h"
 #include "nodeagent/agent/beacons.h"
 #include "nodeagent/status_file.h"
-#include "nodeagent/text/timestamps.h"
 
 namespace orch::nodeagent {
 namespace {
@@ -44,7 +44,7 @@ std::string ControllerWords(const ControllerStatus& controller, absl::Time now) 
   if (!controller.has_last_beacon()) return "no beacon yet";
   return absl::StrCat(
       "last beacon ", Ago(controller.last_beacon(), now), ", clock skew ",
-      absl::FormatDuration(absl::Trunc(DurationOf(controller.clock_skew()), absl::Milliseconds(1))),
+      absl::FormatDuration(absl::Trunc(ToDuration(controller.clock_skew()), absl::Milliseconds(1))),
       controller.frozen() ? ", mutating actions are frozen" : "");
 }
 
@@ -132,7 +132,7 @@ std::vector<Check> CheckStatus(const AgentStatus& status, bool alive, absl::Time
   for (const ControllerStatus& controller : status.controllers()) {
     const bool fresh = controller.has_last_beacon() &&
                        now - ToTime(controller.last_beacon()) < kBeaconsMissedMax * kBeaconInterval;
-    const bool off = absl::AbsDuration(DurationOf(controller.clock_skew())) > kClockSkewMax;
+    const bool off = absl::AbsDuration(ToDuration(controller.clock_skew())) > kClockSkewMax;
     heard = heard || fresh;
     checks.push_back({off ? Finding::kBad : (fresh ? Finding::kGood : Finding::kWarning),
                       absl::StrCat("controller ", controller.name()),

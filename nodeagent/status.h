@@ -10,7 +10,7 @@
 
 namespace orch::nodeagent {
 
-// How long before a certificate or CRL ends it is spoken of.
+// A certificate or CRL that ends within this time is worth a warning.
 inline constexpr absl::Duration kEndWarning = absl::Hours(24 * 60);
 // A node that was deaf within this time is worth a warning.
 inline constexpr absl::Duration kDeafWarning = absl::Hours(1);
@@ -19,7 +19,7 @@ inline constexpr absl::Duration kDeafWarning = absl::Hours(1);
 // The exit code: 0 it runs and is connected, 1 not. Works without a controller.
 int ShowStatus(const NodeAgentConfig& config, bool json);
 
-// For people. Pure.
+// The status as text for people. Pure.
 std::string StatusText(const AgentStatus& status, bool alive, absl::Time now);
 
 enum class Finding { kGood, kWarning, kBad };
@@ -31,8 +31,9 @@ struct Check {
 // What the status says to somebody who looks for a fault. Pure.
 std::vector<Check> CheckStatus(const AgentStatus& status, bool alive, absl::Time now);
 
-// `orch-nodeagent doctor`: the same and live checks of certificates, directories, Puppet and each
-// broker, a line each. The exit code: 0 nothing is bad, 1 something is.
+// `orch-nodeagent doctor`: prints the checks of the status and live checks of certificates,
+// directories, Puppet and each broker, a line each. The exit code: 0 nothing is bad, 1 something
+// is.
 int ShowDoctor(const NodeAgentConfig& config, const std::string& config_path);
 
 }  // namespace orch::nodeagent

@@ -7,18 +7,12 @@
 #include "api/json.h"
 #include "base/config.h"
 #include "base/log.h"
+#include "base/proto_time.h"
 #include "base/version.h"
 #include "nodeagent/text/replace_file.h"
-#include "nodeagent/text/timestamps.h"
 
 namespace orch::nodeagent {
 namespace {
-
-void SetDuration(google::protobuf::Duration* out, absl::Duration duration) {
-  absl::Duration rest;
-  out->set_seconds(absl::IDivDuration(duration, absl::Seconds(1), &rest));
-  out->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(rest)));
-}
 
 void GatherBus(const bus::ClientStatus& from, BusStatus* out) {
   out->set_connected(from.connected);
@@ -39,7 +33,7 @@ void GatherControllers(const StatusSources& sources, base::Now now, AgentStatus*
     const auto seen = beacons.seen().find(name);
     if (seen == beacons.seen().end()) continue;
     *controller->mutable_last_beacon() = ToTimestamp(seen->second.at.wall);
-    SetDuration(controller->mutable_clock_skew(), *beacons.Skew(name, now));
+    *controller->mutable_clock_skew() = ToProtoDuration(*beacons.Skew(name, now));
     controller->set_frozen(seen->second.frozen);
   }
   out->set_times_deaf(beacons.times_deaf());
@@ -102,8 +96,9 @@ AgentStatus GatherStatus(const StatusSources& sources) {
   for (const std::string& collective : sources.self.collectives) out.add_collectives(collective);
   out.set_role(std::string(trust::RoleName(sources.credentials->self().role)));
   *out.mutable_certificate_end_time() = ToTimestamp(sources.credentials->certificate_end());
-  if (sources.credentials->crl_end() < absl::InfiniteFuture()) {
-    *out.mutable_crl_end_time() = ToTimestamp(sources.credentials->crl_end());
+  const absl::Time crl_end = sources.credentials->crl_end(now.wall);
+  if (crl_end < absl::InfiniteFuture()) {
+    *out.mutable_crl_end_time() = ToTimestamp(crl_end);
   }
   GatherBus(sources.client->status(), out.mutable_bus());
   GatherControllers(sources, now, &out);
@@ -130,9 +125,9 @@ void StatusFile::OnChange() {
   waiting_ = true;
   // The first change of a second is written at its end, with all that came meanwhile.
   timer_.expires_after(absl::ToChronoNanoseconds(kStatusFileInterval));
-  timer_.async_wait([this, alive = std::weak_ptr<bool>(alive_)](boost::system::error_code error) {
-    if (!error && !alive.expired()) Write();
-  });
+  timer_.async_wait(lifetime_.Guard([this](boost::system::error_code error) {
+    if (!error) Write();
+  }));
 }
 
 void StatusFile::Write() {

@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/strand.h"
+#include "base/weak.h"
 #include "nodeagent/agent/agent.h"
 #include "nodeagent/puppet/puppet_paths.h"
 #include "nodeagent/status.pb.h"
@@ -18,7 +19,7 @@ inline constexpr char kStatusFileName[] = "status.json";
 inline constexpr size_t kStatusFileMax = 1 << 20;
 inline constexpr absl::Duration kStatusFileInterval = absl::Seconds(1);
 
-// What the status is gathered from.
+// The parts that a status is gathered from. All of them outlive whoever gathers.
 struct StatusSources {
   const base::Clock* clock = nullptr;
   const Agent* agent = nullptr;
@@ -42,7 +43,7 @@ class StatusFile {
  public:
   StatusFile(base::Strand strand, std::string path, std::function<AgentStatus()> gather);
   void OnChange();
-  // Removes it: the agent stops.
+  // Removes the file, because the agent stops; nothing is written afterwards.
   void Remove();
 
  private:
@@ -53,10 +54,10 @@ class StatusFile {
   base::asio::steady_timer timer_;
   bool waiting_ = false;
   bool removed_ = false;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  base::Lifetime lifetime_;
 };
 
-// NotFound: there is none, so the agent does not run.
+// Reads the status. NotFound: there is no such file, so no agent runs.
 absl::StatusOr<AgentStatus> ReadStatusFile(const std::string& path);
 
 }  // namespace orch::nodeagent

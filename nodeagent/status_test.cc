@@ -11,9 +11,9 @@
 #include "absl/strings/str_cat.h"
 #include "api/json.h"
 #include "base/config.h"
+#include "base/proto_time.h"
 #include "nodeagent/status_file.h"
 #include "nodeagent/text/replace_file.h"
-#include "nodeagent/text/timestamps.h"
 
 namespace orch::nodeagent {
 namespace {

@@ -1,4 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// Files of ActionPolicy were written for another program, so they are turned into the same Rule
+// that native policies use and decided by the same code: two evaluators would sooner or later
+// disagree. The default of a file becomes a rule for the agent's actions behind all other rules.
+// Since two agents of old may map to the same action here, defaults that deny go before those that
+// allow: what is doubtful is denied. A single bad line refuses all files, because skipping it could
+// widen or narrow a right without anybody noticing.
+
 #include "policy/action_policy.h"
 
 #include <algorithm>
@@ -14,6 +22,7 @@
 #include "absl/strings/strip.h"
 #include "base/config.h"
 #include "base/status.h"
+#include "base/text.h"
 #include "policy/action_policy_line.h"
 #include "policy/rule.h"
 
@@ -52,7 +61,7 @@ class FileReader {
       return absl::InvalidArgumentError(absl::StrCat(file_, ": not named after an agent"));
     }
     bool has_default = false;
-    for (const absl::string_view raw : absl::StrSplit(text, '\n')) {
+    for (const absl::string_view raw : absl::StrSplit(base::SkipBom(text), '\n')) {
       ++line_;
       absl::StatusOr<PolicyLine> line = ParsePolicyLine(raw);
       if (!line.ok()) return At(file_, line_, line.status());
@@ -110,6 +119,7 @@ class FileReader {
   absl::StatusOr<Rule> MakeRule(const PolicyLine& line, absl::string_view text) const {
     Rule rule = NewRule(line.effect, text);
     rule.where = line.where;
+    rule.condition = line.condition;
     for (const std::string& word : line.callers) {
       if (word == "*") {
         rule.callers.AddAny();
@@ -156,7 +166,7 @@ std::vector<std::string> MapAction(absl::string_view agent, absl::string_view ac
 absl::StatusOr<Groups> ParseActionPolicyGroups(absl::string_view text, absl::string_view name) {
   Groups out;
   int number = 0;
-  for (const absl::string_view raw : absl::StrSplit(text, '\n')) {
+  for (const absl::string_view raw : absl::StrSplit(base::SkipBom(text), '\n')) {
     ++number;
     absl::StatusOr<GroupLine> line = ParseGroupLine(raw);
     if (!line.ok()) return At(name, number, line.status());
@@ -182,29 +192,43 @@ absl::StatusOr<Groups> ParseActionPolicyGroups(absl::string_view text, absl::str
   return out;
 }
 
-absl::StatusOr<std::shared_ptr<const Policy>> ParseActionPolicy(const ActionPolicyFiles& files,
-                                                                ActionNames names) {
-  Groups groups;
+bool EndIsMarked(absl::string_view text) {
+  const absl::string_view rest = absl::StripTrailingAsciiWhitespace(text);
+  const size_t newline = rest.rfind('\n');
+  return (newline == absl::string_view::npos ? rest : rest.substr(newline + 1)) == "# end";
+}
+
+absl::StatusOr<ActionPolicyRules> ReadActionPolicy(const ActionPolicyFiles& files,
+                                                   ActionNames names) {
+  ActionPolicyRules out;
   if (const auto found = files.find(kGroupsFile); found != files.end()) {
-    ORCH_ASSIGN_OR_RETURN(groups, ParseActionPolicyGroups(found->second, found->first));
+    ORCH_ASSIGN_OR_RETURN(out.groups, ParseActionPolicyGroups(found->second, found->first));
+    out.ends[kGroupsFile] = EndIsMarked(found->second);
   }
-  std::vector<Rule> rules;
-  std::vector<Rule> fallbacks;
+  std::vector<Rule>& rules = out.rules;
   for (const auto& [name, text] : files) {
     if (!absl::EndsWith(name, kSuffix)) continue;
-    ORCH_ASSIGN_OR_RETURN(FileRules file, FileReader(name, groups, names).Read(text));
+    ORCH_ASSIGN_OR_RETURN(FileRules file, FileReader(name, out.groups, names).Read(text));
     std::move(file.rules.begin(), file.rules.end(), std::back_inserter(rules));
-    fallbacks.push_back(std::move(file.fallback));
+    out.fallbacks.push_back(std::move(file.fallback));
+    out.ends[name] = EndIsMarked(text);
     if (rules.size() > kRulesMax) {
       return absl::InvalidArgumentError(absl::StrCat(name, ": more than ", kRulesMax, " rules"));
     }
   }
+  return out;
+}
+
+absl::StatusOr<std::shared_ptr<const Policy>> ParseActionPolicy(const ActionPolicyFiles& files,
+                                                                ActionNames names) {
+  ORCH_ASSIGN_OR_RETURN(ActionPolicyRules read, ReadActionPolicy(files, names));
+  std::vector<Rule>& fallbacks = read.fallbacks;
   // Two files can be about the same actions (discovery, rpcutil): no default hides a rule, and deny
   // goes first.
   std::stable_partition(fallbacks.begin(), fallbacks.end(),
                         [](const Rule& rule) { return rule.effect == Effect::kDeny; });
-  std::move(fallbacks.begin(), fallbacks.end(), std::back_inserter(rules));
-  return MakePolicy(std::move(groups), std::move(rules));
+  std::move(fallbacks.begin(), fallbacks.end(), std::back_inserter(read.rules));
+  return MakePolicy(std::move(read.groups), std::move(read.rules), std::move(read.ends));
 }
 
 absl::StatusOr<ActionPolicyFiles> ReadActionPolicyDirectory(const std::string& path) {
@@ -218,7 +242,7 @@ absl::StatusOr<ActionPolicyFiles> ReadActionPolicyDirectory(const std::string& p
     if (out.size() == kFilesMax) {
       return absl::ResourceExhaustedError(absl::StrCat(path, ": more than ", kFilesMax, " files"));
     }
-    ORCH_ASSIGN_OR_RETURN(out[name], base::ReadFile(entry->path().string(), kFileBytesMax));
+    ORCH_ASSIGN_OR_RETURN(out[name], base::ReadRightsFile(entry->path().string(), kFileBytesMax));
   }
   if (error) return absl::ErrnoToStatus(error.value(), absl::StrCat("read directory ", path));
   return out;

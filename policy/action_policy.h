@@ -10,10 +10,11 @@
 #include "absl/strings/string_view.h"
 #include "policy/groups.h"
 #include "policy/policy.h"
+#include "policy/rule.h"
 
-// MCollective's ActionPolicy, for those who come from there: `<agent>.policy` files and `groups` in
-// one directory. The format and where its meaning differs from the original are described in
-// docs/policy.md.
+// Reads MCollective's ActionPolicy: `<agent>.policy` files and a file `groups` in one directory.
+// docs/policy.md describes the format and where its meaning differs from the original's. The result
+// decides as every Policy does.
 
 namespace orch::policy {
 
@@ -25,18 +26,28 @@ enum class ActionNames {
   kAsWritten,  // runonce of puppet.policy is puppet.runonce: to compare with the original
 };
 
+// What these files say: the lines' rules in order, and what holds in each file where none matches.
+struct ActionPolicyRules {
+  Groups groups;
+  std::vector<Rule> rules;
+  std::vector<Rule> fallbacks;
+  std::map<std::string, bool> ends;  // Policy::Ends
+};
+absl::StatusOr<ActionPolicyRules> ReadActionPolicy(const ActionPolicyFiles& files,
+                                                   ActionNames names);
 // The policy of these files. InvalidArgument `file:line: why` refuses them all.
 absl::StatusOr<std::shared_ptr<const Policy>> ParseActionPolicy(const ActionPolicyFiles& files,
                                                                 ActionNames names);
 // Reads a directory into memory. NotFound, PermissionDenied, ResourceExhausted (too large).
 absl::StatusOr<ActionPolicyFiles> ReadActionPolicyDirectory(const std::string& path);
 
-// What an action of an agent is called here; `*` gives all of them, empty: there is nothing like
-// it.
+// The names that an action of an MCollective agent has here. The action `*` gives all actions of
+// the agent. Empty: there is nothing like it.
 std::vector<std::string> MapAction(absl::string_view agent, absl::string_view action,
                                    ActionNames names);
 
-// A line of `groups` read so that lint can go on behind a bad one.
+// Reads the content of a `groups` file; `name` stands for the file in errors. InvalidArgument:
+// `name:line: why`.
 absl::StatusOr<Groups> ParseActionPolicyGroups(absl::string_view text, absl::string_view name);
 
 }  // namespace orch::policy

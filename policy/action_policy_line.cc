@@ -8,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "base/status.h"
 #include "target/lexer.h"
 #include "target/parse.h"
@@ -36,6 +37,21 @@ absl::Status CheckLine(absl::string_view line) {
 bool IsBlank(absl::string_view line) {
   const absl::string_view text = absl::StripAsciiWhitespace(line);
   return text.empty() || text[0] == '#';
+}
+
+// Whether tabs stand so that a field may be missing: some gaps between fields wider than others, or
+// tabs at an end. Of five fields none can be missing; of four, one of five columns may: a
+// template's empty name would make `allow <name> * * *` a line about everybody.
+bool HasEmptyColumn(absl::string_view line) {
+  if (absl::StartsWith(line, "\t") || absl::EndsWith(line, "\t")) return true;
+  size_t width = 0;  // of the first gap
+  for (size_t at = line.find('\t'); at != absl::string_view::npos;) {
+    const size_t end = std::min(line.find_first_not_of('\t', at), line.size());
+    if (width != 0 && end - at != width) return true;
+    width = end - at;
+    at = line.find('\t', end);
+  }
+  return false;
 }
 
 absl::StatusOr<Effect> ParseEffect(absl::string_view word) {
@@ -111,7 +127,9 @@ absl::Status ReadConditions(PolicyLine* line) {
     if (field->empty()) continue;
     ORCH_RETURN_IF_ERROR(target::Condition::Compile(*field).status());
   }
-  return target::Condition::Compile(line->where).status();
+  ORCH_ASSIGN_OR_RETURN(target::Condition whole, target::Condition::Compile(line->where));
+  line->condition = std::make_shared<const target::Condition>(std::move(whole));
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -131,11 +149,17 @@ bool IsCallerRegex(absl::string_view word) {
 absl::StatusOr<PolicyLine> ParsePolicyLine(absl::string_view line) {
   ORCH_RETURN_IF_ERROR(CheckLine(line));
   if (IsBlank(line)) return PolicyLine();
+  const absl::string_view raw = absl::StripSuffix(line, "\r");
   line = absl::StripTrailingAsciiWhitespace(line);
   if (!Words(line).empty() && Words(line)[0] == "policy") return ParseDefault(line);
 
   std::vector<std::string> fields = absl::StrSplit(line, '\t', absl::SkipEmpty());
   for (std::string& field : fields) absl::StripAsciiWhitespace(&field);
+  if (fields.size() == kFieldsExpression && HasEmptyColumn(raw)) {
+    return absl::InvalidArgumentError(
+        "four fields and an empty column: one field more would shift all behind it; separate four "
+        "fields by one tab each, or all by as many");
+  }
   if (fields.size() != kFieldsRule && fields.size() != kFieldsExpression) {
     return absl::InvalidArgumentError(
         absl::StrCat("expected 4 or 5 fields separated by tabs, found ", fields.size()));

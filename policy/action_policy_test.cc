@@ -161,6 +161,21 @@ TEST(ActionPolicyTest, ABadLineRefusesAllFiles) {
   EXPECT_EQ(Error("allow\t*\t*\t*\t*\xFF").substr(0, 37), "puppet.policy:1: column 14: not valid");
 }
 
+TEST(ActionPolicyTest, AnEmptyColumnShiftsNothing) {
+  // A template's empty name: as four fields it would let everybody in, as the original does.
+  for (const char* line : {"allow\t\t*\t*\t*", "allow\tcert=a\t\t*\t*", "allow\tcert=a\t*\t*\t",
+                           "allow\tcert=a\t*\t\trole=web", "\tallow\t*\t*\t*", "deny\t*\t*\t*\t\r",
+                           "allow\t\t\t\t*\t\t*\t\t*"}) {
+    EXPECT_EQ(Error(line).substr(0, 49), "puppet.policy:1: four fields and an empty column:")
+        << line;
+  }
+  EXPECT_EQ(Error("allow\t \t*\t*\t*"), "puppet.policy:1: no callers");
+  // Columns that are aligned.
+  EXPECT_TRUE(Allows("allow\t\tcert=a\t*\t\t\t*\t*", "cert=a"));
+  EXPECT_TRUE(Allows("allow\t\tcert=a\t\t*\t\trole=web or x", "cert=a"));
+  EXPECT_TRUE(Allows("allow\tcert=a\t*\trole=web or x\r", "cert=a"));
+}
+
 TEST(ActionPolicyTest, GroupsAreReadStrictly) {
   const auto error = [](const std::string& groups) {
     return std::string(
@@ -234,6 +249,90 @@ TEST(LintTest, NamesEachDifference) {
             "puppet.policy:1: foo(): a call that a node can't answer denies");
 }
 
+TEST(LintTest, NamesFourFieldsWithAStar) {
+  EXPECT_EQ(
+      Linted("allow\tcert=a\t*\t*"),
+      "puppet.policy:1: four fields with a star: the original looked for a class called *, and "
+      "the line never applied; here it applies to every node");
+}
+
+TEST(LintTest, NamesWhatCanNeverApply) {
+  constexpr char kNobody[] =
+      " (callers are cert=<common name>, jwt=<issuer>/<subject> and local=insecure)";
+  EXPECT_EQ(
+      Linted("policy default allow\ndeny\tuid=1000 choria=x\t*\t*\t*"),
+      absl::StrCat("puppet.policy:2: no caller here can be choria=x: it denies nobody", kNobody,
+                   "\npuppet.policy:2: no caller here can be uid=1000: it denies nobody", kNobody));
+  EXPECT_EQ(
+      Linted("allow\tcert=a uid=1\trunonce\t*\t*"),
+      absl::StrCat("puppet.policy:1: no caller here can be uid=1: it allows nobody", kNobody));
+  EXPECT_EQ(Linted("allow\tcert=a\trunall\t*\t*"),
+            "puppet.policy:1: there is no action puppet.runall");
+  EXPECT_EQ(Linted("allow\tcert=a ops\t*\t*\t*\n\nallow\tcert=a\trunonce\trole=web\t*\n"
+                   "allow\tcert=operator\tstatus\t*\t*\nallow\tcert=b\tstatus\t*\t*"),
+            "puppet.policy:3: no request reaches it: line 1 decides all of them\n"
+            "puppet.policy:4: no request reaches it: line 1 decides all of them");
+  EXPECT_EQ(Linted("allow\tcert=a\t*\trole=web\t*\nallow\tcert=a\t*\t*\t*"), "");
+  const std::vector<Finding> findings = LintActionPolicy(
+      {{"puppet.policy", "policy default allow\ndeny\told\t*\t*\t*\ndeny\t/uid=.*/\tenable\t*\t*"},
+       {"groups", "old uid=5\n"}});
+  ASSERT_EQ(findings.size(), 3u);
+  EXPECT_TRUE(findings[0].error) << "a deny line that fails open";
+  EXPECT_EQ(findings[0].what.substr(0, 45), "no caller here can be uid=5 of old: it denies");
+  EXPECT_TRUE(findings[2].error);
+}
+
+TEST(LintTest, TellsAllMistakesOfAPolicyFile) {
+  const std::vector<Finding> findings = LintNative(
+      "rule: 1\ngroups: {a: [b], c: [d]}\nrules:\n- {effect: allow, callers: nobody, actions: x}\n"
+      "- {effect: deny}\n- {effect: no}\n- 7\n",
+      "policy.yaml");
+  std::vector<int> lines;
+  for (const Finding& finding : findings) {
+    EXPECT_TRUE(finding.refused);
+    lines.push_back(finding.line);
+  }
+  EXPECT_EQ(lines, (std::vector<int>{1, 2, 2, 4, 4, 5, 5, 6, 7}));
+  EXPECT_EQ(findings[3].what, "callers: `nobody` is no group, and no caller such as cert=operator");
+  const std::vector<Finding> useless = LintNative(
+      "rules:\n- {effect: deny, callers: uid=0, actions: puppet.run}\n"
+      "- {effect: allow, callers: '*', actions: '*', reason: required}\n"
+      "- {effect: allow, callers: '*', actions: puppet.*}\n"
+      "- {effect: deny, callers: cert=a, actions: [puppet.run, job.get]}\n"
+      "- {effect: deny, callers: [cert=a, cert=b], actions: puppet.run}\n",
+      "policy.yaml");
+  ASSERT_EQ(useless.size(), 2u);
+  EXPECT_TRUE(useless[0].error);
+  EXPECT_EQ(useless[0].line, 2);
+  EXPECT_EQ(useless[1].line, 6);
+  EXPECT_EQ(useless[1].what, "no request reaches it: line 4 decides all of them");
+}
+
+TEST(EndsTest, AFileThatWasCutIsNotTakenForOneThatWasMarked) {
+  const auto native = [](const std::string& text) { return *Policy::ParseNative(text, "p.yaml"); };
+  const auto marked = native("rules: []\nend: true\n");
+  const auto cut = native("rules: []\n");
+  EXPECT_TRUE(CheckEnds(*marked, *marked).ok());
+  EXPECT_TRUE(CheckEnds(*cut, *cut).ok());
+  EXPECT_TRUE(CheckEnds(*cut, *marked).ok());
+  EXPECT_EQ(CheckEnds(*marked, *cut).message(),
+            "p.yaml: its end is missing, which the policy in force had marked: was it cut?");
+  EXPECT_FALSE(CheckEnds(*cut).ok());
+  EXPECT_TRUE(CheckEnds(*marked).ok());
+  EXPECT_EQ(Policy::ParseNative("end: true\nrules: []", "p.yaml").status().message(),
+            "p.yaml:1: end: it must be the last key");
+  EXPECT_EQ(Policy::ParseNative("rules: []\nend: yes", "p.yaml").status().message(),
+            "p.yaml:2: end: expected true");
+  const auto lines = [](const std::string& text) {
+    return *ParseActionPolicy({{"puppet.policy", text}, {"groups", "ops cert=a\n"}},
+                              ActionNames::kMapped);
+  };
+  EXPECT_EQ(lines("allow\tops\t*\t*\t*\n# end\n\n")->Ends(),
+            (std::map<std::string, bool>{{"groups", false}, {"puppet.policy", true}}));
+  EXPECT_FALSE(
+      CheckEnds(*lines("policy default allow\n# end"), *lines("policy default allow\n")).ok());
+}
+
 TEST(LintTest, GoesOnBehindABadLine) {
   const std::vector<Finding> findings =
       LintActionPolicy({{"rpcutil.policy", "nonsense\nallow\tnobody\tdaemon_stats\t*\t*\n"},
@@ -256,6 +355,13 @@ TEST(LintTest, SaysWhatOnlyTheWholeShows) {
   ASSERT_EQ(findings.size(), 1u);
   EXPECT_EQ(findings[0].what, "puppet.policy:2: a second policy default");
   EXPECT_TRUE(findings[0].refused);
+}
+
+TEST(ActionPolicyTest, AByteOrderMarkIsNoPartOfTheFirstLine) {
+  EXPECT_TRUE(ParseActionPolicy({{"puppet.policy", "\xef\xbb\xbfpolicy default deny\n"},
+                                 {"groups", "\xef\xbb\xbfops cert=a\n"}},
+                                ActionNames::kMapped)
+                  .ok());
 }
 
 }  // namespace

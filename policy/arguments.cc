@@ -13,6 +13,8 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "api/catalog.h"
+#include "base/downcase.h"
+#include "orch/v1/action.pb.h"
 
 namespace orch::policy {
 namespace {
@@ -120,6 +122,14 @@ void AppendValues(const google::protobuf::Value& value, Values* out) {
   }
 }
 
+// Whether the argument means the same in upper and in lower case.
+bool IgnoresCase(absl::string_view name, absl::string_view action) {
+  const api::ActionInfo* info = api::FindAction(action);
+  if (info == nullptr) return false;
+  const FieldDescriptor* field = info->arm->message_type()->FindFieldByName(std::string(name));
+  return field != nullptr && field->options().GetExtension(orch::v1::argument).ignores_case();
+}
+
 // Nothing if the action has no such argument.
 std::optional<Values> Given(absl::string_view name, absl::string_view action,
                             const orch::v1::Action* arguments) {
@@ -165,8 +175,11 @@ bool Holds(const ArgumentConstraint& constraint, absl::string_view action,
   }
   if (!given.has_value()) return false;
   const std::vector<std::string>& allowed = constraint.values;
-  const auto is_allowed = [&allowed](const std::string& value) {
-    return std::find(allowed.begin(), allowed.end(), value) != allowed.end();
+  const bool any_case = IgnoresCase(constraint.name, action);
+  const auto is_allowed = [&allowed, any_case](const std::string& value) {
+    return std::any_of(allowed.begin(), allowed.end(), [&](const std::string& one) {
+      return any_case ? base::Downcase(one) == base::Downcase(value) : one == value;
+    });
   };
   if (doubt == Doubt::kIsYes) {
     return given->empty() || std::any_of(given->begin(), given->end(), is_allowed);

@@ -7,8 +7,8 @@
 #include "absl/strings/string_view.h"
 #include "orch/v1/action.pb.h"
 
-// Constraints on the arguments of an action, for any action: fields are found by reflection, those
-// of an external action in its JSON.
+// Constraints of a rule on the arguments of an action. They work for any action: the arguments of a
+// built-in action are found by reflection, those of an external action in its JSON.
 
 namespace orch::policy {
 
@@ -26,15 +26,18 @@ struct ArgumentConstraint {
   std::string Print() const;
 };
 
-// How doubt is resolved: an argument that is not set may stand for any value (the node's own
-// environment, all tags).
+// How doubt is resolved. An argument that is not set may stand for any value, because the node's
+// own default counts then (its environment, all tags).
 enum class Doubt {
-  kIsNo,   // kOneOf holds only if each value is one of `values`: rules that allow
-  kIsYes,  // kOneOf holds if any value is, or none is given: rules that deny
+  // For rules that allow: kOneOf holds only if the argument is set and each value is one of
+  // `values`.
+  kIsNo,
+  // For rules that deny: kOneOf holds if any value is one of `values`, or the argument is not set.
+  kIsYes,
 };
 
-// Whether a constraint holds for a call of `action`; `arguments` may be null: none are given. An
-// argument that the action does not have counts as not set, and never is one of `values`.
+// Whether a constraint holds for a call of `action` with `arguments` (null: none are given). An
+// argument that the action does not have counts as not set and never is one of `values`.
 bool Holds(const ArgumentConstraint& constraint, absl::string_view action,
            const orch::v1::Action* arguments, Doubt doubt);
 

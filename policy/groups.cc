@@ -15,6 +15,7 @@ absl::Status CallerList::AddRegex(absl::string_view pattern) {
   // Unbalanced parentheses could otherwise get rid of the anchors.
   ORCH_RETURN_IF_ERROR(target::Regex::Compile(pattern).status());
   regexes_.push_back(std::move(regex));
+  patterns_.emplace_back(pattern);
   return absl::OkStatus();
 }
 

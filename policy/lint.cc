@@ -1,17 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// The linter looks for lines that mean something else here than they did to the original, which no
+// parser can refuse: they are valid in both. It reads line by line and goes on behind a bad line,
+// unlike the loader, so that an operator sees all of them at once; in the end it runs the loader
+// too, so that it never calls files good that would then be refused.
+
 #include "policy/lint.h"
 
+#include <algorithm>
 #include <functional>
 #include <set>
+#include <tuple>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "base/config.h"
 #include "base/status.h"
 #include "policy/action_policy_line.h"
+#include "policy/native.h"
+#include "policy/reach.h"
 #include "target/lexer.h"
 #include "target/parse.h"
 #include "target/print.h"
@@ -69,16 +82,24 @@ class Linter {
       }
     }
     // What only the files together show.
-    const absl::Status status = ParseActionPolicy(files_, ActionNames::kMapped).status();
-    bool known = status.ok();
+    const auto rules = ReadActionPolicy(files_, ActionNames::kMapped);
+    bool known = rules.ok();
     for (const Finding& finding : out_) known = known || finding.refused;
-    if (!known) out_.push_back({"", 0, std::string(status.message()), true});
+    if (!known) out_.push_back({"", 0, std::string(rules.status().message()), true, false, false});
+    if (rules.ok()) {
+      for (Finding& finding : FindUnreachable(rules->groups, rules->rules)) {
+        out_.push_back(std::move(finding));
+      }
+      std::stable_sort(out_.begin(), out_.end(), [](const Finding& a, const Finding& b) {
+        return std::tie(a.file, a.line) < std::tie(b.file, b.line);
+      });
+    }
     return std::move(out_);
   }
 
  private:
   void Add(absl::string_view file, int line, std::string what, bool refused = false) {
-    out_.push_back({std::string(file), line, std::move(what), refused});
+    out_.push_back({std::string(file), line, std::move(what), refused, false, false});
   }
 
   // Every caller that the files mention, to tell who a line of the original let in besides.
@@ -168,7 +189,11 @@ class Linter {
   }
 
   void LintConditions(const std::string& file, int number, const PolicyLine& line) {
-    if (line.expression || IsExpression(line.facts)) {
+    if (line.expression && line.facts == "*") {
+      Add(file, number,
+          "four fields with a star: the original looked for a class called *, and the line never "
+          "applied; here it applies to every node");
+    } else if (line.expression || IsExpression(line.facts)) {
       LintExpression(file, number, line.facts);
     } else if (line.facts != "*") {
       LintFacts(file, number, line.facts);
@@ -237,6 +262,33 @@ std::vector<Finding> LintActionPolicy(const ActionPolicyFiles& files) {
 absl::StatusOr<std::vector<Finding>> LintActionPolicyDirectory(const std::string& path) {
   ORCH_ASSIGN_OR_RETURN(const ActionPolicyFiles files, ReadActionPolicyDirectory(path));
   return LintActionPolicy(files);
+}
+
+std::vector<Finding> LintNative(absl::string_view text, absl::string_view name) {
+  std::vector<std::string> mistakes;
+  const NativeRules read = ReadNative(text, name, &mistakes);
+  if (mistakes.empty()) return FindUnreachable(read.groups, read.rules);
+  std::vector<Finding> out;
+  for (const std::string& mistake : mistakes) {
+    // `name:line: why`.
+    Finding finding{std::string(name), 0, mistake, true, false, false};
+    absl::string_view rest = mistake;
+    if (absl::ConsumePrefix(&rest, absl::StrCat(name, ":"))) {
+      const size_t colon = rest.find(": ");
+      if (colon != absl::string_view::npos &&
+          absl::SimpleAtoi(rest.substr(0, colon), &finding.line)) {
+        rest.remove_prefix(colon + 1);
+      }
+      finding.what = std::string(absl::StripLeadingAsciiWhitespace(rest));
+    }
+    out.push_back(std::move(finding));
+  }
+  return out;
+}
+
+absl::StatusOr<std::vector<Finding>> LintNativeFile(const std::string& path) {
+  ORCH_ASSIGN_OR_RETURN(const std::string text, base::ReadRightsFile(path));
+  return LintNative(text, path);
 }
 
 }  // namespace orch::policy

@@ -1,4 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// A policy that is misread opens the fleet, so the reader accepts nothing that it does not
+// understand: an unknown key, a misspelt argument, a group that is not there or a limit on a rule
+// that denies refuses the file as a whole, with its line. It reads its own small Yaml and not a
+// protobuf message as other configurations do, because every rule must know its line: decisions and
+// the audit name it.
+#include "policy/native.h"
+
 #include <algorithm>
 #include <utility>
 
@@ -9,6 +17,7 @@
 #include "api/catalog.h"
 #include "base/config.h"
 #include "base/status.h"
+#include "base/text.h"
 #include "policy/rule.h"
 #include "policy/yaml.h"
 #include "target/target.h"
@@ -39,9 +48,25 @@ class Reader {
  public:
   explicit Reader(absl::string_view name) : name_(name) {}
 
-  absl::StatusOr<std::shared_ptr<const Policy>> Read(const Yaml& root) {
+  // What holds of the file; what is wrong with it is in mistakes().
+  NativeRules Read(const Yaml& root) {
+    NativeRules out;
+    Note(ReadRoot(root, &out));
+    return out;
+  }
+  std::vector<std::string> TakeMistakes() { return std::move(mistakes_); }
+
+ private:
+  // Whether it is none; the search goes on.
+  bool Note(const absl::Status& status) {
+    if (!status.ok()) mistakes_.emplace_back(status.message());
+    return status.ok();
+  }
+
+  absl::Status ReadRoot(const Yaml& root, NativeRules* out) {
     if (root.kind != Yaml::Kind::kMap) return Error(root, "expected groups and rules");
-    ORCH_RETURN_IF_ERROR(CheckKeys(root, {"groups", "rules"}));
+    Note(CheckKeys(root, {"groups", "rules", "end"}));
+    Note(ReadEnd(root, out));
     const Yaml* rules = root.Find("rules");
     if (rules == nullptr)
       return Error(root, "there are no rules; to deny everything write rules: []");
@@ -49,19 +74,28 @@ class Reader {
     if (rules->list.size() > kRulesMax) {
       return Error(*rules, absl::StrCat("rules: more than ", kRulesMax));
     }
-    Groups groups;
     if (const Yaml* node = root.Find("groups"); node != nullptr) {
-      ORCH_RETURN_IF_ERROR(ReadGroups(*node, &groups));
+      Note(ReadGroups(*node, &out->groups));
     }
-    std::vector<Rule> out;
     for (const Yaml& node : rules->list) {
-      ORCH_ASSIGN_OR_RETURN(Rule rule, ReadRule(node, groups));
-      out.push_back(std::move(rule));
+      absl::StatusOr<Rule> rule = ReadRule(node, out->groups);
+      if (Note(rule.status())) out->rules.push_back(*std::move(rule));
     }
-    return MakePolicy(std::move(groups), std::move(out));
+    return absl::OkStatus();
   }
 
- private:
+  // Behind it nothing may stand, or a file that was cut could still have it.
+  absl::Status ReadEnd(const Yaml& root, NativeRules* out) const {
+    const Yaml* end = root.Find("end");
+    out->end = end != nullptr;
+    if (end == nullptr) return absl::OkStatus();
+    if (end->kind != Yaml::Kind::kText || end->text != "true") {
+      return Error(*end, "end: expected true");
+    }
+    return root.map.back().first == "end" ? absl::OkStatus()
+                                          : Error(*end, "end: it must be the last key");
+  }
+
   absl::Status Error(const Yaml& at, absl::string_view why) const {
     return absl::InvalidArgumentError(absl::StrCat(name_, ":", at.line, ": ", why));
   }
@@ -95,31 +129,35 @@ class Reader {
     return out;
   }
 
-  absl::Status ReadGroups(const Yaml& node, Groups* out) const {
+  absl::Status ReadGroup(const Yaml& groups, const std::string& name, const Yaml& members,
+                         CallerList* out) const {
+    if (!AllOf(name, "._-")) {
+      return Error(members,
+                   absl::StrCat("groups.", name, ": a name is made of letters, digits, . _ -"));
+    }
+    if (members.kind == Yaml::Kind::kList && members.list.empty()) return absl::OkStatus();
+    ORCH_ASSIGN_OR_RETURN(const std::vector<std::string> words,
+                          Words(members, absl::StrCat("groups.", name)));
+    for (const std::string& word : words) {
+      if (IsPrincipal(word)) {
+        out->AddCaller(word);
+      } else if (groups.Find(word) != nullptr) {
+        out->AddGroup(word);
+      } else {
+        return Error(members, absl::StrCat("groups.", name, ": ", NoSuchCaller(word)));
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status ReadGroups(const Yaml& node, Groups* out) {
     if (node.kind != Yaml::Kind::kMap) return Error(node, "groups: expected name: [callers]");
     if (node.map.size() > kGroupsMax)
       return Error(node, absl::StrCat("groups: more than ", kGroupsMax));
     for (const auto& [name, members] : node.map) {
-      if (!AllOf(name, "._-")) {
-        return Error(members,
-                     absl::StrCat("groups.", name, ": a name is made of letters, digits, . _ -"));
-      }
       CallerList callers;
-      const bool empty = members.kind == Yaml::Kind::kList && members.list.empty();
-      if (!empty) {
-        ORCH_ASSIGN_OR_RETURN(const std::vector<std::string> words,
-                              Words(members, absl::StrCat("groups.", name)));
-        for (const std::string& word : words) {
-          if (IsPrincipal(word)) {
-            callers.AddCaller(word);
-          } else if (node.Find(word) != nullptr) {
-            callers.AddGroup(word);
-          } else {
-            return Error(members, absl::StrCat("groups.", name, ": ", NoSuchCaller(word)));
-          }
-        }
-      }
-      ORCH_RETURN_IF_ERROR(out->Add(name, std::move(callers)));
+      Note(ReadGroup(node, name, members, &callers));
+      Note(out->Add(name, std::move(callers)));
     }
     const absl::Status nesting = out->Check();
     return nesting.ok() ? nesting : Error(node, nesting.message());
@@ -129,11 +167,12 @@ class Reader {
     return absl::StrCat("`", word, "` is no group, and no caller such as cert=operator");
   }
 
-  absl::StatusOr<Rule> ReadRule(const Yaml& node, const Groups& groups) const {
+  // The rule, as far as it can be read: an error is one of many where others were noted.
+  absl::StatusOr<Rule> ReadRule(const Yaml& node, const Groups& groups) {
     if (node.kind != Yaml::Kind::kMap)
       return Error(node, "a rule is a mapping with effect, callers and actions");
-    ORCH_RETURN_IF_ERROR(CheckKeys(node, {"effect", "callers", "actions", "where", "arguments",
-                                          "max_nodes", "max_percent", "collectives", "reason"}));
+    Note(CheckKeys(node, {"effect", "callers", "actions", "where", "arguments", "max_nodes",
+                          "max_percent", "collectives", "reason"}));
     Rule rule;
     rule.file = name_;
     rule.line = node.line;
@@ -142,12 +181,12 @@ class Reader {
       return Error(effect == nullptr ? node : *effect, "effect: expected allow or deny");
     }
     rule.effect = effect->text == "allow" ? Effect::kAllow : Effect::kDeny;
-    ORCH_RETURN_IF_ERROR(ReadCallers(node, groups, &rule));
-    ORCH_RETURN_IF_ERROR(ReadActions(node, &rule));
-    ORCH_RETURN_IF_ERROR(ReadWhere(node, &rule));
-    ORCH_RETURN_IF_ERROR(ReadArguments(node, &rule));
-    ORCH_RETURN_IF_ERROR(ReadCollectives(node, &rule));
-    ORCH_RETURN_IF_ERROR(ReadLimits(node, &rule));
+    Note(ReadCallers(node, groups, &rule));
+    // Which arguments there are depends on the actions.
+    if (Note(ReadActions(node, &rule))) Note(ReadArguments(node, &rule));
+    Note(ReadWhere(node, &rule));
+    Note(ReadCollectives(node, &rule));
+    Note(ReadLimits(node, &rule));
     rule.summary = Summary(node);
     return rule;
   }
@@ -187,9 +226,12 @@ class Reader {
     const Yaml* node = rule_node.Find("where");
     if (node == nullptr) return absl::OkStatus();
     if (node->kind != Yaml::Kind::kText) return Error(*node, "where: expected an expression");
-    const absl::Status status = target::Condition::Compile(node->text).status();
-    if (!status.ok()) return Error(*node, absl::StrCat("where: ", status.message()));
+    absl::StatusOr<target::Condition> compiled = target::Condition::Compile(node->text);
+    if (!compiled.ok()) {
+      return Error(*node, absl::StrCat("where: ", compiled.status().message()));
+    }
     rule->where = node->text;
+    rule->condition = std::make_shared<const target::Condition>(*std::move(compiled));
     return absl::OkStatus();
   }
 
@@ -285,28 +327,42 @@ class Reader {
     if (!text("where").empty()) absl::StrAppend(&out, " where ", text("where"));
     std::replace(out.begin(), out.end(), '\n', ' ');
     if (out.size() <= kSummaryMax) return out;
-    size_t end = kSummaryMax;
-    while ((out[end] & 0xC0) == 0x80) --end;  // never inside a character
-    return absl::StrCat(out.substr(0, end), "...");
+    return absl::StrCat(base::CutUtf8(out, kSummaryMax), "...");
   }
 
   const std::string name_;
+  std::vector<std::string> mistakes_;
 };
 
 }  // namespace
 
+NativeRules ReadNative(absl::string_view text, absl::string_view name,
+                       std::vector<std::string>* mistakes) {
+  if (text.size() > kPolicyBytesMax) {
+    mistakes->push_back(absl::StrCat(name, ": larger than ", kPolicyBytesMax, " bytes"));
+    return {};
+  }
+  const absl::StatusOr<Yaml> root = ReadYaml(text, name);
+  if (!root.ok()) {
+    mistakes->emplace_back(root.status().message());
+    return {};
+  }
+  Reader reader(name);
+  NativeRules out = reader.Read(*root);
+  *mistakes = reader.TakeMistakes();
+  return out;
+}
+
 absl::StatusOr<std::shared_ptr<const Policy>> Policy::ParseNative(absl::string_view text,
                                                                   absl::string_view name) {
-  if (text.size() > kPolicyBytesMax) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(name, ": larger than ", kPolicyBytesMax, " bytes"));
-  }
-  ORCH_ASSIGN_OR_RETURN(const Yaml root, ReadYaml(text, name));
-  return Reader(name).Read(root);
+  std::vector<std::string> mistakes;
+  NativeRules read = ReadNative(text, name, &mistakes);
+  if (!mistakes.empty()) return absl::InvalidArgumentError(mistakes.front());
+  return MakePolicy(std::move(read.groups), std::move(read.rules), {{std::string(name), read.end}});
 }
 
 absl::StatusOr<std::shared_ptr<const Policy>> Policy::LoadNative(const std::string& path) {
-  ORCH_ASSIGN_OR_RETURN(const std::string text, base::ReadFile(path, kPolicyBytesMax));
+  ORCH_ASSIGN_OR_RETURN(const std::string text, base::ReadRightsFile(path, kPolicyBytesMax));
   return ParseNative(text, path);
 }
 

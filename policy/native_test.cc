@@ -198,7 +198,7 @@ TEST(NativePolicyTest, ABadLineRefusesTheFile) {
             "policy.yaml:1: there are no rules; to deny everything write rules: []");
   EXPECT_EQ(Error("rules: {}"), "policy.yaml:1: rules: expected a list");
   EXPECT_EQ(Error("rules: []\nrule: []"),
-            "policy.yaml:2: rule: no such field; known: groups, rules");
+            "policy.yaml:2: rule: no such field; known: groups, rules, end");
   EXPECT_EQ(Error("rules: [\n"), "policy.yaml:2: not valid YAML: end of sequence flow not found");
   EXPECT_EQ(Error("rules:\n- 7"),
             "policy.yaml:2: a rule is a mapping with effect, callers and actions");
@@ -289,6 +289,10 @@ TEST(NativePolicyTest, LoadsAFileAndNamesItInErrors) {
   EXPECT_EQ(Policy::LoadNative(path).status().message(),
             absl::StrCat(path, ":1: rules: expected a list"));
   EXPECT_EQ(Policy::LoadNative(path + ".none").status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST(NativePolicyTest, AByteOrderMarkIsNoPartOfTheFirstKey) {
+  EXPECT_EQ(Error("\xef\xbb\xbfrules: []\n"), Error("rules: []\n"));
 }
 
 }  // namespace

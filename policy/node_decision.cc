@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -13,7 +14,7 @@ using target::Truth;
 
 struct NodeDecider::Compiled {
   Condition condition;
-  absl::StatusOr<target::Condition> where;
+  absl::StatusOr<std::shared_ptr<const target::Condition>> where;
 };
 
 namespace {
@@ -26,7 +27,15 @@ struct Says {
   std::string why;
 };
 
-Says Ask(const Condition& condition, const absl::StatusOr<target::Condition>& where,
+absl::StatusOr<std::shared_ptr<const target::Condition>> CompiledOf(const Condition& condition) {
+  if (condition.compiled != nullptr) return condition.compiled;
+  absl::StatusOr<target::Condition> compiled = target::Condition::Compile(condition.where);
+  if (!compiled.ok()) return compiled.status();
+  return std::make_shared<const target::Condition>(*std::move(compiled));
+}
+
+Says Ask(const Condition& condition,
+         const absl::StatusOr<std::shared_ptr<const target::Condition>>& where,
          const target::NodeView& node) {
   if (!where.ok()) {
     return {Effect::kDeny, false,
@@ -34,7 +43,7 @@ Says Ask(const Condition& condition, const absl::StatusOr<target::Condition>& wh
   }
   const auto missing = condition.action_policy ? target::Condition::MissingFacts::kFalse
                                                : target::Condition::MissingFacts::kUnknown;
-  const target::Match match = where->Evaluate(node, missing);
+  const target::Match match = (*where)->Evaluate(node, missing);
   if (match.truth == Truth::kFalse) return {};
   if (match.truth == Truth::kTrue) {
     return {condition.effect, false, absl::StrCat("where ", condition.where)};
@@ -50,7 +59,7 @@ Says Ask(const Condition& condition, const absl::StatusOr<target::Condition>& wh
 NodeDecider::NodeDecider(const std::vector<Condition>& conditions, Effect otherwise)
     : otherwise_(otherwise) {
   for (const Condition& condition : conditions) {
-    conditions_.push_back({condition, target::Condition::Compile(condition.where)});
+    conditions_.push_back({condition, CompiledOf(condition)});
   }
 }
 NodeDecider::~NodeDecider() = default;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -9,8 +10,13 @@
 #include "orch/v1/action.pb.h"
 #include "target/node_view.h"
 
-// Rights (docs/security.md): ordered rules, the first that matches decides, default deny. Pure; a
-// Policy is an immutable snapshot, thread-safe, replaced as a whole on reload.
+// Rights (docs/security.md): a policy is an ordered list of rules. The first rule that matches
+// decides; where none matches the answer is no. A Policy is immutable, so it is thread-safe; a
+// reload replaces it as a whole. Pure.
+
+namespace orch::target {
+class Condition;
+}
 
 namespace orch::policy {
 
@@ -25,17 +31,21 @@ struct Query {
   std::string reason;  // the caller's reason, for rules with `reason: required`
 };
 
-// A condition that only a node's facts decide.
+// A condition of a rule that only a node's facts can decide. It travels with the request, and the
+// node decides it.
 struct Condition {
   Effect effect;
   std::string where;  // target expression
   std::string rule;   // `policy.yaml:12`
-  // From an ActionPolicy file: a missing fact is false, as there. Native: unknown denies, unknown
-  // does not allow.
+  // How a missing fact counts. True (the rule is from an ActionPolicy file): comparisons with it
+  // are false, as there. False (a native rule): the condition is unknown, which makes a rule that
+  // denies deny and a rule that allows not allow.
   bool action_policy = false;
+  // `where`, where it was read already, as by a policy; null: whoever decides compiles it.
+  std::shared_ptr<const target::Condition> compiled = nullptr;
 };
 
-// What a rule contributed, for `policy explain`.
+// What one rule contributed to a decision, for `policy explain`.
 struct Step {
   std::string file;
   int line = 0;
@@ -44,18 +54,20 @@ struct Step {
   bool decides = false;
 };
 
-// The answer: decided outright, or by the first condition that holds, else `otherwise`.
+// The answer to a Query. On each node the effect of the first of `conditions` that holds there
+// decides, and `otherwise` where none does. Without conditions the answer is `otherwise` on every
+// node.
 struct Decision {
   std::vector<Condition> conditions;  // in order; empty: `otherwise` is the answer
   Effect otherwise = Effect::kDeny;
   std::string rule;    // `policy.yaml:12` of the rule behind `otherwise`, or `default deny`
   std::string reason;  // for people: `no rule allows cert=guest to do puppet.run`
-  // The tightest limits of the rules that allowed; 0: none.
+  // The tightest limits of the rules that allow; 0: there is no limit.
   uint32_t max_nodes = 0;
   uint32_t max_percent = 0;
   std::vector<Step> steps;
 
-  // Whether no node at all can be allowed.
+  // Whether the action is denied on every node, whatever its facts.
   bool denied_outright() const {
     for (const Condition& condition : conditions) {
       if (condition.effect == Effect::kAllow) return false;
@@ -64,19 +76,19 @@ struct Decision {
   }
 };
 
-// How a node stands to the conditions of a request: used by the node itself and, as a preview, by
+// How the conditions of a request are decided for one node: by the node itself, and as a preview by
 // the controller.
 struct NodeDecision {
   Effect effect = Effect::kDeny;
   std::string rule;
   std::string why;
-  bool unknown = false;  // the roster can't tell; only on the controller
+  bool unknown = false;  // the roster can't tell, but the node could; only on the controller
 };
 NodeDecision DecideOnNode(const std::vector<Condition>& conditions, Effect otherwise,
                           const target::NodeView& node);
 
-// The same with the conditions compiled once, for many nodes. A condition that doesn't compile
-// denies.
+// Does what DecideOnNode does for many nodes, with the conditions compiled once. A condition that
+// does not compile denies.
 class NodeDecider {
  public:
   NodeDecider(const std::vector<Condition>& conditions, Effect otherwise);
@@ -104,15 +116,23 @@ class Policy {
   // Reads a directory of ActionPolicy files (`<agent>.policy`, `groups`).
   static absl::StatusOr<std::shared_ptr<const Policy>> LoadActionPolicyDirectory(
       const std::string& path);
-  // Both sources together: native rules first, ActionPolicy files for what no native rule decided.
-  // Either may be null.
+  // Makes one policy of two: native rules decide first, and ActionPolicy files decide what no
+  // native rule has decided. Either may be null.
   static std::shared_ptr<const Policy> Combine(std::shared_ptr<const Policy> native,
                                                std::shared_ptr<const Policy> action_policy);
 
   virtual ~Policy() = default;
   virtual Decision Decide(const Query& query) const = 0;
-  // Groups of a caller, sorted.
+  // The groups that a caller is in, sorted.
   virtual std::vector<std::string> GroupsOf(const std::string& caller) const = 0;
+  // By file, whether its end is marked: `end: true` as the last key of a policy.yaml, `# end` as
+  // the last line of an ActionPolicy file. A file that was cut at a line's end has none.
+  virtual std::map<std::string, bool> Ends() const = 0;
 };
+
+// InvalidArgument: the end of a file was marked in `before`, and is not in `now`: it was cut.
+absl::Status CheckEnds(const Policy& before, const Policy& now);
+// InvalidArgument: the end of a file is not marked.
+absl::Status CheckEnds(const Policy& policy);
 
 }  // namespace orch::policy

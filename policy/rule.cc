@@ -30,8 +30,8 @@ bool MayAllow(const Decision& decision) {
 
 class RuleList : public Policy {
  public:
-  RuleList(Groups groups, std::vector<Rule> rules)
-      : groups_(std::move(groups)), rules_(std::move(rules)) {}
+  RuleList(Groups groups, std::vector<Rule> rules, std::map<std::string, bool> ends)
+      : groups_(std::move(groups)), rules_(std::move(rules)), ends_(std::move(ends)) {}
 
   Decision Decide(const Query& query) const override {
     const std::vector<std::string> groups = groups_.Of(query.caller);
@@ -62,7 +62,8 @@ class RuleList : public Policy {
                                   " to do ", query.action);
         return out;
       }
-      out.conditions.push_back({rule.effect, rule.where, rule.Name(), rule.action_policy});
+      out.conditions.push_back(
+          {rule.effect, rule.where, rule.Name(), rule.action_policy, rule.condition});
     }
     out.otherwise = Effect::kDeny;
     out.rule = kDefaultDeny;
@@ -75,10 +76,12 @@ class RuleList : public Policy {
   std::vector<std::string> GroupsOf(const std::string& caller) const override {
     return groups_.Of(caller);
   }
+  std::map<std::string, bool> Ends() const override { return ends_; }
 
  private:
   const Groups groups_;
   const std::vector<Rule> rules_;
+  const std::map<std::string, bool> ends_;
 };
 
 // The second is asked for what the first leaves to its default.
@@ -108,6 +111,12 @@ class Combined : public Policy {
     for (std::string& group : second_->GroupsOf(caller)) out.push_back(std::move(group));
     std::sort(out.begin(), out.end());
     out.erase(std::unique(out.begin(), out.end()), out.end());
+    return out;
+  }
+
+  std::map<std::string, bool> Ends() const override {
+    std::map<std::string, bool> out = first_->Ends();
+    out.merge(second_->Ends());
     return out;
   }
 
@@ -166,13 +175,36 @@ std::string Rule::WhyNot(const Query& query, const std::vector<std::string>& gro
   return "";
 }
 
-std::shared_ptr<const Policy> MakePolicy(Groups groups, std::vector<Rule> rules) {
-  return std::make_shared<const RuleList>(std::move(groups), std::move(rules));
+std::shared_ptr<const Policy> MakePolicy(Groups groups, std::vector<Rule> rules,
+                                         std::map<std::string, bool> ends) {
+  return std::make_shared<RuleList>(std::move(groups), std::move(rules), std::move(ends));
+}
+
+absl::Status CheckEnds(const Policy& before, const Policy& now) {
+  const std::map<std::string, bool> had = before.Ends();
+  for (const auto& [file, marked] : now.Ends()) {
+    const auto found = had.find(file);
+    if (marked || found == had.end() || !found->second) continue;
+    return absl::InvalidArgumentError(absl::StrCat(
+        file, ": its end is missing, which the policy in force had marked: was it cut?"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckEnds(const Policy& policy) {
+  for (const auto& [file, marked] : policy.Ends()) {
+    if (marked) continue;
+    return absl::InvalidArgumentError(absl::StrCat(
+        file,
+        ": its end is not marked (policy.yaml: `end: true` as the last key; ActionPolicy "
+        "files: `# end` as the last line), and require_end is set: was it cut?"));
+  }
+  return absl::OkStatus();
 }
 
 std::shared_ptr<const Policy> Policy::Combine(std::shared_ptr<const Policy> native,
                                               std::shared_ptr<const Policy> action_policy) {
-  if (native == nullptr && action_policy == nullptr) return MakePolicy(Groups(), {});
+  if (native == nullptr && action_policy == nullptr) return MakePolicy(Groups(), {}, {});
   if (native == nullptr) return action_policy;
   if (action_policy == nullptr) return native;
   return std::make_shared<const Combined>(std::move(native), std::move(action_policy));

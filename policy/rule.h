@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -11,19 +12,23 @@
 #include "policy/arguments.h"
 #include "policy/groups.h"
 #include "policy/policy.h"
+#include "target/target.h"
 
-// One rule, as both kinds of policy file come down to, and the list that decides. Pure.
+// A rule, which both native policy files and ActionPolicy files are turned into, and the policy
+// that a list of rules makes. Pure.
 
 namespace orch::policy {
 
-// Which actions a rule is about: exact names, `puppet.*`, `*`.
+// The actions that a rule is about: exact names, all actions of a group (`puppet.*`), or all (`*`).
 class ActionList {
  public:
-  // Of the form `group.verb`, `group.*` or `*`; false if it is none of these.
+  // Adds `group.verb`, `group.*` or `*`. False: `word` is none of these.
   bool Add(absl::string_view word);
   bool Contains(absl::string_view action) const;
-  // Names without a `*`.
+  bool any() const { return any_; }
+  // Names without a `*`, and what stands before `.*`.
   const std::set<std::string>& exact() const { return exact_; }
+  const std::set<std::string>& groups() const { return groups_; }
 
  private:
   bool any_ = false;
@@ -38,8 +43,9 @@ struct Rule {
   std::string summary;  // the rule in short, one line
   CallerList callers;
   ActionList actions;
-  std::string where;           // empty: on every node
-  bool action_policy = false;  // see Condition
+  std::string where;                                   // empty: on every node
+  std::shared_ptr<const target::Condition> condition;  // `where`, compiled
+  bool action_policy = false;                          // see Condition
   // Native rules only.
   std::vector<ArgumentConstraint> arguments;
   std::set<std::string> collectives;  // empty: all
@@ -49,12 +55,13 @@ struct Rule {
 
   // `policy.yaml:12`: the file's last component.
   std::string Name() const;
-  // Why the rule is not about this question, or empty if it is. `near` is set where only arguments
-  // or the reason are in the way.
+  // Why the rule is not about this query, or an empty text if it is. `*near` is set to true where
+  // only the arguments or a missing reason are in the way.
   std::string WhyNot(const Query& query, const std::vector<std::string>& groups, bool* near) const;
 };
 
 // Rules in order, the first that matches decides, else default deny.
-std::shared_ptr<const Policy> MakePolicy(Groups groups, std::vector<Rule> rules);
+std::shared_ptr<const Policy> MakePolicy(Groups groups, std::vector<Rule> rules,
+                                         std::map<std::string, bool> ends);
 
 }  // namespace orch::policy

@@ -56,6 +56,16 @@ TEST(ArgumentsTest, OneOfIsStrictForAllowAndWideForDeny) {
   EXPECT_TRUE(Fits("ignore_schedules", Kind::kOneOf, {"true"}, action, Doubt::kIsYes));
 }
 
+TEST(ArgumentsTest, WhatPuppetLowersIsComparedSo) {
+  orch::v1::Action action;
+  action.mutable_puppet_run()->add_tags("Dangerous::Thing");
+  EXPECT_TRUE(Fits("tags", Kind::kOneOf, {"dangerous::thing"}, action, Doubt::kIsYes));
+  EXPECT_TRUE(Fits("tags", Kind::kOneOf, {"DANGEROUS::Thing"}, action, Doubt::kIsNo));
+  // Environments are two where their case differs.
+  action.mutable_puppet_run()->set_environment("Staging");
+  EXPECT_FALSE(Fits("environment", Kind::kOneOf, {"staging"}, action, Doubt::kIsNo));
+}
+
 TEST(ArgumentsTest, AnActionWithoutTheArgumentNeverHasAValueOfIt) {
   orch::v1::Action action;
   action.mutable_puppet_status();

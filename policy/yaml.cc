@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "absl/strings/str_cat.h"
+#include "base/text.h"
 
 namespace orch::policy {
 namespace {
@@ -140,6 +141,7 @@ const Yaml* Yaml::Find(absl::string_view key) const {
 }
 
 absl::StatusOr<Yaml> ReadYaml(absl::string_view text, absl::string_view name) {
+  text = base::SkipBom(text);
   // yaml-cpp takes a NUL for the end of the text.
   if (const size_t nul = text.find('\0'); nul != absl::string_view::npos) {
     return Error(name, 1, "not a text file");

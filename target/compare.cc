@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/strings/numbers.h"
+#include "target/version.h"
 
 namespace orch::target {
 namespace {
@@ -21,6 +22,8 @@ constexpr size_t kCompareWork = 8, kLookUpWork = 16, kNumberWork = 32;
 constexpr size_t kFractionWork = 256;
 // So many bytes can be compared, and so many read as a number, for a unit of work.
 constexpr size_t kBytesInUnit = 32, kDigitsInUnit = 4;
+// Bytes of a text that is read as a number for an explanation.
+constexpr size_t kReadMax = 1024;
 
 const json* Element(const json& array, absl::string_view segment) {
   uint32_t index = 0;
@@ -60,6 +63,12 @@ Truth CompareText(absl::string_view text, const Comparison& comparison, Work* wo
   if (!work->Spend(kCompareWork + std::min(text.size(), comparison.text.size()) / kBytesInUnit)) {
     return Truth::kUnknown;
   }
+  if (comparison.versions) {
+    if (!work->Spend((text.size() + comparison.text.size()) / kDigitsInUnit))
+      return Truth::kUnknown;
+    return Holds(comparison.op, CompareVersions(text, comparison.text)) ? Truth::kTrue
+                                                                        : Truth::kFalse;
+  }
   const bool ordering = comparison.op != Operator::kEqual && comparison.op != Operator::kNotEqual;
   if (ordering && comparison.number.kind() != Number::Kind::kNone) {
     if (!work->Spend(text.size() / kDigitsInUnit)) return Truth::kUnknown;
@@ -74,7 +83,8 @@ Truth CompareText(absl::string_view text, const Comparison& comparison, Work* wo
 
 Truth CompareNumber(const json& value, const Comparison& comparison, Work* work) {
   if (!work->Spend(value.is_number_float() ? kFractionWork : kNumberWork)) return Truth::kUnknown;
-  if (comparison.regex == nullptr && comparison.number.kind() == Number::Kind::kDecimal) {
+  const bool by_value = comparison.regex == nullptr && !comparison.versions;
+  if (by_value && comparison.number.kind() == Number::Kind::kDecimal) {
     const Number number = Number::Of(value);
     if (number.kind() == Number::Kind::kDecimal) {
       return Holds(comparison.op, Number::Compare(number, comparison.number)) ? Truth::kTrue
@@ -146,6 +156,20 @@ const json* FindFact(const json& facts, absl::string_view path, Work* work) {
 const json* FindFact(const json& facts, absl::string_view path) {
   Work work;
   return FindFact(facts, path, &work);
+}
+
+bool FallsToByteOrder(const json& value, const Comparison& comparison) {
+  const Operator op = comparison.op;
+  const bool ordering = op == Operator::kLess || op == Operator::kAtMost ||
+                        op == Operator::kGreater || op == Operator::kAtLeast;
+  if (!ordering || comparison.versions || comparison.number.kind() == Number::Kind::kNone) {
+    return false;
+  }
+  if (value.is_number()) return Number::Of(value).kind() != comparison.number.kind();
+  if (!value.is_string()) return value.is_boolean();
+  const std::string& text = value.get_ref<const std::string&>();
+  // What is longer than any number that people compare is read in vain.
+  return text.size() > kReadMax || Number::Parse(text).kind() != comparison.number.kind();
 }
 
 Truth Compare(const json& value, const Comparison& comparison, Work* work) {

@@ -1,4 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// A target is decided on facts that the node's owner chose, by an expression that a caller chose,
+// on a strand that must not stop. So everything that walks over values spends Work, and when that
+// is used up the answer is kUnknown, which a node takes for "not me". What can't be answered is
+// never silently false: a `not` in front of it would make it true and start Puppet on a node that
+// could not tell. A call is answered once for each evaluation, so that it says the same in every
+// clause, and also where another operand has decided already, so that a call that can't be answered
+// counts wherever it stands.
+
 #include "target/evaluate.h"
 
 #include <algorithm>
@@ -7,6 +16,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "base/text.h"
 #include "target/compare.h"
 
 namespace orch::target {
@@ -141,8 +151,8 @@ Truth Evaluation::CompareValue(const json& value, const Comparison& comparison,
   if (truth != Truth::kUnknown) return truth;
   return Failed(comparison.regex == nullptr
                     ? std::string(kTooLong)
-                    : absl::StrCat("matching ", what.substr(0, kNameShown), " with /",
-                                   comparison.text.substr(0, kNameShown), "/ takes too long"));
+                    : absl::StrCat("matching ", base::CutUtf8(what, kNameShown), " with /",
+                                   base::CutUtf8(comparison.text, kNameShown), "/ takes too long"));
 }
 
 Truth Evaluation::Matches(const Regex& regex, absl::string_view text) {

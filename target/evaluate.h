@@ -12,16 +12,20 @@
 #include "target/node_view.h"
 #include "target/parse.h"
 
-// Three-valued evaluation of a tree against a node. Short-lived, on one thread.
+// Evaluates expressions against one node, with three values of truth (node_view.h). An Evaluation
+// lives for one target on one node, on one thread.
 
 namespace orch::target {
 
-// To answer a call a node reads files: it is asked so many different ones for a target.
+// The most different calls that a node is asked in one evaluation, because it reads files to answer
+// them.
 inline constexpr size_t kNodeCallsMax = 32;
 
-// `fact('path')` and `fact('path').value`, which are another way to write a fact.
+// `fact('path')` and `fact('path').value`, which are another way to write a fact, and
+// `version('path').value`, a fact that is compared as a version.
 inline bool IsFactValue(const Call& call) {
-  return call.name == "fact" && (call.field.empty() || call.field == "value");
+  return call.name == "version" ||
+         (call.name == "fact" && (call.field.empty() || call.field == "value"));
 }
 
 class Evaluation {
@@ -32,16 +36,17 @@ class Evaluation {
       : node_(node), missing_is_unknown_(missing_is_unknown) {}
 
   Truth Evaluate(const Expression& expression);
-  // The node has the class.
+  // Whether the node has the class.
   Truth HasClass(const std::string& name);
-  // The node offers the action, or an action of the group.
+  // Whether the node offers the action, or an action of the group.
   Truth HasAction(const Pattern& pattern);
-  // `pattern` fits the node's identity.
+  // Whether `pattern` fits the node's identity.
   Truth HasIdentity(const Pattern& pattern);
   // The value of a call; null if it has none. Unavailable: only the node itself knows. Other
   // errors: this node can't answer, and why.
   absl::StatusOr<nlohmann::json> Answer(const Call& call);
-  // Null where there is no such fact, and where looking takes too long: then failure() says so.
+  // The fact at `path`. Null: there is none, or looking for it takes too long; failure() says so
+  // then.
   const nlohmann::json* Find(const nlohmann::json& facts, absl::string_view path);
 
   // The first class that a kClassLike fits; empty if there is none.
@@ -53,8 +58,8 @@ class Evaluation {
   // expression too costly): `foo(): unknown call`. The value of such an atom is kUnknown; a target
   // as a whole is false then.
   const std::string& failure() const { return failure_; }
-  // What this view doesn't know though the node itself would, if there was something: `facts are
-  // not known`.
+  // What this view does not know although the node itself would: `facts are not known`. Empty:
+  // there was nothing.
   const std::string& unavailable() const { return unavailable_; }
 
  private:
@@ -64,7 +69,7 @@ class Evaluation {
   Truth CompareCall(const Expression& expression);
   Truth CompareValue(const nlohmann::json& value, const Comparison& comparison,
                      absl::string_view what);
-  // A call that is answered from the view itself; NotFound if it is not one of those.
+  // Answers a call that needs nothing but the view itself. NotFound: it is not one of those.
   absl::StatusOr<nlohmann::json> AnswerHere(const Call& call);
   Truth Matches(const Regex& regex, absl::string_view text);
   Truth Unavailable(absl::string_view what);

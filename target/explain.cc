@@ -9,11 +9,29 @@ namespace {
 
 using Kind = Expression::Kind;
 
+// How values are ordered, where that is not what one would think. `7.9` may be meant as a version
+// of two parts, which a value of three, `7.23.0`, is not compared with as a version.
+absl::string_view InOrder(const Comparison& comparison) {
+  if (comparison.versions) return "";
+  switch (comparison.number.kind()) {
+    case Number::Kind::kNone:
+      return " in byte order";
+    case Number::Kind::kVersion:
+      return ", in byte order where it is no version of three parts or more";
+    case Number::Kind::kDecimal:
+      return comparison.text.find('.') == std::string::npos
+                 ? ""
+                 : ", in byte order where it is no plain number";
+  }
+  return "";
+}
+
 std::string ExplainComparison(const Comparison& comparison) {
-  const std::string text = absl::StrCat("\"", comparison.text, "\"");
   const bool number = comparison.number.kind() != Number::Kind::kNone;
-  const std::string bound = number ? comparison.text : text;
-  const absl::string_view in_order = number ? "" : " in byte order";
+  const std::string text = comparison.versions ? absl::StrCat("version ", comparison.text)
+                                               : absl::StrCat("\"", comparison.text, "\"");
+  const std::string bound = number && !comparison.versions ? comparison.text : text;
+  const absl::string_view in_order = InOrder(comparison);
   switch (comparison.op) {
     case Operator::kEqual:
       return absl::StrCat("is ", text);

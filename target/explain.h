@@ -6,7 +6,8 @@
 #include "target/expression.h"
 #include "target/parse.h"
 
-// Trees in words, for people: `fact role is "web" and not (fact country is "de" or class nginx)`.
+// Expressions in words, for people: `fact role is "web" and not (fact country is "de" or class
+// nginx)`.
 
 namespace orch::target {
 

@@ -32,6 +32,7 @@ struct Comparison {
   std::string text;                    // the pattern, without its slashes, where `regex` is set
   std::shared_ptr<const Regex> regex;  // for kMatches and kNotMatches, else null
   Number number;                       // what `text` is as a number, for the other operators
+  bool versions = false;               // of version(): both sides are versions (target/version.h)
 };
 
 struct Expression {
@@ -49,8 +50,8 @@ struct Expression {
   std::string name;
   Call call;
   Comparison comparison;
-  // Whether this or anything below is a call: such a subtree is evaluated whole, because a call
-  // that can't be answered counts even where the rest has decided already.
+  // Whether this expression or one below it is a call. Such an expression is evaluated even where
+  // its siblings have decided already, because a call that can't be answered counts in any case.
   bool has_call = false;
 };
 

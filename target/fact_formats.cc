@@ -2,6 +2,7 @@
 #include "target/fact_formats.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -9,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "base/text.h"
 
 namespace orch::target {
 namespace {
@@ -20,16 +22,24 @@ constexpr size_t kClassMax = 1000;
 // Of Windows' editors; no part of the first line.
 constexpr absl::string_view kByteOrderMark = "\xef\xbb\xbf";
 
-bool IsText(absl::string_view text) {
-  // Dumping is what checks UTF-8.
-  try {
-    return !json(std::string(text)).dump().empty();
-  } catch (const json::exception&) {
-    return false;
-  }
+// What every reader here begins with: without a byte order mark, and with each byte that is no
+// UTF-8 replaced by U+FFFD, so that one odd byte costs one fact and not its source. `*kept` holds
+// what had to be made.
+absl::string_view AsText(absl::string_view text, std::string* kept) {
+  absl::ConsumePrefix(&text, kByteOrderMark);
+  if (base::IsUtf8(text)) return text;
+  *kept = base::ToUtf8(text, std::numeric_limits<size_t>::max());
+  return *kept;
 }
 
-absl::Status NotUtf8() { return absl::InvalidArgumentError("not UTF-8"); }
+// Whether a line begins as JSON does. Then it is not among lines `name=value` that it stands.
+absl::string_view FindJsonLine(absl::string_view text) {
+  for (absl::string_view line : absl::StrSplit(text, '\n')) {
+    line = absl::StripAsciiWhitespace(line);
+    if (!line.empty() && (line[0] == '{' || line[0] == '[')) return line;
+  }
+  return "";
+}
 
 // `name=value` rather than `name: value`: the sign comes first.
 bool IsAssignment(absl::string_view line) {
@@ -47,8 +57,6 @@ absl::string_view FirstLine(absl::string_view text) {
 }
 
 absl::StatusOr<json> ParseLines(absl::string_view text, bool strict) {
-  if (!IsText(text)) return NotUtf8();
-  absl::ConsumePrefix(&text, kByteOrderMark);
   json facts = json::object();
   size_t number = 0;
   for (absl::string_view line : absl::StrSplit(text, '\n')) {
@@ -61,7 +69,7 @@ absl::StatusOr<json> ParseLines(absl::string_view text, bool strict) {
           std::string(absl::StripAsciiWhitespace(line.substr(equals + 1)));
     } else if (strict) {
       return absl::InvalidArgumentError(
-          absl::StrCat("line ", number, ": no `name=value`: ", line.substr(0, kQuotedMax)));
+          absl::StrCat("line ", number, ": no `name=value`: ", base::CutUtf8(line, kQuotedMax)));
     }
     if (facts.size() > kFactValuesMax) {
       return absl::InvalidArgumentError(absl::StrCat("more than ", kFactValuesMax, " values"));
@@ -76,7 +84,7 @@ std::string Words(const json::exception& error) {
   const size_t end = words.find("] ");
   if (end != absl::string_view::npos) words.remove_prefix(end + 2);
   if (words.size() <= 3 * kQuotedMax) return std::string(words);
-  return absl::StrCat(words.substr(0, 3 * kQuotedMax), "…");
+  return absl::StrCat(base::CutUtf8(words, 3 * kQuotedMax), "…");
 }
 
 // `recipe[apache2::mod_ssl@1.2]` is `recipe.apache2::mod_ssl`; empty if it is no such entry.
@@ -94,6 +102,8 @@ std::string AsMCollective(absl::string_view entry) {
 }  // namespace
 
 absl::StatusOr<json> ParseJsonFacts(absl::string_view text) {
+  std::string kept;
+  text = AsText(text, &kept);
   if (absl::StripAsciiWhitespace(text).empty()) {
     return absl::InvalidArgumentError("empty: not even a JSON object");
   }
@@ -122,30 +132,43 @@ absl::StatusOr<json> ParseJsonFacts(absl::string_view text) {
 }
 
 absl::StatusOr<json> ParseTextFacts(absl::string_view text) {
+  std::string kept;
+  text = AsText(text, &kept);
   return ParseLines(text, /*strict=*/true);
 }
 
-absl::StatusOr<json> ParsePrintedFacts(const std::string& output) {
+absl::StatusOr<json> ParsePrintedFacts(absl::string_view output) {
+  std::string kept;
+  output = AsText(output, &kept);
   const absl::string_view first = FirstLine(output);
   if (first.empty()) return json::object();
   if (first[0] == '{') {
     absl::StatusOr<json> facts = ParseJsonFacts(output);
     if (facts.ok()) return facts;
     // A flow mapping of YAML begins so too; of both errors JSON's is the one to be told.
-    const absl::StatusOr<json> yaml = ParseYamlFacts(output);
+    const absl::StatusOr<json> yaml = ParseYamlFacts(std::string(output));
     return yaml.ok() ? yaml : facts;
   }
   if (first[0] == '[') return ParseJsonFacts(output);
-  if (IsAssignment(first)) return ParseLines(output, /*strict=*/false);
-  const absl::StatusOr<json> yaml = ParseYamlFacts(output);
-  if (yaml.ok()) return yaml;
+  absl::StatusOr<json> yaml = absl::InvalidArgumentError("no facts");
+  if (!IsAssignment(first)) {
+    yaml = ParseYamlFacts(std::string(output));
+    if (yaml.ok()) return yaml;
+  }
+  // A reader that passes over what it does not know must not be the last resort of what was meant
+  // for a strict one: a `=` somewhere in JSON would be a fact, and the facts would be gone.
+  if (const absl::string_view line = FindJsonLine(output); !line.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("not JSON: before it stands `", base::CutUtf8(first, kQuotedMax), "`"));
+  }
   const absl::StatusOr<json> lines = ParseLines(output, /*strict=*/false);
-  return lines.ok() && !lines->empty() ? lines : yaml;
+  if (IsAssignment(first) || (lines.ok() && !lines->empty())) return lines;
+  return yaml;
 }
 
 absl::StatusOr<std::vector<std::string>> ParseClasses(absl::string_view text) {
-  if (!IsText(text)) return NotUtf8();
-  absl::ConsumePrefix(&text, kByteOrderMark);
+  std::string kept;
+  text = AsText(text, &kept);
   std::vector<std::string> classes;
   size_t number = 0;
   for (absl::string_view line : absl::StrSplit(text, '\n')) {

@@ -100,7 +100,7 @@ TEST(YamlFacts, ErrorsNameTheLine) {
   EXPECT_EQ(Yaml("- 1\n"), "facts are a mapping, this is array");
   EXPECT_EQ(Yaml("hello\n"), "facts are a mapping, this is string");
   EXPECT_EQ(Yaml("a: 1\n---\nb: 1\n"), "a second document; facts are one");
-  EXPECT_EQ(Yaml("a: \xe9\n"), "not UTF-8");
+  EXPECT_EQ(Yaml("a: \xe9\nb: 1\n"), "{\"a\":\"\xef\xbf\xbd\",\"b\":1}");
   EXPECT_EQ(Yaml("a: &x [*x]\n"), "line 1: an alias of what it is part of");
   EXPECT_EQ(Yaml("a: *x\n").rfind("not YAML: ", 0), 0u);
 }
@@ -167,7 +167,7 @@ TEST(TextFacts, AreLines) {
   EXPECT_EQ(facts->dump(), R"({"a":"1","b":"x = y","empty":""})");
   EXPECT_EQ(ParseTextFacts("a=1\nhello\n").status().message(), "line 2: no `name=value`: hello");
   EXPECT_EQ(ParseTextFacts("=1\n").status().message(), "line 1: no `name=value`: =1");
-  EXPECT_FALSE(ParseTextFacts("a=\xe9\n").ok());
+  EXPECT_EQ(ParseTextFacts("a=\xe9\nb=1\n")->dump(), "{\"a\":\"\xef\xbf\xbd\",\"b\":\"1\"}");
 }
 
 struct Output {
@@ -196,7 +196,17 @@ const Output kOutputs[] = {{"{\"a\": 1}", "{\"a\":1}"},
                            {"\n\n", "{}"},
                            {"hello\n", "facts are a mapping, this is string"},
                            {"[1]", "facts are a JSON object, this is array"},
-                           {"\x80=1\n", "not UTF-8"}};
+                           {"\x80=1\n", "{\"\xef\xbf\xbd\":\"1\"}"},
+                           // One line before Facter's JSON, in which there is a `=`.
+                           {"warning: old\n{\"role\": \"web\", \"cmdline\": \"root=/dev/sda\"}\n",
+                            "not JSON: before it stands `warning: old`"},
+                           {"x=y happened\n{\n  \"cmdline\": \"root=/dev/sda\"\n}\n", "not JSON: "},
+                           {"{\"a\": \"b=c\"}\ntrailing=x\n", "not JSON: "},
+                           {"{\"a\": \"\xe9\", \"b\": 1}", "{\"a\":\"\xef\xbf\xbd\",\"b\":1}"},
+                           {"\xef\xbb\xbf{\"a\": 1}", "{\"a\":1}"},
+                           {"\xef\xbb\xbf"
+                            "a=1\n",
+                            "{\"a\":\"1\"}"}};
 INSTANTIATE_TEST_SUITE_P(Printed, PrintedFacts, testing::ValuesIn(kOutputs));
 
 TEST(Classes, OneALine) {
@@ -220,6 +230,17 @@ TEST(Classes, OfChefAreKnownByBothNames) {
             (std::vector<std::string>{"recipe.apache2::mod_ssl", "recipe.nginx", "recipe.users",
                                       "recipe[]", "recipe[apache2::mod_ssl@1.2.3]", "recipe[nginx]",
                                       "role.web", "role[web]", "tag.canary"}));
+}
+
+TEST(FactFormats, AByteOrderMarkIsNoPartOfAName) {
+  EXPECT_EQ(*ParseJsonFacts("\xef\xbb\xbf{\"a\":1}"), nlohmann::json({{"a", 1}}));
+  EXPECT_EQ(*ParsePrintedFacts("\xef\xbb\xbf{\"a\":1}"), nlohmann::json({{"a", 1}}));
+  EXPECT_EQ(*ParsePrintedFacts("\xef\xbb\xbf"
+                               "a=1\n"),
+            nlohmann::json({{"a", "1"}}));
+  EXPECT_EQ(*ParseYamlFacts("\xef\xbb\xbf"
+                            "a: 1\n"),
+            nlohmann::json({{"a", 1}}));
 }
 
 }  // namespace

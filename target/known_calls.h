@@ -6,9 +6,10 @@
 
 namespace orch::target {
 
-// Whether some node could answer `call`, one that is not answered from facts and classes. NotFound
-// where no node can: the call is of no name that is known, or asks for a field that it never has.
-// Then whoever stands in for a node says no as well, instead of leaving it to the node. Pure.
+// Checks whether any node could answer `call`, a call that is not answered from facts and classes.
+// NotFound: no node can, because the name is not known or the field does not exist. The roster and
+// `orchctl target test`, which stand in for a node, then say no as the node would, in place of
+// leaving the answer to it. Pure.
 absl::Status CheckCall(const Call& call);
 
 }  // namespace orch::target

@@ -13,28 +13,10 @@ bool IsWordChar(char c) {
   return !IsSpace(c) && absl::string_view("()=!<>~\"'").find(c) == absl::string_view::npos;
 }
 
-using base::IsUtf8Continuation;
-
-// The length of the well-formed UTF-8 character that begins at `at`; 0 if there is none.
-size_t CharacterLength(absl::string_view text, size_t at) {
-  const unsigned char first = text[at];
-  if (first < 0x80) return 1;
-  const size_t length = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
-  if (first < 0xC2 || first > 0xF4 || at + length > text.size()) return 0;
-  for (size_t i = 1; i < length; ++i) {
-    if (!IsUtf8Continuation(text[at + i])) return 0;
-  }
-  const unsigned char second = text[at + 1];
-  const bool bad = (first == 0xE0 && second < 0xA0) || (first == 0xED && second > 0x9F) ||
-                   (first == 0xF0 && second < 0x90) || (first == 0xF4 && second > 0x8F);
-  return bad ? 0 : length;
-}
-
 }  // namespace
 
 absl::Status ColumnError(absl::string_view text, size_t byte, absl::string_view what) {
-  size_t column = 1;
-  for (size_t i = 0; i < byte && i < text.size(); ++i) column += !IsUtf8Continuation(text[i]);
+  const size_t column = base::Utf8Characters(text.substr(0, byte)) + 1;
   return absl::InvalidArgumentError(absl::StrCat("column ", column, ": ", what));
 }
 
@@ -48,7 +30,7 @@ absl::Status CheckText(absl::string_view text) {
 
 absl::Status CheckCharacters(absl::string_view text) {
   for (size_t i = 0; i < text.size();) {
-    const size_t length = CharacterLength(text, i);
+    const size_t length = base::Utf8Length(text, i);
     if (length == 0) return ColumnError(text, i, "not valid UTF-8");
     const unsigned char c = text[i];
     if ((c < 0x20 && !IsSpace(text[i])) || c == 0x7F) {

@@ -7,6 +7,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "base/text.h"
 
 namespace orch::target {
 namespace {
@@ -17,7 +18,7 @@ constexpr size_t kTextMax = 16;
 absl::Status Bad(absl::string_view text) {
   return absl::InvalidArgumentError(
       absl::StrCat("expected a number of nodes above 0 or a percentage such as 25%, found \"",
-                   text.substr(0, kTextMax), "\""));
+                   base::CutUtf8(text, kTextMax), "\""));
 }
 
 bool ParseDigits(absl::string_view text, uint32_t* out) {

@@ -9,14 +9,15 @@
 
 namespace orch::target {
 
-// `--limit`: at most so many nodes, `10`, or so many of a hundred, `25%`.
+// The value of `--limit`: a number of nodes, `10`, or a percentage of them, `25%`.
 class Limit {
  public:
   // InvalidArgument unless a whole number above 0, or a percentage above 0 and at most 100 (`12.5%`
   // too, to thousandths).
   static absl::StatusOr<Limit> Parse(absl::string_view text);
 
-  // How many of `total` are meant: a percentage is floored, but at least 1 of a non-empty set.
+  // How many of `total` nodes the limit allows. A percentage is rounded down, but to at least 1
+  // where there is a node at all.
   size_t Of(size_t total) const;
 
  private:

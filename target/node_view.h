@@ -10,8 +10,8 @@
 
 namespace orch::target {
 
-// Three-valued truth: kUnknown is what a node can't answer, or what only the node could (on the
-// controller's roster).
+// Truth with a third value. kUnknown: the node can't answer the question, or, on the controller,
+// only the node itself could.
 enum class Truth { kFalse, kTrue, kUnknown };
 
 // A call in an expression: `puppet().enabled`, `resource('File[/srv]').managed`,

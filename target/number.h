@@ -17,7 +17,7 @@ class Number {
 
   Number() = default;
   static Number Parse(absl::string_view text);
-  // Of a JSON number; a fraction has the shortest digits that stand for it.
+  // The value of a JSON number; a fraction is taken with the shortest digits that stand for it.
   static Number Of(const nlohmann::json& number);
 
   Kind kind() const { return kind_; }

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/text.h"
+#include "target/compare.h"
 
 namespace orch::target {
 namespace {
@@ -20,14 +21,10 @@ constexpr size_t kTextShown = 64;         // bytes of one text
 constexpr size_t kElementsShown = 8;      // of a list or map, and of actions
 constexpr char kMore[] = "\xE2\x80\xA6";  // an ellipsis
 
-using base::IsUtf8Continuation;
-
 // At most kTextShown bytes, never a part of a character.
 std::string Cut(absl::string_view text) {
   if (text.size() <= kTextShown) return std::string(text);
-  size_t end = kTextShown;
-  while (end > 0 && IsUtf8Continuation(text[end])) --end;
-  return absl::StrCat(text.substr(0, end), kMore);
+  return absl::StrCat(base::CutUtf8(text, kTextShown), kMore);
 }
 
 std::string Text(const json& value) {
@@ -54,12 +51,15 @@ std::string ValueWords(const json& value) {
 }
 
 // `name` is how the expression calls it.
-std::string Fact(absl::string_view path, absl::string_view name, Evaluation* evaluation) {
+std::string Fact(absl::string_view path, absl::string_view name, const Comparison& comparison,
+                 Evaluation* evaluation) {
   const json* facts = evaluation->node().facts();
   if (facts == nullptr) return "facts are not known";
   const json* value = evaluation->Find(*facts, path);
   if (value == nullptr) return absl::StrCat("there is no fact ", Cut(path));
-  return absl::StrCat(Cut(name), " is ", ValueWords(*value));
+  const std::string out = absl::StrCat(Cut(name), " is ", ValueWords(*value));
+  if (!FallsToByteOrder(*value, comparison)) return out;
+  return absl::StrCat(out, ", compared with ", Cut(comparison.text), " in byte order");
 }
 
 std::string Class(const Expression& expression, Evaluation* evaluation) {
@@ -77,11 +77,12 @@ std::string Class(const Expression& expression, Evaluation* evaluation) {
   return absl::StrCat("class ", Cut(found), " matches /", pattern, "/");
 }
 
-std::string Answered(const Call& call, Evaluation* evaluation) {
+std::string Answered(const Expression& expression, Evaluation* evaluation) {
+  const Call& call = expression.call;
   const std::string argument = call.argument.empty() ? "" : absl::StrCat("'", call.argument, "'");
   const std::string name =
       absl::StrCat(call.name, "(", Cut(argument), ")", call.field.empty() ? "" : ".", call.field);
-  if (IsFactValue(call)) return Fact(call.argument, name, evaluation);
+  if (IsFactValue(call)) return Fact(call.argument, name, expression.comparison, evaluation);
   const absl::StatusOr<json> answer = evaluation->Answer(call);
   if (absl::IsUnavailable(answer.status())) return absl::StrCat("only the node knows ", name);
   if (!answer.ok()) return absl::StrCat(name, ": ", Cut(answer.status().message()));
@@ -90,8 +91,10 @@ std::string Answered(const Call& call, Evaluation* evaluation) {
 }
 
 std::string Atom(const Expression& expression, Evaluation* evaluation) {
-  if (expression.kind == Kind::kFact) return Fact(expression.name, expression.name, evaluation);
-  if (expression.kind == Kind::kCall) return Answered(expression.call, evaluation);
+  if (expression.kind == Kind::kFact) {
+    return Fact(expression.name, expression.name, expression.comparison, evaluation);
+  }
+  if (expression.kind == Kind::kCall) return Answered(expression, evaluation);
   return Class(expression, evaluation);
 }
 

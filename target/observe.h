@@ -6,7 +6,8 @@
 #include "target/evaluate.h"
 #include "target/expression.h"
 
-// What a node has where a clause looks, for people who ask why it matches or does not.
+// What a node has where a clause of a target looks, in words, for people who ask why the node
+// matches or does not.
 
 namespace orch::target {
 

@@ -18,6 +18,7 @@ struct Node : NodeData {
     facts_value = {{"role", "web"},
                    {"cpus", 4},
                    {"virtual", true},
+                   {"version", "7.23.0"},
                    {"disks", {"sda", {{"name", "sdb"}}, json::array()}},
                    {"os", {{"family", "Debian"}, {"release", {{"major", "12"}}}}},
                    {"empty", json::object()},
@@ -51,6 +52,10 @@ TEST(ObserveTest, SaysWhatTheFactsAre) {
   EXPECT_EQ(Seen("disks=sdc"), "disks is a list: [\"sda\", {...}, [...]]");
   EXPECT_EQ(Seen("os=x"), "os is a map with the keys \"family\", \"release\"");
   EXPECT_EQ(Seen("empty=x"), "empty is an empty map");
+  EXPECT_EQ(Seen("version>=7.9"), "version is \"7.23.0\", compared with 7.9 in byte order");
+  EXPECT_EQ(Seen("version>=7.9.0"), "version is \"7.23.0\"");
+  EXPECT_EQ(Seen("version('version').value>=7.9"), "version('version').value is \"7.23.0\"");
+  EXPECT_EQ(Seen("version('nope').value>=7.9"), "there is no fact nope");
 }
 
 TEST(ObserveTest, SaysEachAtomOnceInItsOrder) {

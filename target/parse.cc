@@ -1,4 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// Every text of a target comes from a caller and is parsed on controller and node, so its cost is
+// bounded before anything is built: bytes, nesting, terms, and for regular expressions their weight
+// before they are compiled and their size after. The Budget is shared by all texts of a target,
+// else many small clauses would cost what one large one may not. Errors point to a column in
+// characters, since an operator sees characters and not bytes.
+
 #include "target/parse.h"
 
 #include <utility>
@@ -209,6 +216,15 @@ class Parser {
       return Expected(field ? "an operator such as =" : "a field such as .enabled, or an operator");
     }
     ORCH_ASSIGN_OR_RETURN(out->comparison, OperatorAndValue());
+    if (out->call.name == "version") {
+      const bool fits = out->call.field == "value" && !out->call.argument.empty() &&
+                        out->comparison.regex == nullptr;
+      if (!fits) {
+        return lexer_.Error(name.begin,
+                            "version() is written version('path').value, and compared with a text");
+      }
+      out->comparison.versions = true;
+    }
     return out;
   }
 

@@ -8,12 +8,13 @@
 #include "absl/strings/string_view.h"
 #include "target/expression.h"
 
-// From text to tree. Everything here is pure; every error is InvalidArgument and begins with
-// `column N: `, except for a text that is too long.
+// Parses the texts of a target into expressions. Every error is InvalidArgument and begins with
+// `column N: `, except for a text that is too long. Pure.
 
 namespace orch::target {
 
-// What all texts of one target may cost together; each Parse call takes its part out of it.
+// What all texts of one target may cost together. Each call of Parse… takes its part out of the
+// budget.
 struct Budget {
   int terms_left = kExpressionTermsMax;
   size_t regex_left = kRegexTotalMax;
@@ -25,11 +26,11 @@ struct Budget {
   static constexpr size_t kRegexWeightMax = 32 << 10;
 };
 
-// `role=web and not (country=de or nginx)`: -S.
+// Parses the argument of -S: `role=web and not (country=de or nginx)`.
 absl::StatusOr<ExpressionPtr> ParseExpression(absl::string_view text, Budget* budget);
 
-// `os.family = Debian`: -F. The first operator separates; the rest, trimmed, is the value as it
-// stands.
+// Parses the argument of -F: `os.family = Debian`. The first operator separates; what follows it,
+// trimmed, is the value as it stands.
 absl::StatusOr<ExpressionPtr> ParseFact(absl::string_view text, Budget* budget);
 
 // `nginx` or `/^ng/`: -C, -A, -I. Exactly one of the two is set.

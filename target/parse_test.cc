@@ -224,6 +224,13 @@ TEST(ExplainTest, SpeaksInWords) {
             "fact a is there and not \"b\" and fact c is there and does not match /d/ and a class "
             "matching /e/");
   EXPECT_EQ(Words("puppet().enabled=true"), "puppet().enabled is \"true\"");
+  EXPECT_EQ(Words("os.release.full>=7.9"),
+            "fact os.release.full is at least 7.9, in byte order where it is no plain number");
+  EXPECT_EQ(
+      Words("v<1.2.3"),
+      "fact v is less than 1.2.3, in byte order where it is no version of three parts or more");
+  EXPECT_EQ(Words("version('os.release.full').value>=7.9"),
+            "version(os.release.full).value is at least version 7.9");
 }
 
 TEST(ShellQuoteTest, QuotesOnlyWhereNeeded) {

@@ -6,7 +6,7 @@
 #include "absl/strings/string_view.h"
 #include "target/expression.h"
 
-// From tree to text, so that parsing the text gives the same tree again.
+// Prints expressions, so that parsing the text gives the same expression again.
 
 namespace orch::target {
 

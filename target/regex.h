@@ -27,7 +27,7 @@ class Regex {
   size_t WorkFor(size_t bytes) const {
     return kMatchWork + (bytes + 1) * (size_ < kFewStates ? 1 : size_);
   }
-  // How large it is compiled.
+  // The size of the compiled expression, in RE2's instructions.
   size_t size() const { return size_; }
   // How long compiling a pattern can take at worst, in bytes of an ordinary pattern: a Unicode
   // class is hundreds of ranges, and a repeated part is copied.

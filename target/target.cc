@@ -1,4 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// A compiled target keeps its clauses apart instead of joining them into one tree, because people
+// ask for each of them: which clause left no node, and what did the node have there. Identities are
+// the exception in cost: there may be a hundred thousand of them, so those that are exact are
+// looked up in a set. A clause that fails for a reason of the node (a call that it can't answer)
+// makes the whole false here, and one that only the node itself can decide makes it unknown, unless
+// another clause is false: so the roster never asks a node that can't match.
+
 #include "target/target.h"
 
 #include <algorithm>

@@ -38,20 +38,21 @@ class Target {
   Target(Target&&) noexcept;
   Target& operator=(Target&&) noexcept;
 
-  // All kinds AND, all entries of a kind AND, except identities (OR). A clause that a call leaves
-  // unknown makes the whole kUnknown, unless another clause is false. On a node the caller takes
-  // anything but kTrue as "not me".
+  // Whether the node matches: it is in the target's collective, every clause holds, and one of the
+  // identities fits if any are named. A clause that the node can't answer (a call, or too costly a
+  // comparison) makes the whole kFalse. A clause that only the node itself could answer makes it
+  // kUnknown, unless another clause is false. A node takes anything but kTrue as "not me".
   Match Evaluate(const NodeView& node) const;
   // `main` where the proto has none.
   const std::string& collective() const { return collective_; }
-  // No clause at all: everybody of the collective.
+  // Whether the target has no clause at all, so that it means everybody of the collective.
   bool empty() const;
-  // One clause after the other in words, in the order of evaluation; for `orchctl explain target`
-  // and audit.
+  // The clauses one by one, in the order of evaluation and in words, for `orchctl explain target`
+  // and the audit.
   size_t clause_count() const;
   std::string ClauseWords(size_t index) const;
   Match EvaluateClause(size_t index, const NodeView& node) const;
-  // What the node has where a clause looks: `role is "db"; class nginx is not there`.
+  // In words, what the node has where a clause looks: `role is "db"; class nginx is not there`.
   std::string ObserveClause(size_t index, const NodeView& node) const;
   // The canonical form as flags: `-F os.family=Debian -S "role=web and nginx"`; empty for
   // everybody.

@@ -120,6 +120,33 @@ TEST(TargetTest, AnswersCallsFromTheView) {
   EXPECT_EQ(Holds(node, "fact('no').value!=x"), Truth::kFalse);
 }
 
+TEST(TargetTest, VersionsAreComparedAsVersionsWhereAsked) {
+  NodeData node;
+  const auto holds = [&node](const std::string& value, const std::string& text) {
+    node.facts_value = {{"release", value}};
+    return Holds(node, text) == Truth::kTrue;
+  };
+  // The classic operators keep MCollective's meaning.
+  EXPECT_FALSE(holds("7.23.0", "release>=7.9"));
+  EXPECT_TRUE(holds("7.9.2009", "release>=7.10"));
+  EXPECT_TRUE(holds("7.23.0", "version('release').value>=7.9"));
+  EXPECT_FALSE(holds("7.9.2009", "version('release').value>=7.10"));
+  EXPECT_TRUE(holds("7.9", "version('release').value<7.10"));
+  EXPECT_TRUE(holds("7.9", "version('release').value=7.9"));
+  EXPECT_FALSE(holds("7.9.0", "version('release').value=7.9"));
+  EXPECT_TRUE(holds("7.9.0", "version(\"release\").value!='7.9'"));
+  node.facts_value = {{"release", {"7.8", "7.23"}}, {"number", 12}};
+  EXPECT_EQ(Holds(node, "version('release').value>7.9"), Truth::kTrue) << "any element";
+  EXPECT_EQ(Holds(node, "version('number').value>7.9"), Truth::kTrue);
+  EXPECT_EQ(Holds(node, "version('none').value>7.9"), Truth::kFalse);
+  for (const char* bad : {"version('release')>=7.9", "version('release').exists=true",
+                          "version().value>=7.9", "version('release').value=~/7/"}) {
+    EXPECT_FALSE(Condition::Compile(bad).ok()) << bad;
+  }
+  EXPECT_EQ(Condition::Compile("version('release').value>=7.9")->Print(),
+            "version(\"release\").value>=7.9");
+}
+
 TEST(TargetTest, ACallThatCannotBeAnsweredMakesTheWholeFalse) {
   const FakeNode node;
   for (const char* text : {"foo().x=1", "!foo().x=1", "apache or foo().x=1", "foo().x=1 or apache",

@@ -6,12 +6,13 @@
 
 namespace orch::target {
 
-// Adds what `-W "…"` says: words split on spaces, each a fact comparison if it has an operator
-// behind a name, else a class. Never fails: Target::Compile judges the result.
-// Where there is not one word it adds nothing, and the caller must not take that for a clause.
+// Adds the clauses of `-W "…"` to `target`: the text is split at spaces, and each word is a fact
+// comparison if it has an operator behind a name, else a class. Never fails: Target::Compile judges
+// the result. A text without a word adds nothing; the caller must not take that for a clause,
+// because a target without clauses means everybody.
 void AddWords(absl::string_view text, orch::v1::Target* target);
 
-// The same as a Target of its own.
+// The clauses of the text as a target of their own.
 orch::v1::Target ParseWords(absl::string_view text);
 
 }  // namespace orch::target

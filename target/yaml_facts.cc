@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// YAML into JSON, event by event: yaml-cpp's document model would take thirty times the text.
+
+// YAML becomes JSON event by event: yaml-cpp's document model would take thirty times the text. An
+// alias is a copy in JSON, and a few aliases of aliases stand for any number of values; so every
+// value carries its extent (values, bytes, depth), and an alias is counted with that of its anchor
+// before it is copied. What anchors keep is counted too. After the first error the builder only
+// listens, because the parser can't be stopped but by throwing.
+
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/mark.h>
@@ -7,6 +13,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <sstream>
 #include <utility>
@@ -17,6 +24,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "base/status.h"
+#include "base/text.h"
 #include "target/fact_formats.h"
 
 namespace orch::target {
@@ -129,7 +137,7 @@ class Builder : public YAML::EventHandler {
       frame.has_key = true;
       bytes_ += kValueBytes + text.size();
       if (frame.value.contains(text)) {
-        Fail(mark, absl::StrCat("two keys ", text.substr(0, kQuotedKeyMax)));
+        Fail(mark, absl::StrCat("two keys ", base::CutUtf8(text, kQuotedKeyMax)));
       }
       return;
     }
@@ -255,12 +263,10 @@ class Builder : public YAML::EventHandler {
 
 }  // namespace
 
-absl::StatusOr<json> ParseYamlFacts(const std::string& text) {
-  try {
-    (void)json(text).dump();  // checks UTF-8, which yaml-cpp does not
-  } catch (const json::exception&) {
-    return absl::InvalidArgumentError("not UTF-8");
-  }
+absl::StatusOr<json> ParseYamlFacts(const std::string& raw) {
+  // yaml-cpp takes any bytes, and hands them on.
+  const std::string text =
+      base::IsUtf8(raw) ? raw : base::ToUtf8(raw, std::numeric_limits<size_t>::max());
   Builder builder;
   try {
     std::istringstream in(text);

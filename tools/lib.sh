@@ -13,8 +13,8 @@ PACKAGES_BUILD="bazel-bootstrap bazel-rules-java g++ git libabsl-dev libboost1.8
   nlohmann-json3-dev protobuf-compiler protobuf-compiler-grpc grpc-proto"
 PACKAGES_DEMO="openssl procps puppet-agent python3"
 PACKAGES_BROKERS="activemq iproute2 rabbitmq-server"
-PACKAGES_TEST="$PACKAGES_BROKERS clang-format ohai postgresql procps prometheus puppetdb python3 python3-grpcio python3-protobuf
-  python3-grpc-tools python3-stomp"
+PACKAGES_TEST="$PACKAGES_BROKERS clang-format ohai postgresql procps prometheus puppetdb puppetserver python3 python3-grpcio
+  python3-protobuf python3-grpc-tools python3-stomp"
 
 STAGE_NAME=""
 STAGE_START=$SECONDS

@@ -11,26 +11,27 @@
 
 namespace orch::trust {
 
-// A file that only grows, by whole appends that are durable when they return, and that has one
-// writer: it holds flock(2). Blocking. Not thread-safe, except that ReadAt and size may be called
-// from any thread.
+// The file of the audit log. It only grows, by appends that are whole and durable when they return,
+// and it has one writer, which holds flock(2) on it. Calls block. Not thread-safe, except that
+// ReadAt and size may be called from any thread.
 class AuditFile {
  public:
-  // Opens or creates (0600). FailedPrecondition: another process has it.
+  // Opens the file or creates it with mode 0600. FailedPrecondition: another process has it open.
   static absl::StatusOr<std::unique_ptr<AuditFile>> Open(const std::string& path);
   ~AuditFile();
   AuditFile(const AuditFile&) = delete;
   AuditFile& operator=(const AuditFile&) = delete;
 
-  // Bytes that are durable.
+  // How many bytes are durable.
   uint64_t size() const { return size_; }
-  // `size` bytes from `offset`, fewer at the end.
+  // Reads `size` bytes from `offset`; fewer where the file ends.
   absl::StatusOr<std::string> ReadAt(uint64_t offset, size_t size) const;
-  // Writes and syncs. On an error the file is as before, as far as the disk allows, and every later
-  // Append fails: what a failed sync left behind is unknown. Also an error: somebody moved the file
-  // away, replaced or changed it.
+  // Writes `bytes` at the end and syncs them. After an error the file is cut back to what it was,
+  // as far as the disk allows, and every later Append fails, because nobody knows what a failed
+  // sync left behind. It is also an error if somebody has moved the file away, replaced or changed
+  // it.
   absl::Status Append(absl::string_view bytes);
-  // Moves what is behind `offset` to the end of `<path>.torn`.
+  // Moves the bytes behind `offset` to the end of `<path>.torn`.
   absl::Status MoveTailAside(uint64_t offset);
 
  private:
@@ -45,18 +46,18 @@ class AuditFile {
   absl::Status broken_;
 };
 
-// Reads the lines of a file backwards, from `end`, the offset behind a newline.
+// Reads the lines of a file backwards, beginning at `end`, which is the offset behind a newline.
 class BackwardLines {
  public:
   BackwardLines(const AuditFile* file, uint64_t end) : file_(file), begin_(end) {}
-  // The line before, without its newline. False: there is none. Errors: the disk's; DataLoss for a
-  // line over kAuditLineMax.
+  // Takes the line before the last one taken, without its newline. False: there is none. DataLoss:
+  // it is longer than kAuditLineMax. Other errors come from the disk.
   absl::StatusOr<bool> Next(std::string* line);
 
  private:
   const AuditFile* const file_;
   uint64_t begin_;      // offset of buffer_
-  std::string buffer_;  // read, and not yet given out
+  std::string buffer_;  // bytes that were read and not given out yet
 };
 
 }  // namespace orch::trust

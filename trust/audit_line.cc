@@ -1,4 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// Lines are written by hand and not by protobuf's JSON printer, because a hash is over bytes:
+// another release of protobuf may order, space or escape differently, and every old line would look
+// changed. For the same reason a line is verified without being parsed: its hash is cut off as
+// text, so that what a record says in fields that this build does not know is covered too. Every
+// character that could end a line or turn the direction of writing is escaped; bytes that are not
+// UTF-8 become U+FFFD.
+
 #include "trust/audit_line.h"
 
 #include <google/protobuf/util/time_util.h>
@@ -14,6 +22,7 @@
 #include "api/json.h"
 #include "base/sha256.h"
 #include "base/status.h"
+#include "base/text.h"
 
 namespace orch::trust {
 namespace {
@@ -23,34 +32,9 @@ constexpr absl::string_view kHashKey = ",\"hash\":\"";
 constexpr absl::string_view kPreviousKey = ",\"previous_hash\":\"";
 constexpr absl::string_view kSequenceKey = "{\"sequence\":\"";
 
-// The code point at the beginning of `text` and its length in bytes (RFC 3629); a length of 0 where
-// there is none.
-uint32_t DecodeUtf8(absl::string_view text, size_t* size) {
-  const auto byte = [text](size_t i) { return static_cast<uint8_t>(text[i]); };
-  const uint8_t lead = byte(0);
-  *size = lead < 0x80   ? 1
-          : lead < 0xc2 ? 0
-          : lead < 0xe0 ? 2
-          : lead < 0xf0 ? 3
-          : lead < 0xf5 ? 4
-                        : 0;
-  if (*size <= 1) return lead;
-  uint32_t code = lead & (0xff >> (*size + 1));
-  for (size_t i = 1; i < *size; ++i) {
-    if (i >= text.size() || (byte(i) & 0xc0) != 0x80) {
-      *size = 0;
-      return 0;
-    }
-    code = (code << 6) | (byte(i) & 0x3f);
-  }
-  const bool too_long = (*size == 3 && code < 0x800) || (*size == 4 && code < 0x10000);
-  if (too_long || (code >= 0xd800 && code < 0xe000) || code > 0x10ffff) *size = 0;
-  return code;
-}
-
 // Whether a terminal or an editor would not just show it: controls, line separators, and what turns
 // the direction of writing.
-bool IsTreacherous(uint32_t code) {
+bool IsTreacherous(char32_t code) {
   return code < 0x20 || (code >= 0x7f && code < 0xa0) || (code >= 0x200e && code <= 0x200f) ||
          (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069) || code == 0xfeff;
 }
@@ -58,8 +42,8 @@ bool IsTreacherous(uint32_t code) {
 void AppendString(absl::string_view text, std::string* out) {
   out->push_back('"');
   while (!text.empty()) {
-    size_t size = 0;
-    const uint32_t code = DecodeUtf8(text, &size);
+    char32_t code = 0;
+    size_t size = base::Utf8Length(text, 0, &code);
     if (size == 0) {
       out->append("\\ufffd");
       size = 1;
@@ -67,7 +51,7 @@ void AppendString(absl::string_view text, std::string* out) {
       out->push_back('\\');
       out->push_back(static_cast<char>(code));
     } else if (IsTreacherous(code)) {
-      absl::StrAppendFormat(out, "\\u%04x", code);
+      absl::StrAppendFormat(out, "\\u%04x", static_cast<uint32_t>(code));
     } else {
       absl::StrAppend(out, text.substr(0, size));
     }

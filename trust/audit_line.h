@@ -8,7 +8,7 @@
 #include "absl/strings/string_view.h"
 #include "orch/v1/audit_service.pb.h"
 
-// One line of the audit log. Pure.
+// The format of a line of the audit log, and the chain of hashes through all lines. Pure.
 //
 // A line is a record in proto3 JSON with proto field names: every field, defaults too, in the order
 // of their numbers, map entries sorted by key, no white space, control characters and bytes that
@@ -20,7 +20,7 @@
 
 namespace orch::trust {
 
-// Bytes of a line, without the newline.
+// The most bytes of a line, without its newline.
 inline constexpr size_t kAuditLineMax = 1 << 20;
 
 // The previous_hash of the first record.
@@ -33,22 +33,25 @@ std::string AuditLine(orch::v1::AuditRecord* record);
 struct AuditLink {
   uint64_t sequence = 0;
   std::string previous_hash;
-  std::string hash;           // as the line says
-  std::string computed_hash;  // of the line as it stands
+  std::string hash;           // the hash that the line states
+  std::string computed_hash;  // the hash of the line as it is; it differs if the line was changed
 };
-// InvalidArgument: it is not such a line.
+// Reads the link of a line without parsing its record. InvalidArgument: it is not a line of an
+// audit log.
 absl::StatusOr<AuditLink> ReadAuditLink(absl::string_view line);
 
 absl::StatusOr<orch::v1::AuditRecord> ParseAuditLine(absl::string_view line);
 
-// Follows the chain, line by line.
+// Checks the chain, line by line.
 class AuditChain {
  public:
-  // From the first record, or from wherever the first line given to Follow stands.
+  // With `from_first` the first line given to Follow must be record 1; otherwise the chain begins
+  // at whatever record that line is.
   explicit AuditChain(bool from_first) : anywhere_(!from_first) {}
 
-  // InvalidArgument with why the line does not follow. The line before was the bad one, as far as
-  // one can tell, where `before_is_bad()` is true afterwards.
+  // Takes the next line. InvalidArgument says why it does not follow the one before. If
+  // before_is_bad() is true afterwards, it is the line before that was changed, as far as one can
+  // tell.
   absl::Status Follow(absl::string_view line);
   bool before_is_bad() const { return before_is_bad_; }
 

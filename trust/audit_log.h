@@ -22,20 +22,21 @@ namespace orch::trust {
 
 class AuditLog {
  public:
-  // Opens or creates the file (0600), reads its last record, refuses a broken tail other than a
-  // torn last line (which is moved aside into `<path>.torn`, with a `repaired` record).
+  // Opens the file, or creates it with mode 0600, and reads its last record. A last line that was
+  // torn by a crash is moved aside into `<path>.torn`, and a `repaired` record says so; any other
+  // damage at the end is an error.
   static absl::StatusOr<std::unique_ptr<AuditLog>> Open(const std::string& path);
   virtual ~AuditLog() = default;
-  // Fills sequence, previous_hash and hash of each, writes them, one fsync. On an error nothing of
-  // them counts, and every later Append fails until Open is done anew.
+  // Fills in sequence, previous_hash and hash of each record and writes them all with one fsync.
+  // After an error none of them counts, and every later Append fails until the log is opened anew.
   virtual absl::Status Append(std::vector<orch::v1::AuditRecord>* records) = 0;
-  // The newest first, from before `before_sequence` (0: the end), at most `limit`; fewer: there are
-  // no more.
+  // At most `limit` records before `before_sequence` (0: from the end), the newest first. If there
+  // are fewer, the log has no more.
   virtual absl::StatusOr<std::vector<orch::v1::AuditRecord>> List(uint64_t before_sequence,
                                                                   int limit) const = 0;
 };
 
-// What `orchctl audit verify` says.
+// What a check of a whole file found; `orchctl audit verify` prints it.
 struct AuditVerdict {
   uint64_t records = 0;
   bool intact = false;

@@ -141,6 +141,15 @@ absl::Time NotBeforeOf(const X509* certificate) { return ToTime(X509_get0_notBef
 
 absl::Time NotAfterOf(const X509* certificate) { return ToTime(X509_get0_notAfter(certificate)); }
 
+std::string KeyDigestOf(const X509* certificate) {
+  unsigned char* bytes = nullptr;
+  const int size = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &bytes);
+  if (size < 0) return "";
+  const std::string out = Sha256(absl::string_view(reinterpret_cast<char*>(bytes), size));
+  OPENSSL_free(bytes);
+  return out;
+}
+
 absl::StatusOr<std::string> CommonNameOf(const X509* certificate, Role role) {
   const X509_NAME* subject = X509_get_subject_name(certificate);
   const int index = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);

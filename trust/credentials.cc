@@ -1,7 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// Certificates, keys and lists are one immutable Snapshot behind one pointer. An envelope is judged
+// by one snapshot from the first check to the last; a TLS context asks for the verifier in force at
+// each handshake, so that it need not be made anew for a new revocation list. Reload and UpdateCrl
+// build the next snapshot beside it and put it in place only if all of it is good. Chains that were
+// verified stay in the cache over a reload, but their judgement holds for one verifier alone (its
+// generation), so a new list voids all of them at once without anything to walk over. References
+// that self() has given out stay valid: every identity that was ever in force is kept.
+
 #include <algorithm>
 #include <atomic>
 #include <deque>
+#include <map>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
@@ -94,6 +104,7 @@ class FileCredentials : public Credentials {
   absl::StatusOr<bool> UpdateCrl(absl::string_view der, absl::Time now) override;
   std::vector<std::string> CrlsDer() const override;
   std::vector<std::pair<std::string, std::string>> CrlNumbers() const override;
+  bool IsBehind(const std::map<std::string, std::string>& numbers) const override;
   absl::StatusOr<SSL_CTX*> NewServerContext(const std::vector<Role>& roles) const override {
     TlsPolicy policy;
     policy.server = true;
@@ -109,7 +120,16 @@ class FileCredentials : public Credentials {
   std::string private_key_pem() const override { return PrivateKeyPem(current_->Get()->key.get()); }
   std::string ca_pem() const override;
   absl::Time certificate_end() const override { return current_->Get()->self.not_after; }
-  absl::Time crl_end() const override { return current_->Get()->verifier->crl_end(); }
+  absl::Time crl_end(absl::Time now) const override {
+    return current_->Get()->verifier->CrlEnd(now);
+  }
+  absl::Time own_crl_end() const override {
+    const std::shared_ptr<const Snapshot> snapshot = current_->Get();
+    return snapshot->verifier->CrlEndOf(snapshot->own_ca_keys);
+  }
+  std::vector<std::string> Warnings(absl::Time now) const override {
+    return current_->Get()->verifier->Warnings(now);
+  }
 
  private:
   void Take(Loaded loaded) ABSL_EXCLUSIVE_LOCKS_REQUIRED(update_mutex_);
@@ -245,16 +265,18 @@ absl::StatusOr<bool> FileCredentials::UpdateCrl(absl::string_view der, absl::Tim
   ORCH_ASSIGN_OR_RETURN(Crl crl, ParseCrlDer(der));
   const std::string what = absl::StrCat("the revocation list of ", crl.issuer);
   if (crl.number.empty()) return absl::InvalidArgumentError(absl::StrCat(what, " has no number"));
-  if (crl.end <= now || crl.start > now) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(what, crl.end <= now ? " has expired" : " is not valid yet"));
-  }
+  const bool ended = crl.end <= now;
   std::vector<Crl> crls = parts.crls;
   ORCH_ASSIGN_OR_RETURN(const Merge merged, MergeCrl(std::move(crl), parts.AllCas(), &crls));
   if (merged == Merge::kNoSigner) {
     return absl::InvalidArgumentError(absl::StrCat(what, ": that CA is not trusted"));
   }
   if (merged == Merge::kOlder) return false;
+  for (size_t i = 0; ended && i < parts.crls.size(); ++i) {
+    if (crls[i].crl != parts.crls[i].crl && parts.crls[i].end > now) {
+      return absl::InvalidArgumentError(absl::StrCat(what, " has expired"));
+    }
+  }
   current_->Set(std::make_shared<const Snapshot>(WithCrls(*before, std::move(crls))));
   return true;
 }
@@ -270,9 +292,24 @@ std::vector<std::pair<std::string, std::string>> FileCredentials::CrlNumbers() c
   const std::shared_ptr<const Snapshot> snapshot = current_->Get();
   std::vector<std::pair<std::string, std::string>> out;
   for (const Crl& crl : snapshot->verifier->parts().crls) {
-    out.emplace_back(crl.issuer_digest, crl.number);
+    out.emplace_back(base::Hex(crl.signer), crl.number);
   }
   return out;
+}
+
+bool FileCredentials::IsBehind(const std::map<std::string, std::string>& numbers) const {
+  const std::shared_ptr<const Snapshot> snapshot = current_->Get();
+  const Verifier::Parts& parts = snapshot->verifier->parts();
+  if (parts.no_crl) return false;
+  for (const std::shared_ptr<X509>& ca : parts.AllCas()) {
+    const std::string key = KeyDigestOf(ca.get());
+    const auto theirs = numbers.find(base::Hex(key));
+    if (theirs == numbers.end() || theirs->second.empty()) continue;
+    const auto mine = std::find_if(parts.crls.begin(), parts.crls.end(),
+                                   [&key](const Crl& crl) { return crl.signer == key; });
+    if (mine == parts.crls.end() || IsHigher(theirs->second, mine->number)) return true;
+  }
+  return false;
 }
 
 absl::StatusOr<SSL_CTX*> FileCredentials::NewContext(TlsPolicy policy) const {

@@ -54,7 +54,7 @@ TEST_F(LoadTest, SaysWhoIAm) {
   EXPECT_EQ((*loaded)->certificate_chain_pem(), *base::ReadFile(config_.certificate()));
   EXPECT_EQ((*loaded)->private_key_pem(), *base::ReadFile(config_.private_key()));
   EXPECT_EQ((*loaded)->certificate_end(), (*loaded)->self().not_after);
-  EXPECT_GT((*loaded)->crl_end(), absl::Now() + absl::Hours(24 * 300));
+  EXPECT_GT((*loaded)->crl_end(absl::Now()), absl::Now() + absl::Hours(24 * 300));
 }
 
 TEST_F(LoadTest, RefusesMissingEmptyAndDamagedFiles) {
@@ -161,7 +161,7 @@ TEST_F(LoadTest, RefusesMyOwnCertificateOnceRevoked) {
 
 TEST_F(LoadTest, RefusesAnExpiredCrl) {
   Write(config_.crl(), ca_.CrlPem(absl::Now() - absl::Hours(1)));
-  ExpectRefused(config_.crl(), "the revocation list of CN=Test CA expired 20");
+  ExpectRefused(config_.crl(), "the revocation list of its CA CN=Test CA expired 20");
 }
 
 TEST_F(LoadTest, RefusesACrlThatTheCaDidNotSign) {
@@ -181,7 +181,7 @@ TEST_F(LoadTest, DoesWithoutCrlsOnlyIfToldSo) {
   ExpectRefused("trust.crl", "no file is configured");
   config_.set_no_crl(true);
   ASSERT_TRUE(Load().ok()) << Load().status();
-  EXPECT_EQ((*Load())->crl_end(), absl::InfiniteFuture());
+  EXPECT_EQ((*Load())->crl_end(absl::Now()), absl::InfiniteFuture());
   EXPECT_TRUE((*Load())->CrlsDer().empty());
   config_.set_crl(directory_ + "/crl.pem");
   ExpectRefused("crl", "exclude each other");
@@ -232,6 +232,74 @@ TEST_F(LoadTest, TrustsTwoRootsDuringARollOver) {
   next.Revoke(bad);
   EXPECT_TRUE(*(*loaded)->UpdateCrl(next.CrlDer(), absl::Now()));
   EXPECT_FALSE((*loaded)->VerifyPeerPem(bad.pem, absl::Now()).ok());
+}
+
+// The end of a roll-over: the old CA has ended, nobody can sign a list for it any more.
+TEST_F(LoadTest, AnEndedCaAndItsEndedListRefuseNobodyElse) {
+  const absl::Time past = absl::Now() - absl::Hours(1);
+  TestCa ended("Old CA", past);
+  CertificateSpec spec;
+  spec.common_names = {"node2"};
+  const Certificate below = ended.Issue(spec);
+  Write(config_.ca(), ended.pem() + ca_.pem());
+  Write(config_.crl(), ended.CrlPem(past) + ca_.CrlPem());
+  const auto loaded = Load();
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  EXPECT_TRUE((*loaded)->VerifyPeerPem(ca_.Issue("node1").pem, absl::Now()).ok());
+  EXPECT_FALSE((*loaded)->VerifyPeerPem(below.pem, absl::Now()).ok());
+  EXPECT_GT((*loaded)->crl_end(absl::Now()), absl::Now() + absl::Hours(24 * 300));
+  EXPECT_GT((*loaded)->own_crl_end(), absl::Now() + absl::Hours(24 * 300));
+  const std::vector<std::string> warnings = (*loaded)->Warnings(absl::Now());
+  ASSERT_EQ(warnings.size(), 1u);
+  EXPECT_TRUE(absl::StrContains(warnings[0], "CA CN=Old CA (serial ")) << warnings[0];
+  EXPECT_TRUE(absl::StrContains(warnings[0], "its revocation list (number 1) ended 20"))
+      << warnings[0];
+}
+
+TEST_F(LoadTest, AnEndedListOfALiveCaRefusesOnlyWhatIsBelowIt) {
+  const absl::Time past = absl::Now() - absl::Hours(1);
+  TestCa other("Other CA");
+  Write(config_.ca(), other.pem() + ca_.pem());
+  Write(config_.crl(), other.CrlPem(past) + ca_.CrlPem());
+  const auto loaded = Load();
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  EXPECT_TRUE((*loaded)->VerifyPeerPem(ca_.Issue("node1").pem, absl::Now()).ok());
+  const auto below = (*loaded)->VerifyPeerPem(other.Issue("node2").pem, absl::Now());
+  EXPECT_TRUE(absl::StrContains(below.status().message(),
+                                "the revocation list of its CA CN=Other CA expired"))
+      << below.status();
+  EXPECT_LT((*loaded)->crl_end(absl::Now()), absl::Now()) << "this one can be renewed";
+  ASSERT_EQ((*loaded)->Warnings(absl::Now()).size(), 1u);
+  EXPECT_TRUE(absl::StrContains((*loaded)->Warnings(absl::Now())[0],
+                                "the revocation list of CA CN=Other CA ended 20"));
+}
+
+// Puppet gives a new CA the old one's name; the bundle of lists may keep the old one's.
+TEST_F(LoadTest, AListOfAFormerCaOfTheSameNameIsLeftAlone) {
+  TestCa former("Test CA");
+  Write(config_.crl(), former.CrlPem() + ca_.CrlPem());
+  const auto loaded = Load();
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  EXPECT_EQ((*loaded)->CrlsDer().size(), 1u);
+}
+
+TEST_F(LoadTest, ASlowClockTakesWhatWasSignedAMomentAgo) {
+  const absl::Time now = absl::Now();
+  CertificateSpec spec;
+  spec.common_names = {"ops1"};
+  spec.not_before = now;
+  Use(ca_.Issue(spec));
+  Write(config_.crl(), TestCa::CrlToPem(ca_.CrlDer(now, now + absl::Hours(24))));
+  const absl::Time slow = now - absl::Seconds(20);
+  const auto loaded = Credentials::Load(config_, slow);
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  CertificateSpec fresh;
+  fresh.common_names = {"node1"};
+  fresh.not_before = now;
+  EXPECT_TRUE((*loaded)->VerifyPeerPem(ca_.Issue(fresh).pem, slow).ok());
+  EXPECT_FALSE((*loaded)->VerifyPeerPem(ca_.Issue(fresh).pem, now - absl::Seconds(40)).ok());
+  EXPECT_TRUE((*loaded)->Warnings(slow).empty());
+  EXPECT_FALSE(Credentials::Load(config_, now - absl::Seconds(40)).ok()) << "more than the skew";
 }
 
 }  // namespace

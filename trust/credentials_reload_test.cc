@@ -176,6 +176,58 @@ TEST_F(ReloadTest, AReloadKeepsANewerCrlFromTheBus) {
   EXPECT_FALSE(Open(Signed(*node)).ok());
 }
 
+TEST_F(ReloadTest, WhenAListWasSignedSaysNothingAgainstAHigherNumber) {
+  const absl::Time now = absl::Now();
+  const auto node = NewCredentials(&ca_, "node1", Role::kNode);
+  ca_.Revoke({"", "", node->Sign(Domain::kReply, "", true)->certificate_chain(0), ""});
+  EXPECT_TRUE(*mine_->UpdateCrl(ca_.CrlDer(now + absl::Seconds(20), now + absl::Hours(24)), now));
+  EXPECT_FALSE(Open(Signed(*node)).ok());
+  const auto good = NewCredentials(&ca_, "node2", Role::kNode);
+  EXPECT_TRUE(*mine_->UpdateCrl(ca_.CrlDer(now + absl::Hours(2), now + absl::Hours(24)), now));
+  EXPECT_TRUE(Open(Signed(*good)).ok());
+  EXPECT_EQ(mine_->Warnings(now).size(), 1u) << "in the future: is the clock right?";
+}
+
+TEST_F(ReloadTest, AnEndedListIsTakenOnlyInThePlaceOfAnEndedOne) {
+  const absl::Time later = absl::Now() + absl::Hours(24 * 400);  // the one in force has ended
+  const std::string ended = ca_.CrlDer(absl::Now() - absl::Hours(2), absl::Now() - absl::Hours(1));
+  EXPECT_FALSE(mine_->UpdateCrl(ended, absl::Now()).ok());
+  EXPECT_TRUE(*mine_->UpdateCrl(ended, later));
+}
+
+TEST_F(ReloadTest, KnowsWhetherItIsBehind) {
+  const std::string key = mine_->CrlNumbers()[0].first;
+  EXPECT_FALSE(mine_->IsBehind({}));
+  EXPECT_FALSE(mine_->IsBehind({{key, "1"}}));
+  EXPECT_TRUE(mine_->IsBehind({{key, "2"}}));
+  EXPECT_TRUE(mine_->IsBehind({{key, "10"}}));
+  EXPECT_FALSE(mine_->IsBehind({{std::string(64, 'a'), "99"}})) << "of a CA that we don't trust";
+  // Two CAs of one name, as Puppet makes them: each has its own number.
+  TestCa next("Test CA");
+  Write(config_.ca(), next.pem() + ca_.pem());
+  Write(config_.crl(), *base::ReadFile(config_.crl()) + next.CrlPem());
+  ASSERT_TRUE(*Reload());
+  ASSERT_EQ(mine_->CrlNumbers().size(), 2u);
+  EXPECT_NE(mine_->CrlNumbers()[0].first, mine_->CrlNumbers()[1].first);
+}
+
+// A running controller while the old CA ends: new lists are taken, and a judgement stays cached.
+TEST_F(ReloadTest, TakesNewListsBesideAnEndedOne) {
+  const absl::Time past = absl::Now() - absl::Hours(1);
+  TestCa ended("Old CA", past);
+  Write(config_.ca(), ended.pem() + ca_.pem());
+  Write(config_.crl(), ended.CrlPem(past) + ca_.CrlPem());
+  ASSERT_TRUE(Reload().ok()) << Reload().status();
+  const auto node = NewCredentials(&ca_, "node1", Role::kNode);
+  EXPECT_TRUE(Open(Signed(*node)).ok());
+  ca_.Revoke({"", "", node->Sign(Domain::kReply, "", true)->certificate_chain(0), ""});
+  Write(config_.crl(), ended.CrlPem(past) + ca_.CrlPem());
+  ASSERT_TRUE(*Reload());
+  Refusal refusal;
+  EXPECT_FALSE(Open(Signed(*node), &refusal).ok());
+  EXPECT_EQ(refusal, Refusal::kRevoked);
+}
+
 TEST_F(ReloadTest, WithoutCrlsThereIsNothingToUpdate) {
   config_.clear_crl();
   config_.set_no_crl(true);

@@ -5,6 +5,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -60,15 +61,6 @@ absl::StatusOr<Crl> Describe(CrlPtr crl) {
   return out;
 }
 
-std::string KeyDigestOf(X509* certificate) {
-  unsigned char* bytes = nullptr;
-  const int size = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &bytes);
-  if (size < 0) return "";
-  const std::string out = Sha256(absl::string_view(reinterpret_cast<char*>(bytes), size));
-  OPENSSL_free(bytes);
-  return out;
-}
-
 }  // namespace
 
 absl::StatusOr<Crl> ParseCrlDer(absl::string_view der) {
@@ -120,34 +112,41 @@ std::string DerOf(const X509_CRL* crl) {
   return out;
 }
 
+bool IsHigher(absl::string_view a, absl::string_view b) {
+  return a.size() != b.size() ? a.size() > b.size() : a > b;
+}
+
 bool IsNewer(const Crl& a, const Crl& b) {
   if (a.number.empty() || b.number.empty()) return a.start > b.start;
-  if (a.number.size() != b.number.size()) return a.number.size() > b.number.size();
-  return a.number > b.number;
+  return IsHigher(a.number, b.number);
 }
 
 absl::StatusOr<Merge> MergeCrl(Crl crl, const std::vector<std::shared_ptr<X509>>& cas,
                                std::vector<Crl>* crls) {
   bool named = false;
-  X509* signer = nullptr;
+  crl.signer.clear();
   for (const std::shared_ptr<X509>& ca : cas) {
     if (X509_NAME_cmp(X509_get_subject_name(ca.get()), X509_CRL_get_issuer(crl.crl.get())) != 0) {
       continue;
     }
     named = true;
     if ((X509_get_key_usage(ca.get()) & KU_CRL_SIGN) == 0) continue;
-    if (X509_CRL_verify(crl.crl.get(), X509_get0_pubkey(ca.get())) == 1) {
-      signer = ca.get();
-      break;
+    const std::string key = KeyDigestOf(ca.get());
+    if (crl.signer.empty()) {
+      if (X509_CRL_verify(crl.crl.get(), X509_get0_pubkey(ca.get())) != 1) continue;
+      crl.signer = key;
+      crl.ca_end = NotAfterOf(ca.get());
+    } else if (crl.signer == key) {
+      // The same CA, renewed: it lives as long as its last certificate.
+      crl.ca_end = std::max(crl.ca_end, NotAfterOf(ca.get()));
     }
   }
   ERR_clear_error();
   if (!named) return Merge::kNoSigner;
-  if (signer == nullptr) {
+  if (crl.signer.empty()) {
     return absl::InvalidArgumentError(
         absl::StrCat("the revocation list of ", crl.issuer, " is not signed by that CA"));
   }
-  crl.signer = KeyDigestOf(signer);
   for (Crl& present : *crls) {
     if (present.issuer_digest != crl.issuer_digest || present.signer != crl.signer) continue;
     if (!IsNewer(crl, present)) return Merge::kOlder;

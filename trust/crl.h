@@ -10,14 +10,14 @@
 #include "absl/time/time.h"
 #include "trust/openssl.h"
 
-// Certificate revocation lists (RFC 5280, section 5). Whole lists only: delta lists and lists that
-// cover a part of the certificates are refused. Pure, thread-safe.
+// Certificate revocation lists (RFC 5280, section 5). Only whole lists are accepted: delta lists
+// and lists that cover a part of a CA's certificates are refused. Pure, thread-safe.
 
 namespace orch::trust {
 
 // Bytes of one list's DER: some 200,000 revoked certificates.
 inline constexpr size_t kCrlMax = 8 << 20;
-// Lists of a bundle file, and in force at once.
+// The most lists of a bundle file, and the most that are in force at once.
 inline constexpr size_t kCrlsMax = 64;
 
 struct Crl {
@@ -27,14 +27,18 @@ struct Crl {
   std::string number;         // decimal; empty where the list has none
   absl::Time start;           // thisUpdate
   absl::Time end;             // nextUpdate; InfiniteFuture where the list has none
-  std::string signer;         // SHA-256 of the public key that signed it; set by MergeCrl
+  // Set by MergeCrl:
+  std::string signer;                          // KeyDigestOf the CA that signed it
+  absl::Time ca_end = absl::InfiniteFuture();  // when that CA's last certificate ends
 };
 
 absl::StatusOr<Crl> ParseCrlDer(absl::string_view der);
-// One or more PEM lists, concatenated as Puppet writes them; a damaged one is an error.
+// Parses one or more lists in PEM, concatenated as Puppet writes them. A damaged one is an error.
 absl::StatusOr<std::vector<Crl>> ParseCrlsPem(absl::string_view pem);
 std::string DerOf(const X509_CRL* crl);
 
+// Whether the number `a` is higher than `b`; both decimal as in Crl::number.
+bool IsHigher(absl::string_view a, absl::string_view b);
 // Whether `a` replaces `b` of the same CA: by number, or by start where one has no number.
 bool IsNewer(const Crl& a, const Crl& b);
 

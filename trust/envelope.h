@@ -8,7 +8,8 @@
 #include "orch/bus/v1/envelope.pb.h"
 #include "trust/identity.h"
 
-// The signed wrapper of every message on the bus. Pure, thread-safe.
+// The envelope: the signed wrapper of every message on the bus. This file knows its form;
+// Credentials signs and verifies. Pure, thread-safe.
 //
 // What is signed, with n(x) the length of x in bytes as 32 bits, most significant byte first:
 //
@@ -28,9 +29,10 @@ absl::string_view DomainText(Domain domain);
 
 std::string SignedBytes(Domain domain, absl::string_view key_id, absl::string_view payload);
 
-// Parses strictly: at most kEnvelopeMax bytes, protocol 1, nothing unknown, nothing twice, nothing
-// behind, all lengths within their limits, key_id that of the chain's first certificate where there
-// is a chain. On failure `*refusal` is kTooLarge or kEnvelope.
+// Parses an envelope strictly: at most kEnvelopeMax bytes, protocol 1, no unknown field, no field
+// twice, no bytes behind, all lengths within their limits, and, where it carries a chain, the
+// key_id of the chain's first certificate. Verifies no signature. On failure `*refusal` is
+// kTooLarge or kEnvelope.
 absl::StatusOr<orch::bus::v1::Envelope> ParseEnvelope(absl::string_view bytes, Refusal* refusal);
 
 }  // namespace orch::trust

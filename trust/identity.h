@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -31,7 +32,7 @@ struct Peer {
   absl::Time not_after;
 };
 
-// What an envelope is signed for: one can't pass for another.
+// What kind of message a signature is for; an envelope signed for one kind is not valid as another.
 enum class Domain { kRequest, kReply, kPresence };
 
 // Why an envelope was refused; each is a counter and a log line of the ladder.
@@ -42,28 +43,30 @@ enum class Refusal {
   kChain,       // does not lead to a trusted CA, or out of its time
   kRevoked,     // on the CRL, or there is no valid CRL
   kRole,        // not the role that may sign this
-  kSignature,   // does not verify
+  kSignature,   // does not verify; the last one
 };
+inline constexpr size_t kRefusals = static_cast<size_t>(Refusal::kSignature) + 1;
 absl::string_view RefusalName(Refusal refusal);  // `signature`, …
 
 inline constexpr size_t kEnvelopeMax = 256 << 10;
 
-// My certificate, my key, the CAs and CRLs, and roles; loaded from files, reloaded when they
-// change.
+// What this process proves itself with and whom it trusts: its certificate and key, the CAs, their
+// CRLs, and how certificates get roles. Loaded from files, and reloaded when they change.
 class Credentials {
  public:
-  // Refuses (with the file named) what is missing, empty, unreadable, expired, does not fit
-  // together, or a key that others may read.
+  // Loads and checks all files. An error names the file, and what is wrong: it is missing, empty,
+  // unreadable or expired, does not fit the others, or is a key that others may read.
   static absl::StatusOr<std::shared_ptr<Credentials>> Load(const TrustConfig& config,
                                                            absl::Time now);
   virtual ~Credentials() = default;
 
-  // Looks at the files again and takes them over if all are good; an error keeps the old ones.
-  // True: changed.
+  // Reads the files again if one may have changed, and takes them over if all are good. True:
+  // something changed. An error leaves the old state in force.
   virtual absl::StatusOr<bool> Reload(absl::Time now) = 0;
   virtual const Peer& self() const = 0;
 
-  // Signs `payload`; with `with_chain` the envelope carries the certificate.
+  // Signs `payload` for `domain`. With `with_chain` the envelope carries the certificate chain,
+  // which a receiver needs that has not seen it before.
   virtual absl::StatusOr<orch::bus::v1::Envelope> Sign(Domain domain, std::string payload,
                                                        bool with_chain) const = 0;
 
@@ -74,43 +77,57 @@ class Credentials {
   virtual absl::StatusOr<Peer> Open(Domain domain, absl::string_view envelope, absl::Time now,
                                     std::string* payload, Refusal* refusal) const = 0;
 
-  // Verifies a peer's chain (PEM, leaf first) as the TLS handshakes need it.
+  // Verifies a peer's chain (PEM, the leaf first) in the way that TLS handshakes are verified.
   virtual absl::StatusOr<Peer> VerifyPeerPem(absl::string_view pem_chain, absl::Time now) const = 0;
 
-  // Teaches a certificate chain (DER, leaf first), for example from the store; verified when it is
-  // used.
+  // Remembers a certificate chain (DER, the leaf first), for example from the store, so that
+  // envelopes without a chain can be opened. It is verified when it is used.
   virtual void LearnChain(const std::vector<std::string>& der_chain) const = 0;
 
-  // Takes over a CRL (DER) if a trusted CA signed it and its number is higher. True: changed.
+  // Takes over a CRL (DER) if a trusted CA signed it and its number is higher; when it was signed
+  // does not matter. One that has ended is taken only in the place of one that has, or nobody could
+  // send a better one. True: changed.
   virtual absl::StatusOr<bool> UpdateCrl(absl::string_view der, absl::Time now) = 0;
-  // The CRLs in force, DER, and their numbers by hex SHA-256 of the issuer's name.
+  // The CRLs in force, DER, and their numbers by hex SHA-256 of the key that signed them (two CAs
+  // may have one name).
   virtual std::vector<std::string> CrlsDer() const = 0;
   virtual std::vector<std::pair<std::string, std::string>> CrlNumbers() const = 0;
+  // Whether somebody who has `numbers` (as CrlNumbers) has a newer list of a CA that is trusted
+  // here than we have.
+  virtual bool IsBehind(const std::map<std::string, std::string>& numbers) const = 0;
 
   // A TLS context that presents my certificate, demands and verifies the peer's (chain, CRL and one
   // of `roles`) in the handshake, TLS ≥ 1.2, no renegotiation, no tickets. The caller owns it
   // (SSL_CTX_free). New after each reload.
   virtual absl::StatusOr<SSL_CTX*> NewServerContext(const std::vector<Role>& roles) const = 0;
-  // The same for a client; `peer_name` is checked against the SAN, or the CN where there is no SAN;
-  // empty skips the name. `roles` empty: any certificate of the CA (a broker's).
+  // The same for a client. The server may show any certificate of a trusted CA that is for
+  // `peer_name`: by its SAN, or its CN where it has no SAN. An empty `peer_name` accepts any name.
   virtual absl::StatusOr<SSL_CTX*> NewClientContext(const std::string& peer_name) const = 0;
 
-  // PEM of what gRPC needs.
+  // The chain, key and CAs in PEM, as gRPC needs them.
   virtual std::string certificate_chain_pem() const = 0;
   virtual std::string private_key_pem() const = 0;
   virtual std::string ca_pem() const = 0;
 
-  // Earliest end of my certificate and the CRLs, for warnings 60 days ahead.
+  // Earliest end of my certificate and the CRLs, for warnings 60 days ahead. The list of a CA that
+  // has itself ended does not count.
   virtual absl::Time certificate_end() const = 0;
-  virtual absl::Time crl_end() const = 0;  // InfiniteFuture without CRLs
+  virtual absl::Time crl_end(absl::Time now) const = 0;  // InfiniteFuture without CRLs
+  // Earliest end of the CRLs that my own certificate is judged by: from then on nobody takes it.
+  virtual absl::Time own_crl_end() const = 0;
+  // What is wrong and yet refuses only what is below the CA that it concerns (an ended CA, an ended
+  // list): a sentence each, for people.
+  virtual std::vector<std::string> Warnings(absl::Time now) const = 0;
 };
 
 // Who is at the other end of a connection made from one of the contexts above, once its handshake
 // is over. After a handshake that failed: why the peer's certificate was refused. Unauthenticated:
 // it showed none.
 absl::StatusOr<Peer> PeerOf(const SSL* ssl);
+// The chain that the peer has shown, PEM, leaf first; empty if it showed none.
+std::string PeerChainPem(const SSL* ssl);
 
-// SHA-256, 32 bytes. Here because only this folder touches EVP_*.
+// SHA-256, 32 bytes; the same as base::Sha256.
 std::string Sha256(absl::string_view bytes);
 
 }  // namespace orch::trust

@@ -16,15 +16,15 @@
 
 namespace orch::trust {
 
-// Chains that were seen, by key id: two fleets of 10,000 nodes.
+// The most chains that are remembered: those of two fleets of 10,000 nodes.
 inline constexpr size_t kKnownChainsMax = 20'000;
 
-// A chain and, once it was verified, its parsed key: a presence of the same node then costs one
-// signature, neither a parse nor a chain. The chain stays when a new revocation list voids the
-// judgement, so that nobody has to send it again.
+// A certificate chain and, once it was verified, the judgement and its parsed key, so that a
+// further envelope of the same signer costs the check of one signature and no parsing. A new
+// revocation list voids the judgement but not the chain, so that nobody has to send it again.
 struct KnownChain {
   std::vector<std::string> der;  // the leaf first
-  uint64_t generation = 0;       // of the verifier that judged it; 0: none did yet
+  uint64_t generation = 0;  // the verifier that judged it (Verifier::generation); 0: none has yet
   Verifier::Verified verified;
   std::shared_ptr<EVP_PKEY> key;
 
@@ -33,15 +33,15 @@ struct KnownChain {
   }
 };
 
-// The `max` chains used last. Takes memory only for what is in it. Thread-safe by a mutex, which is
-// held for a look-up, never for cryptography.
+// The `max` chains that were used last, by key id. Thread-safe by a mutex, which is held for a
+// look-up and never for cryptography.
 class KeyCache {
  public:
   explicit KeyCache(size_t max = kKnownChainsMax) : max_(max) {}
 
   std::shared_ptr<const KnownChain> Find(absl::string_view key_id);
   void Put(absl::string_view key_id, std::shared_ptr<const KnownChain> chain);
-  // Only if the key id is not there.
+  // Puts a chain in only if there is none of that key id.
   void PutNew(absl::string_view key_id, std::shared_ptr<const KnownChain> chain);
   size_t size() const;
 

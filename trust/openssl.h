@@ -12,7 +12,7 @@
 
 #include "absl/strings/string_view.h"
 
-// OpenSSL's objects with owners, and its errors as text. Only for this folder.
+// Smart pointers for OpenSSL's objects, and its errors as text. Only for this room.
 
 namespace orch::trust {
 
@@ -45,7 +45,7 @@ inline BioPtr ReadingBio(absl::string_view bytes) {
   return BioPtr(BIO_new_mem_buf(bytes.data(), static_cast<int>(bytes.size())));
 }
 
-// The reason of the newest error of this thread, and an empty error queue.
+// The reason of this thread's newest OpenSSL error; empties the thread's queue of errors.
 std::string TakeOpenSslError();
 
 }  // namespace orch::trust

@@ -17,16 +17,17 @@
 
 namespace orch::trust {
 
-// A signature is never longer: RSA with 8192 bits.
+// The bytes of the longest signature, RSA with 8192 bits.
 inline constexpr size_t kSignatureMax = 1024;
 
-// InvalidArgument, `RSA with 1024 bits; at least 2048 are needed`.
+// Checks that a key is one of these. InvalidArgument says what it is: `RSA with 1024 bits; at least
+// 2048 are needed`.
 absl::Status CheckKey(const EVP_PKEY* key);
 
-// Errors: what CheckKey says; Internal where OpenSSL fails.
+// Signs `bytes`. Errors: what CheckKey says; Internal: OpenSSL failed.
 absl::StatusOr<std::string> SignBytes(EVP_PKEY* key, absl::string_view bytes);
 
-// Unauthenticated: it does not verify.
+// Verifies a signature of `bytes`. Unauthenticated: it is not one of this key.
 absl::Status VerifyBytes(EVP_PKEY* key, absl::string_view bytes, absl::string_view signature);
 
 }  // namespace orch::trust

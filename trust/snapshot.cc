@@ -1,4 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// Files are read and checked as one, in an order in which each check may rely on those before it,
+// and the last check verifies my own certificate in the way others will. A configuration that would
+// make every handshake fail is refused at start with the file's name, and not found out by a fleet.
+// A dedicated CA gives its role to all that is below it; so the CA of everybody, or one above it,
+// may not be dedicated: each node's certificate would be a controller's. A revocation list that
+// came over the bus is kept when the file on disk is older.
+
 #include "trust/snapshot.h"
 
 #include <openssl/crypto.h>
@@ -27,7 +35,7 @@ absl::Status CheckTime(const X509* certificate, absl::Time now) {
     return absl::FailedPreconditionError(absl::StrCat(
         "certificate ", SubjectOf(certificate), " expired ", TimeText(NotAfterOf(certificate))));
   }
-  if (now < NotBeforeOf(certificate)) {
+  if (now + kClockSkewMax < NotBeforeOf(certificate)) {
     return absl::FailedPreconditionError(
         absl::StrCat("certificate ", SubjectOf(certificate), " is not valid before ",
                      TimeText(NotBeforeOf(certificate)), "; is the clock right?"));
@@ -149,8 +157,30 @@ absl::Status LoadRoles(const RoleConfig& roles, absl::Time now, TrustFiles* file
   return ReadFingerprints(roles.user_fingerprints(), "user_fingerprints", &out->user_fingerprints);
 }
 
-absl::Status LoadCrls(const TrustConfig& config, const std::vector<Crl>& known, absl::Time now,
-                      TrustFiles* files, Verifier::Parts* out) {
+// A list that has the name of a CA of ours and is not signed by it.
+struct Stranger {
+  std::string issuer_digest;
+  absl::Status why;
+};
+
+// Puppet gives a new CA the name of the old one: once the old one is not trusted any more, its list
+// is a stranger beside that of the new one, and changes nothing. Without that of the new one it is
+// the wrong file.
+absl::Status CheckSigners(const std::vector<Stranger>& strangers, const Verifier::Parts& parts,
+                          absl::string_view name) {
+  for (const Stranger& stranger : strangers) {
+    const bool other = std::any_of(parts.crls.begin(), parts.crls.end(), [&](const Crl& crl) {
+      return crl.issuer_digest == stranger.issuer_digest;
+    });
+    if (!other) return base::Annotate(stranger.why, name);
+  }
+  return absl::OkStatus();
+}
+
+// Each list is for its own CA: one that has ended refuses what is below that CA (the verifier
+// does), and nothing else. Whether my own certificate can still be judged is VerifySelf's question.
+absl::Status LoadCrls(const TrustConfig& config, const std::vector<Crl>& known, TrustFiles* files,
+                      Verifier::Parts* out) {
   out->no_crl = config.no_crl();
   if (out->no_crl) {
     if (config.crl().empty()) return absl::OkStatus();
@@ -161,23 +191,18 @@ absl::Status LoadCrls(const TrustConfig& config, const std::vector<Crl>& known, 
   absl::StatusOr<std::vector<Crl>> crls = ParseCrlsPem(pem);
   if (!crls.ok()) return base::Annotate(crls.status(), name);
   const Verifier::Certificates cas = out->AllCas();
+  std::vector<Stranger> strangers;
   for (Crl& crl : *crls) {
+    std::string issuer = crl.issuer_digest;
     // A list of a CA that we don't trust changes nothing.
     const absl::StatusOr<Merge> merged = MergeCrl(std::move(crl), cas, &out->crls);
-    if (!merged.ok()) return base::Annotate(merged.status(), name);
+    if (!merged.ok()) strangers.push_back({std::move(issuer), merged.status()});
   }
   for (const Crl& crl : known) {
     // Not OK: its CA is not trusted any more.
     MergeCrl(crl, cas, &out->crls).IgnoreError();
   }
-  for (const Crl& crl : out->crls) {
-    if (crl.end > now && crl.start <= now) continue;
-    return absl::FailedPreconditionError(
-        absl::StrCat(name, ": the revocation list of ", crl.issuer,
-                     crl.end > now ? " is not valid before " : " expired ",
-                     TimeText(crl.end > now ? crl.start : crl.end)));
-  }
-  return absl::OkStatus();
+  return CheckSigners(strangers, *out, name);
 }
 
 absl::Status VerifySelf(const TrustConfig& config, absl::Time now, Snapshot* out) {
@@ -194,6 +219,7 @@ absl::Status VerifySelf(const TrustConfig& config, absl::Time now, Snapshot* out
                      config.ca(), config.no_crl() ? "" : ", crl ", config.crl(), ")"));
   }
   out->self = std::move(self->peer);
+  out->own_ca_keys = std::move(self->ca_keys);
   return absl::OkStatus();
 }
 
@@ -208,7 +234,7 @@ absl::StatusOr<Loaded> LoadSnapshot(const TrustConfig& config, const std::vector
   Verifier::Parts parts;
   ORCH_RETURN_IF_ERROR(LoadCas("ca", config.ca(), now, &files, &parts.cas));
   ORCH_RETURN_IF_ERROR(LoadRoles(config.roles(), now, &files, &parts));
-  ORCH_RETURN_IF_ERROR(LoadCrls(config, known, now, &files, &parts));
+  ORCH_RETURN_IF_ERROR(LoadCrls(config, known, &files, &parts));
   out.snapshot.verifier = std::make_shared<const Verifier>(std::move(parts));
   ORCH_RETURN_IF_ERROR(VerifySelf(config, now, &out.snapshot));
   out.stamps = files.stamps();

@@ -13,25 +13,26 @@
 #include "trust/trust_files.h"
 #include "trust/verifier.h"
 
-// Everything that the files of a TrustConfig say, loaded and checked as one. Blocking (reads
-// files).
+// The files of a TrustConfig, loaded and checked as one. Calls block: they read files.
 
 namespace orch::trust {
 
-// Who I am and whom I trust. Constant after construction; shared by whoever works with it while the
-// next one is already in force.
+// Who this process is and whom it trusts, at one moment. Constant after construction. Whoever works
+// with a snapshot shares it and may go on with it while a newer one is in force.
 struct Snapshot {
   std::shared_ptr<X509> certificate;
-  std::vector<std::shared_ptr<X509>> intermediates;  // of my certificate, as its file has them
+  // The CAs between `certificate` and a root, as its file has them.
+  std::vector<std::shared_ptr<X509>> intermediates;
   std::shared_ptr<EVP_PKEY> key;
   Peer self;
+  std::vector<std::string> own_ca_keys;  // KeyDigestOf each CA above my certificate
   std::shared_ptr<const Verifier> verifier;
 };
 
 struct Loaded {
   Snapshot snapshot;
   std::vector<FileStamp> stamps;
-  std::string digest;  // SHA-256 over all that was read
+  std::string digest;  // SHA-256 over all files; equal digests mean equal content
 };
 
 // Reads and checks all files. `known` are revocation lists that are in force already; one of them
@@ -39,7 +40,7 @@ struct Loaded {
 absl::StatusOr<Loaded> LoadSnapshot(const TrustConfig& config, const std::vector<Crl>& known,
                                     absl::Time now);
 
-// The same with other revocation lists.
+// A copy of `snapshot` with other revocation lists.
 Snapshot WithCrls(const Snapshot& snapshot, std::vector<Crl> crls);
 
 std::string PrivateKeyPem(EVP_PKEY* key);

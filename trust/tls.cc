@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trust/tls.h"
 
+#include <openssl/bio.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 
 #include <algorithm>
+#include <memory>
+#include <string>
 
 #include "absl/strings/str_cat.h"
 #include "base/clock.h"
@@ -45,10 +49,11 @@ void Keep(SSL* ssl, Judgement judgement) {
 }
 
 Judgement JudgeClient(const TlsPolicy& policy, X509* leaf, STACK_OF(X509) * rest, absl::Time now,
-                      Refusal* refusal) {
+                      Refusal* refusal, Verifier::EndedLists ended) {
   const std::shared_ptr<const Verifier> verifier = policy.verifier();
-  ORCH_ASSIGN_OR_RETURN(Verifier::Verified verified,
-                        verifier->VerifyPeer(leaf, rest, Verifier::Purpose::kPeer, now, refusal));
+  ORCH_ASSIGN_OR_RETURN(
+      Verifier::Verified verified,
+      verifier->VerifyPeer(leaf, rest, Verifier::Purpose::kPeer, now, refusal, ended));
   const Peer& peer = verified.peer;
   if (!policy.roles.empty() &&
       std::find(policy.roles.begin(), policy.roles.end(), peer.role) == policy.roles.end()) {
@@ -82,7 +87,7 @@ int OnPeerCertificate(X509_STORE_CTX* context, void* argument) {
   Refusal refusal = Refusal::kChain;
   absl::Status verdict;
   if (policy.server) {
-    Judgement peer = JudgeClient(policy, leaf, rest, now, &refusal);
+    Judgement peer = JudgeClient(policy, leaf, rest, now, &refusal, Verifier::EndedLists::kRefuse);
     verdict = peer.status();
     Keep(ssl, std::move(peer));
   } else {
@@ -154,6 +159,23 @@ absl::StatusOr<Peer> PeerOf(const SSL* ssl) {
   return *judgement;
 }
 
+std::string PeerChainPem(const SSL* ssl) {
+  std::unique_ptr<BIO, decltype(&BIO_free_all)> memory(BIO_new(BIO_s_mem()), BIO_free_all);
+  X509* leaf = SSL_get0_peer_certificate(ssl);
+  if (memory == nullptr || leaf == nullptr || PEM_write_bio_X509(memory.get(), leaf) != 1)
+    return "";
+  // On a server's side the leaf is not in it (SSL_get_peer_cert_chain(3)).
+  STACK_OF(X509)* chain = SSL_get_peer_cert_chain(ssl);
+  for (int i = 0; chain != nullptr && i < sk_X509_num(chain); ++i) {
+    X509* each = sk_X509_value(chain, i);
+    if (X509_cmp(each, leaf) == 0) continue;
+    if (PEM_write_bio_X509(memory.get(), each) != 1) return "";
+  }
+  char* data = nullptr;
+  const long size = BIO_get_mem_data(memory.get(), &data);
+  return std::string(data, static_cast<size_t>(size));
+}
+
 absl::Status JudgeAgain(const SSL* ssl, absl::Time now) {
   ORCH_ASSIGN_OR_RETURN(const Peer before, PeerOf(ssl));
   const auto* policy =
@@ -162,10 +184,10 @@ absl::Status JudgeAgain(const SSL* ssl, absl::Time now) {
   if (policy == nullptr || leaf == nullptr) {
     return absl::UnauthenticatedError("the peer showed no certificate");
   }
-  if (before.not_after > now && policy->verifier()->crl_end() <= now) return absl::OkStatus();
   Refusal refusal = Refusal::kChain;
   ORCH_ASSIGN_OR_RETURN(const Peer peer,
-                        JudgeClient(*policy, leaf, SSL_get_peer_cert_chain(ssl), now, &refusal));
+                        JudgeClient(*policy, leaf, SSL_get_peer_cert_chain(ssl), now, &refusal,
+                                    Verifier::EndedLists::kTolerate));
   if (peer.role == before.role && peer.common_name == before.common_name) return absl::OkStatus();
   return absl::UnauthenticatedError(absl::StrCat("certificate ", before.common_name, " was a ",
                                                  RoleName(before.role), "'s and is a ",

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "trust/tls.h"
+
 #include <gtest/gtest.h>
 #include <openssl/ssl.h>
 
@@ -126,6 +128,69 @@ TEST_F(TlsTest, RefusesARevokedClientAtOnceEvenWithAnOldContext) {
   EXPECT_FALSE(revoked.server_done);
   EXPECT_EQ(SSL_get_verify_result(revoked.server.get()), X509_V_ERR_CERT_REVOKED);
   EXPECT_TRUE(absl::StrContains(PeerOf(revoked.server.get()).status().message(), "revoked by"));
+}
+
+class JudgeAgainTest : public TlsTest {
+ protected:
+  const absl::Time past_ = absl::Now() - absl::Hours(1);
+  std::string directory_ = NewTestDirectory();
+  TrustConfig config_ = WriteTrust(&ca_, "ops2", Role::kController, directory_);
+
+  // The server's files name a second CA as well.
+  std::shared_ptr<Credentials> LoadBeside(TestCa* other, absl::Time its_list_ends) {
+    Write(config_.ca(), other->pem() + ca_.pem());
+    Write(config_.crl(), other->CrlPem(its_list_ends) + ca_.CrlPem());
+    return *Credentials::Load(config_, absl::Now());
+  }
+  static void Write(const std::string& path, const std::string& content) {
+    ASSERT_TRUE(base::WriteFileAtomically(path, content, 0600).ok());
+  }
+};
+
+TEST_F(JudgeAgainTest, AnEndedListOfAnotherCaKeepsNobodyRevokedIn) {
+  TestCa old("Old CA", past_);
+  server_ = LoadBeside(&old, past_);
+  const SslContextPtr server_context = ServerContext(*server_, {Role::kUser});
+  const SslContextPtr client_context = ClientContext(*user_);
+  const Connection connection(server_context.get(), client_context.get());
+  ASSERT_TRUE(connection.ok());
+  EXPECT_TRUE(JudgeAgain(connection.server.get(), absl::Now()).ok());
+  ca_.Revoke({"", "", user_->Sign(Domain::kReply, "", true)->certificate_chain(0), ""});
+  ASSERT_TRUE(*server_->UpdateCrl(ca_.CrlDer(), absl::Now()));
+  const absl::Status again = JudgeAgain(connection.server.get(), absl::Now());
+  EXPECT_TRUE(absl::StrContains(again.message(), "revoked by")) << again;
+}
+
+TEST_F(JudgeAgainTest, WhoeverIsOnAnEndedListIsRevoked) {
+  const SslContextPtr server_context = ServerContext(*server_, {Role::kUser});
+  const SslContextPtr client_context = ClientContext(*user_);
+  const Connection connection(server_context.get(), client_context.get());
+  ASSERT_TRUE(connection.ok());
+  const absl::Time soon = absl::Now() + absl::Hours(1);
+  ASSERT_TRUE(*server_->UpdateCrl(ca_.CrlDer(soon), absl::Now()));
+  const absl::Time later = soon + absl::Hours(1);
+  EXPECT_TRUE(JudgeAgain(connection.server.get(), later).ok())
+      << "the list of its CA has ended, which is no reason to lose a fleet";
+  ca_.Revoke({"", "", user_->Sign(Domain::kReply, "", true)->certificate_chain(0), ""});
+  ASSERT_TRUE(*server_->UpdateCrl(ca_.CrlDer(soon), absl::Now()));
+  EXPECT_FALSE(JudgeAgain(connection.server.get(), later).ok());
+}
+
+TEST_F(JudgeAgainTest, WhatAnEndedCaSignedIsRefused) {
+  const absl::Time soon = absl::Now() + absl::Hours(1);
+  TestCa old("Old CA", soon);
+  server_ = LoadBeside(&old, soon);
+  // The client trusts the server's CA.
+  TrustConfig config = WriteTrust(&old, "alice", Role::kUser, NewTestDirectory());
+  Write(config.ca(), old.pem() + ca_.pem());
+  Write(config.crl(), old.CrlPem(soon) + ca_.CrlPem());
+  const auto user = *Credentials::Load(config, absl::Now());
+  const SslContextPtr server_context = ServerContext(*server_, {Role::kUser});
+  const SslContextPtr client_context = ClientContext(*user);
+  const Connection connection(server_context.get(), client_context.get());
+  ASSERT_TRUE(connection.ok());
+  EXPECT_TRUE(JudgeAgain(connection.server.get(), absl::Now()).ok());
+  EXPECT_FALSE(JudgeAgain(connection.server.get(), soon + absl::Minutes(1)).ok());
 }
 
 TEST_F(TlsTest, ClientsRefuseARevokedOrForeignServer) {

@@ -12,7 +12,7 @@
 
 namespace orch::trust {
 
-// Bytes read of one file.
+// The most bytes that are read of one file.
 inline constexpr size_t kTrustFileMax = 8 << 20;
 
 // What stat(2) said of a file when it was read: a symbolic link counts as what it leads to, so a
@@ -23,7 +23,8 @@ struct FileStamp {
   ino_t inode = 0;
   off_t size = 0;
   absl::Time modified, changed;
-  bool recent = false;  // changed so shortly before that a further change might not show
+  bool recent = false;  // it was changed so shortly before the reading that a further change might
+                        // not show in the times
 
   friend bool operator==(const FileStamp& a, const FileStamp& b) {
     return a.path == b.path && a.device == b.device && a.inode == b.inode && a.size == b.size &&
@@ -31,13 +32,13 @@ struct FileStamp {
   }
 };
 
-// Reads the files of one load, and remembers what to compare later. Blocking.
+// Reads the files of one load and remembers what to compare later. Calls block.
 class TrustFiles {
  public:
   enum class Secrecy { kPublic, kPrivate };
 
-  // The content of a regular file that is not empty and, if private, not for others to read or
-  // write. The error is `<what> <path>: <why>`.
+  // The content of a file, which must be regular and not empty and, with kPrivate, neither readable
+  // nor writable by others. The error is `<what> <path>: <why>`.
   absl::StatusOr<std::string> Read(absl::string_view what, const std::string& path,
                                    Secrecy secrecy = Secrecy::kPublic);
 
@@ -50,7 +51,7 @@ class TrustFiles {
   std::string digests_;
 };
 
-// Whether a file is not what it was, or may not be.
+// Whether one of the files has changed since it was read, or might have.
 bool MayHaveChanged(const std::vector<FileStamp>& stamps);
 
 }  // namespace orch::trust

@@ -1,4 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// Chains are judged in this file alone, so that TLS, gRPC and envelopes can't come to different
+// answers. OpenSSL verifies the chain; role and name are read afterwards, from a certificate that
+// is known to be genuine. A judgement carries the time in which it holds, the shortest of all
+// certificates in the chain and all revocation lists, because it is cached: without that a node
+// would stay accepted after its list had ended. What OpenSSL says of an error names neither
+// certificate nor date, so WhyRefused finds the words that an operator can act on.
+
 #include "trust/verifier.h"
 
 #include <openssl/err.h>
@@ -58,13 +66,28 @@ Refusal RefusalOf(int error) {
   }
 }
 
+// What one verification knows besides OpenSSL, and what OpenSSL forgets before it returns.
+struct Leniency {
+  absl::Time now;
+  Verifier::EndedLists ended;
+  absl::Time list_end = absl::InfiniteFuture();  // of the list that refused
+};
+
+int LeniencyIndex() {
+  static const int index = X509_STORE_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+  return index;
+}
+
+Leniency* LeniencyOf(X509_STORE_CTX* context) {
+  return static_cast<Leniency*>(X509_STORE_CTX_get_ex_data(context, LeniencyIndex()));
+}
+
 // Why OpenSSL refused, with the name and the date that its own words lack.
 std::string WhyRefused(X509_STORE_CTX* context, X509* leaf) {
   const int error = X509_STORE_CTX_get_error(context);
   const X509* at = X509_STORE_CTX_get_current_cert(context);
   if (at == nullptr) at = leaf;
   const std::string issuer = NameText(X509_get_issuer_name(at));
-  const X509_CRL* crl = X509_STORE_CTX_get0_current_crl(context);
   std::string why;
   switch (error) {
     case X509_V_ERR_CERT_HAS_EXPIRED:
@@ -80,9 +103,8 @@ std::string WhyRefused(X509_STORE_CTX* context, X509* leaf) {
       why = absl::StrCat("there is no revocation list of its CA ", issuer);
       break;
     case X509_V_ERR_CRL_HAS_EXPIRED:
-      why =
-          absl::StrCat("the revocation list of its CA ", issuer, " expired ",
-                       TimeText(ToTime(crl == nullptr ? nullptr : X509_CRL_get0_nextUpdate(crl))));
+      why = absl::StrCat("the revocation list of its CA ", issuer, " expired ",
+                         TimeText(LeniencyOf(context)->list_end));
       break;
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
@@ -102,6 +124,33 @@ bool IsFor(X509* certificate, const std::string& name) {
   const unsigned flags =
       X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | (has_san ? X509_CHECK_FLAG_NEVER_CHECK_SUBJECT : 0);
   return X509_check_host(certificate, name.data(), name.size(), flags, nullptr) == 1;
+}
+
+// Asked by OpenSSL for each fault that it finds (X509_STORE_CTX_set_verify_cb(3)): 1 goes on as if
+// there were none.
+int OnFault(int ok, X509_STORE_CTX* context) {
+  if (ok == 1) return 1;
+  Leniency& leniency = *LeniencyOf(context);
+  bool fine = false;
+  switch (X509_STORE_CTX_get_error(context)) {
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+      fine = NotBeforeOf(X509_STORE_CTX_get_current_cert(context)) <= leniency.now + kClockSkewMax;
+      break;
+    case X509_V_ERR_CRL_NOT_YET_VALID:
+      // RFC 5280, 6.3.3, does not ask when a list was signed: of what a trusted CA signed the
+      // newest counts, whatever our clock says.
+      fine = true;
+      break;
+    case X509_V_ERR_CRL_HAS_EXPIRED:
+      fine = leniency.ended == Verifier::EndedLists::kTolerate;
+      leniency.list_end =
+          ToTime(X509_CRL_get0_nextUpdate(X509_STORE_CTX_get0_current_crl(context)));
+      break;
+    default:
+      break;
+  }
+  if (fine) X509_STORE_CTX_set_error(context, X509_V_OK);
+  return fine ? 1 : 0;
 }
 
 int OpenSslPurpose(Verifier::Purpose purpose) {
@@ -144,15 +193,56 @@ Verifier::Verifier(Parts parts)
   }
 }
 
-absl::Time Verifier::crl_end() const {
+absl::Time Verifier::CrlEnd(absl::Time now) const {
   absl::Time end = absl::InfiniteFuture();
-  for (const Crl& crl : parts_.crls) end = std::min(end, crl.end);
+  for (const Crl& crl : parts_.crls) {
+    if (crl.ca_end >= now) end = std::min(end, crl.end);
+  }
   return end;
+}
+
+absl::Time Verifier::CrlEndOf(const std::vector<std::string>& ca_keys) const {
+  absl::Time end = absl::InfiniteFuture();
+  for (const Crl& crl : parts_.crls) {
+    const bool theirs = std::find(ca_keys.begin(), ca_keys.end(), crl.signer) != ca_keys.end();
+    if (theirs) end = std::min(end, crl.end);
+  }
+  return end;
+}
+
+std::vector<std::string> Verifier::Warnings(absl::Time now) const {
+  std::vector<std::string> out;
+  for (const std::shared_ptr<X509>& ca : all_cas_) {
+    if (NotAfterOf(ca.get()) >= now) continue;
+    std::string text =
+        absl::StrCat("CA ", SubjectOf(ca.get()), " (serial ", SerialOf(ca.get()), ") ended ",
+                     TimeText(NotAfterOf(ca.get())), ": what it signed is refused");
+    const std::string key = KeyDigestOf(ca.get());
+    for (const Crl& crl : parts_.crls) {
+      if (crl.signer != key) continue;
+      absl::StrAppend(&text, ", and its revocation list ",
+                      crl.number.empty() ? "" : absl::StrCat("(number ", crl.number, ") "),
+                      crl.end < now ? "ended " : "ends ", TimeText(crl.end));
+    }
+    out.push_back(std::move(text));
+  }
+  for (const Crl& crl : parts_.crls) {
+    const std::string what = absl::StrCat("the revocation list of CA ", crl.issuer);
+    if (crl.ca_end >= now && crl.end <= now) {
+      out.push_back(absl::StrCat(what, " ended ", TimeText(crl.end),
+                                 ": what that CA signed is refused until there is a new one"));
+    }
+    if (crl.start > now + kClockSkewMax) {
+      out.push_back(absl::StrCat(what, " was signed ", TimeText(crl.start),
+                                 ", which is in the future; is the clock right?"));
+    }
+  }
+  return out;
 }
 
 absl::StatusOr<Verifier::Chain> Verifier::VerifyChain(X509* leaf, STACK_OF(X509) * rest,
                                                       Purpose purpose, absl::Time now,
-                                                      Refusal* refusal) const {
+                                                      EndedLists ended, Refusal* refusal) const {
   *refusal = Refusal::kChain;
   const StoreContextPtr context(X509_STORE_CTX_new());
   if (X509_STORE_CTX_init(context.get(), store_.get(), leaf, rest) != 1) {
@@ -161,6 +251,9 @@ absl::StatusOr<Verifier::Chain> Verifier::VerifyChain(X509* leaf, STACK_OF(X509)
   X509_VERIFY_PARAM* parameters = X509_STORE_CTX_get0_param(context.get());
   X509_VERIFY_PARAM_set_time(parameters, absl::ToTimeT(now));
   X509_VERIFY_PARAM_set_purpose(parameters, OpenSslPurpose(purpose));
+  Leniency leniency{now, ended};
+  X509_STORE_CTX_set_ex_data(context.get(), LeniencyIndex(), &leniency);
+  X509_STORE_CTX_set_verify_cb(context.get(), OnFault);
   const int verdict = X509_verify_cert(context.get());
   ERR_clear_error();
   if (verdict != 1) {
@@ -171,14 +264,16 @@ absl::StatusOr<Verifier::Chain> Verifier::VerifyChain(X509* leaf, STACK_OF(X509)
   const STACK_OF(X509)* chain = X509_STORE_CTX_get0_chain(context.get());
   for (int i = 0; i < sk_X509_num(chain); ++i) {
     const X509* each = sk_X509_value(chain, i);
-    out.from = std::max(out.from, NotBeforeOf(each));
+    out.from = std::max(out.from, NotBeforeOf(each) - kClockSkewMax);
     out.until = std::min(out.until, NotAfterOf(each));
     if (i == 0) continue;
     out.controller_ca = out.controller_ca || Contains(parts_.controller_cas, each);
     out.user_ca = out.user_ca || Contains(parts_.user_cas, each);
     if (!Contains(all_cas_, each)) out.intermediates.push_back(DerOf(each));
+    out.ca_keys.push_back(KeyDigestOf(each));
   }
-  for (const Crl& crl : parts_.crls) out.until = std::min(out.until, crl.end);
+  // Of other CAs' lists none matters: one that ended would have each envelope verified anew.
+  out.until = std::min(out.until, CrlEndOf(out.ca_keys));
   return out;
 }
 
@@ -199,8 +294,8 @@ absl::StatusOr<Role> Verifier::RoleOf(X509* leaf, const Chain& chain,
 
 absl::StatusOr<Verifier::Verified> Verifier::VerifyPeer(X509* leaf, STACK_OF(X509) * rest,
                                                         Purpose purpose, absl::Time now,
-                                                        Refusal* refusal) const {
-  ORCH_ASSIGN_OR_RETURN(Chain chain, VerifyChain(leaf, rest, purpose, now, refusal));
+                                                        Refusal* refusal, EndedLists ended) const {
+  ORCH_ASSIGN_OR_RETURN(Chain chain, VerifyChain(leaf, rest, purpose, now, ended, refusal));
   const EVP_PKEY* key = X509_get0_pubkey(leaf);
   if (key == nullptr) {
     return absl::UnauthenticatedError(
@@ -218,6 +313,7 @@ absl::StatusOr<Verifier::Verified> Verifier::VerifyPeer(X509* leaf, STACK_OF(X50
   out.from = chain.from;
   out.until = chain.until;
   out.intermediates = std::move(chain.intermediates);
+  if (purpose == Purpose::kSelf) out.ca_keys = std::move(chain.ca_keys);
   out.peer.key_id = Sha256(DerOf(leaf));
   out.peer.serial = SerialOf(leaf);
   out.peer.not_after = NotAfterOf(leaf);
@@ -237,7 +333,8 @@ absl::StatusOr<Verifier::Verified> Verifier::VerifyPeer(X509* leaf, STACK_OF(X50
 
 absl::Status Verifier::VerifyServer(X509* leaf, STACK_OF(X509) * rest, const std::string& name,
                                     absl::Time now, Refusal* refusal) const {
-  ORCH_RETURN_IF_ERROR(VerifyChain(leaf, rest, Purpose::kServer, now, refusal).status());
+  ORCH_RETURN_IF_ERROR(
+      VerifyChain(leaf, rest, Purpose::kServer, now, EndedLists::kRefuse, refusal).status());
   if (name.empty() || IsFor(leaf, name)) return absl::OkStatus();
   return absl::UnauthenticatedError(absl::StrCat(Describe(leaf), ": it is not for ", name));
 }

@@ -14,8 +14,11 @@
 
 namespace orch::trust {
 
+// A clock of ours and one of a CA may differ by this much: what was signed a moment ago is valid.
+inline constexpr absl::Duration kClockSkewMax = absl::Seconds(30);
+
 // Whom we trust at one moment: the CAs, their revocation lists, and how a certificate gets its
-// role. The one place where a chain is judged: for envelopes, for TLS and for gRPC alike.
+// role. Every chain is judged here, for envelopes, TLS and gRPC alike.
 //
 // Constant after construction; thread-safe.
 class Verifier {
@@ -41,21 +44,30 @@ class Verifier {
     kSelf,    // my own certificate, whichever of both it is for
   };
 
-  // A judgement and when it holds: while the chain's certificates and the revocation lists do.
+  // What becomes of a chain whose revocation list has ended. Whoever stands on the list is revoked
+  // in either case, and a CA whose certificate has ended vouches for nobody.
+  enum class EndedLists {
+    kRefuse,
+    kTolerate,  // for connections that a list in force let in
+  };
+
+  // A judgement and when it holds: while the chain's certificates and their CAs' lists do.
   struct Verified {
     Peer peer;
     absl::Time from;
     absl::Time until;
     std::vector<std::string> intermediates;  // DER of what the chain needs and we don't have
+    std::vector<std::string> ca_keys;        // KeyDigestOf each CA above it; for kSelf only
   };
 
   explicit Verifier(Parts parts);
 
-  // Chain, time, revocation lists and key; then role and common name. `rest` are further
-  // certificates of the chain, may be null. Unauthenticated, with `*refusal` (kChain, kRevoked,
-  // kRole), naming the certificate and why.
+  // Judges a certificate: its chain, time, revocation lists and key, then its role and common name.
+  // `rest` has further certificates of the chain and may be null. Unauthenticated names the
+  // certificate and the reason, with `*refusal` set to kChain, kRevoked or kRole.
   absl::StatusOr<Verified> VerifyPeer(X509* leaf, STACK_OF(X509) * rest, Purpose purpose,
-                                      absl::Time now, Refusal* refusal) const;
+                                      absl::Time now, Refusal* refusal,
+                                      EndedLists ended = EndedLists::kRefuse) const;
   // The chain alone, for a server whose certificate need not have an identity of ours, and that its
   // certificate is for `name` (unless empty): by the subject alternative names, or the common name
   // where there are none.
@@ -63,10 +75,16 @@ class Verifier {
                             absl::Time now, Refusal* refusal) const;
 
   const Parts& parts() const { return parts_; }
-  // Differs between any two verifiers of this process; never 0.
+  // A number that no other verifier of this process has; never 0.
   uint64_t generation() const { return generation_; }
-  // The earliest end of a revocation list; InfiniteFuture without any.
-  absl::Time crl_end() const;
+  // The earliest end of a revocation list; of CAs that have ended none counts, as nobody can sign
+  // another. InfiniteFuture without any.
+  absl::Time CrlEnd(absl::Time now) const;
+  // The same of these CAs alone (KeyDigestOf), whether or not they have ended.
+  absl::Time CrlEndOf(const std::vector<std::string>& ca_keys) const;
+  // What is wrong and yet refuses only what is below the CA that it concerns: CAs that have ended,
+  // lists that have, or that are dated in the future. A sentence each, naming the CA and its list.
+  std::vector<std::string> Warnings(absl::Time now) const;
 
  private:
   struct Chain {
@@ -75,10 +93,11 @@ class Verifier {
     bool controller_ca = false;
     bool user_ca = false;
     std::vector<std::string> intermediates;
+    std::vector<std::string> ca_keys;
   };
 
   absl::StatusOr<Chain> VerifyChain(X509* leaf, STACK_OF(X509) * rest, Purpose purpose,
-                                    absl::Time now, Refusal* refusal) const;
+                                    absl::Time now, EndedLists ended, Refusal* refusal) const;
   absl::StatusOr<Role> RoleOf(X509* leaf, const Chain& chain, const std::string& key_id) const;
 
   const Parts parts_;

@@ -14,12 +14,12 @@
 #include "bus/routing/broker_core.h"
 #include "trust/identity.h"
 
-// What the broker's connections share: the core that decides, the sockets' readiness, the clock,
-// one buffer for all of them.
+// What the connections of a broker share: the core that decides, the poller that tells of
+// readiness, the clock, and one buffer for reading.
 
 namespace orch::bus {
 
-// What a verified certificate entitles to on the bus.
+// Who a peer with this verified certificate is on the bus.
 BrokerPeer PeerFrom(const trust::Peer& peer);
 
 // Lives on: the broker's strand.
@@ -27,7 +27,8 @@ class BrokerHub : public std::enable_shared_from_this<BrokerHub> {
  public:
   // Reads of all connections go into one buffer of this size; also the largest TLS record.
   static constexpr size_t kBufferBytes = 64 << 10;
-  // Private-key operations between two looks at the other connections.
+  // Steps of TLS handshakes in one round of the poller, so that handshakes, which cost a
+  // private-key operation, do not hold up the other connections.
   static constexpr int kHandshakeStepsMax = 8;
 
   static absl::StatusOr<std::shared_ptr<BrokerHub>> Make(base::Strand strand, BrokerBounds bounds,
@@ -44,22 +45,25 @@ class BrokerHub : public std::enable_shared_from_this<BrokerHub> {
   char* buffer() { return buffer_.data(); }
   base::Now Now() const { return base::SystemClock().Read(); }
 
-  // After any input: writes what is ready, logs, buries, sets the timer.
+  // To be called after any input: writes what is ready, logs, destroys buried connections and sets
+  // the timer.
   void Settle();
-  // Keeps a connection's shell until Bury.
+  // Owns a connection's shell until Bury.
   void Keep(std::unique_ptr<Pollable> link);
-  // Deletes it once nobody can be within it any more.
+  // Destroys a connection's shell once none of its methods can be under way any more.
   void Bury(Pollable* link);
-  // Has each connection judge its peer again, a few in each round: a chain takes half a
-  // millisecond.
+  // Lets every connection judge its peer again, a few of them in each round, because a chain takes
+  // half a millisecond.
   void JudgeAgain();
-  // Calls `wake` at the next look at the clock that is at or after `when` (steady).
+  // Calls `wake` once, when the clock is next looked at at or after `when` (steady).
   void WakeAt(absl::Duration when, std::function<void()> wake);
-  // One of kHandshakeStepsMax a round; false: they are used up, try again in the next round.
+  // Takes one of the kHandshakeStepsMax steps of this round. False: they are used up; try again in
+  // the next round.
   bool TakeHandshakeStep() { return handshake_steps_-- > 0; }
-  // One line per peer address, kind of reason and minute.
+  // Logs why a connection was ended or refused: at most one line for each peer address, kind of
+  // reason and minute.
   void LogRefusal(const std::string& where, const std::string& why);
-  // The same, counted: a connection that did not come to its session.
+  // Logs and counts a connection whose TLS handshake failed or was given up.
   void RefuseHandshake(const std::string& where, const std::string& why);
   uint64_t handshakes_refused() const { return handshakes_refused_; }
 
@@ -80,7 +84,8 @@ class BrokerHub : public std::enable_shared_from_this<BrokerHub> {
   std::vector<char> buffer_;
   absl::flat_hash_map<Pollable*, std::unique_ptr<Pollable>> links_;
   std::vector<std::unique_ptr<Pollable>> buried_;
-  std::vector<Pollable*> to_judge_;  // maybe gone by now
+  // Connections that JudgeAgain has still to visit; some may be gone by now.
+  std::vector<Pollable*> to_judge_;
   std::vector<std::pair<absl::Duration, std::function<void()>>> wakes_;
   base::LogLimiter refusals_;
   size_t held_max_ = 0;  // bytes held, at most, since memory was last given back

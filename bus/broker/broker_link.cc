@@ -1,4 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// A broker holds ten thousand connections that are idle nearly always, so a connection owns no
+// buffer: it reads into the hub's one buffer and writes straight from the session's outbox. That
+// works because a read is handed to the core before the next one begins, and because OpenSSL is
+// told (SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER) that a repeated write may come from another address. A
+// link never deletes itself: Close only buries it, because the hub, the poller or the core may
+// still be within one of its calls. It does not simply close after an ERROR either: close(2) with
+// unread input sends a reset, and the peer would lose the ERROR that explains the end.
+
 #include "bus/broker/broker_link.h"
 
 #include <openssl/err.h>
@@ -26,6 +35,9 @@ constexpr size_t kWriteTurnBytes = 1 << 20;
 // What is read and thrown away while the last frames go out. Closing with unread input would make
 // the kernel send a reset, and the peer might lose the ERROR that explains it.
 constexpr size_t kDiscardedMax = 1 << 20;
+// Turns of one handshake. A client's longest messages, its chain of 64 KiB, come in some fifty
+// pieces over Ethernet; who needs more sends single bytes, each of which costs everybody a turn.
+constexpr int kHandshakeStepsMax = 100;
 // The most that goes into one TLS record.
 constexpr size_t kTlsRecordBytes = 16 << 10;
 
@@ -111,9 +123,16 @@ void SocketLink::OnEvents(uint32_t events) {
 
 void SocketLink::Handshake() {
   if (!hub_->TakeHandshakeStep()) return;
-  last_step_ = hub_->Now().steady;
+  if (++handshake_steps_ > kHandshakeStepsMax) {
+    GiveHandshakeUp("it comes in drops");
+    return;
+  }
   ERR_clear_error();
   const int returned = SSL_do_handshake(tls_);
+  if (!answered_ && BIO_number_written(SSL_get_wbio(tls_)) > 0) {
+    answered_ = true;
+    stage_began_ = hub_->Now().steady;
+  }
   if (returned == 1) {
     absl::StatusOr<trust::Peer> peer = trust::PeerOf(tls_);
     EndHandshake();
@@ -152,9 +171,12 @@ void SocketLink::GiveHandshakeUp(absl::string_view why) {
   Close();
 }
 
-bool SocketLink::PeerIsSilent(absl::Duration unanswered, absl::Duration answered) const {
-  const bool we_answered = BIO_number_written(SSL_get_wbio(tls_)) > 0;
-  if (hub_->Now().steady - last_step_ < (we_answered ? answered : unanswered)) return false;
+bool SocketLink::PeerIsSlow(const Patience& patience) const {
+  const bool began = BIO_number_read(SSL_get_rbio(tls_)) > 0;
+  const absl::Duration limit = answered_ ? patience.answer
+                               : began   ? patience.hello
+                                         : patience.begin;
+  if (hub_->Now().steady - stage_began_ < limit) return false;
   int unread = 0;
   return ioctl(fd_, FIONREAD, &unread) == 0 && unread == 0;
 }

@@ -16,16 +16,17 @@
 
 namespace orch::bus {
 
-// Owned by the hub, ends itself: when the peer closes, when the core has ended the session and the
-// last frames are out, or when the handshake takes too long.
+// The hub owns a link, and the link ends itself: when the peer closes, when the core has ended the
+// session and the last frames are written, or when its handshake takes too long.
 //
 // Lives on: the broker's strand.
 class SocketLink : public Pollable, public BrokerLink {
  public:
-  // Plain STOMP as `peer`. Takes `fd` over; false: refused, and closed.
+  // Serves plain STOMP to `peer` on `fd`, which it owns from then on. False: the core refused the
+  // session, and `fd` is closed.
   static bool Start(BrokerHub* hub, int fd, std::string where, BrokerPeer peer);
-  // With TLS first. `ended` is called once the handshake is over, one way or the other. Null:
-  // refused, and closed.
+  // Begins with a TLS handshake, which says who the peer is. `ended` is called once when the
+  // handshake is over, whether it succeeded or not. Null: it could not begin, and `fd` is closed.
   static SocketLink* StartTls(BrokerHub* hub, int fd, std::string where, SSL_CTX* context,
                               std::function<void()> ended);
   ~SocketLink() override;
@@ -33,23 +34,30 @@ class SocketLink : public Pollable, public BrokerLink {
   void OnEvents(uint32_t events) override;
   void OnReady() override;
   void JudgeAgain() override;
-  // Gives a handshake up that is still under way; `why` for the log.
+  // Gives up a handshake that is still under way and closes; `why` is for the log.
   void GiveHandshakeUp(absl::string_view why);
-  // Whether that handshake has waited for the peer for so long, before and after our answer:
-  // nothing has come, and nothing lies there unread because we are busy.
-  bool PeerIsSilent(absl::Duration unanswered, absl::Duration answered) const;
+  // How long a handshake may wait for its peer: until its first byte, from that to the end of its
+  // first message, and after our answer.
+  struct Patience {
+    absl::Duration begin;
+    absl::Duration hello;
+    absl::Duration answer;
+  };
+  // Whether this one has waited longer, from when it was accepted or answered; drops that come
+  // meanwhile don't count. Never while something lies there unread because we are busy.
+  bool PeerIsSlow(const Patience& patience) const;
 
  private:
   // What a try to read or write came to.
   enum class Result { kDone, kBlocked, kClosed };
 
   SocketLink(BrokerHub* hub, int fd, std::string where)
-      : hub_(hub), fd_(fd), where_(std::move(where)), last_step_(hub->Now().steady) {}
+      : hub_(hub), fd_(fd), where_(std::move(where)), stage_began_(hub->Now().steady) {}
   void Handshake();
   void EndHandshake();
   bool OpenSession(BrokerPeer peer);
   void Read();
-  // Writes what there is; false: closed.
+  // Writes what waits in the outbox. False: the connection was closed.
   bool Write();
   Result WriteSome(size_t* written);
   Result ReadSome(size_t* size);
@@ -64,7 +72,9 @@ class SocketLink : public Pollable, public BrokerLink {
   SSL* tls_ = nullptr;
   BrokerSession* session_ = nullptr;        // null before the end of the handshake
   std::function<void()> on_handshake_end_;  // null when there is none under way
-  absl::Duration last_step_;                // steady time of its last input
+  absl::Duration stage_began_;              // steady time when it was accepted, or answered
+  int handshake_steps_ = 0;
+  bool answered_ = false;
   uint32_t watched_ = 0;
   size_t discarded_ = 0;      // bytes after the session's end
   bool half_closed_ = false;  // our side of the connection

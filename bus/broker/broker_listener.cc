@@ -1,4 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// Before its handshake is over nobody knows who a peer is, so what strangers can hold is bounded:
+// kHandshakesMax handshakes, each for kHandshakeTimeMax. A plain limit would be a way to keep a
+// fleet out (open 512 connections, say nothing), and refusing what is over the limit would send ten
+// thousand returning nodes away to come back later. So the listener stops accepting, leaves the
+// others in the kernel's queue, and meanwhile gives up those handshakes alone whose peer is silent.
+// Everything that the hub may call later goes through self_, which is null once the listener is
+// gone.
+
 #include "bus/broker/broker_listener.h"
 
 #include <arpa/inet.h>
@@ -24,7 +33,7 @@ namespace {
 constexpr int kAcceptTurn = 64;
 // Without descriptors, before the next try.
 constexpr absl::Duration kPause = absl::Milliseconds(200);
-// While accepting pauses: how often silent peers are looked for.
+// While accepting pauses: how often slow peers are looked for.
 constexpr absl::Duration kSilenceCheck = absl::Milliseconds(100);
 // The server's own certificate is looked at again after this.
 constexpr absl::Duration kContextAgeMax = absl::Seconds(10);
@@ -145,7 +154,7 @@ void BrokerListener::OnEvents(uint32_t) {
     if (fd < 0) {
       if (errno == EAGAIN) return;
       if (errno == ECONNABORTED || errno == EINTR) continue;
-      if ((errno == EMFILE || errno == ENFILE) && GiveUpSilent()) continue;
+      if ((errno == EMFILE || errno == ENFILE) && GiveUpSlow()) continue;
       hub_->LogRefusal(address_, absl::StrCat("accept: ", std::strerror(errno)));
       Pause();
       hub_->WakeAt(hub_->Now().steady + kPause, [self = self_] {
@@ -173,16 +182,17 @@ void BrokerListener::AcceptTls(int fd, std::string where) {
     hub_->LogRefusal(address_, absl::StrCat("new TLS context: ", status.message()));
   }
   const absl::Duration deadline = hub_->Now().steady + kHandshakeTimeMax;
-  const auto pending = pending_.insert(pending_.end(), {deadline, nullptr});
+  const auto pending = pending_.insert(pending_.end(), {deadline, nullptr, NetworkOf(where)});
+  ++networks_[pending->network];
   pending->link =
       SocketLink::StartTls(hub_, fd, std::move(where), context_.get(), [self = self_, pending] {
         if (*self != nullptr) (*self)->EndHandshake(pending);
       });
   if (pending->link == nullptr) {
-    pending_.erase(pending);
+    EndHandshake(pending);
     return;
   }
-  if (pending_.size() >= kHandshakesMax) Pause();
+  if (pending_.size() >= kHandshakesMax && !GiveUpSlow()) Pause();
   CheckHandshakes();
 }
 
@@ -198,17 +208,23 @@ absl::Status BrokerListener::RenewContext() {
 }
 
 void BrokerListener::EndHandshake(std::list<Pending>::iterator pending) {
+  const auto network = networks_.find(pending->network);
+  if (--network->second == 0) networks_.erase(network);
   pending_.erase(pending);
   if (paused_ && pending_.size() < kHandshakesMax / 2) Resume();
 }
 
-bool BrokerListener::GiveUpSilent() {
+bool BrokerListener::GiveUpSlow() {
   const size_t before = pending_.size();
   for (auto each = pending_.begin(); each != pending_.end();) {
+    const bool greedy = networks_[each->network] > kHandshakesOfAddressMax;
     SocketLink* link = (each++)->link;
-    if (!link->PeerIsSilent(kHelloTime, kAnswerTime)) continue;
+    const SocketLink::Patience patience = {.begin = greedy ? kGreedyBeginTime : kBeginTime,
+                                           .hello = kHelloTime,
+                                           .answer = greedy ? kGreedyAnswerTime : kAnswerTime};
+    if (!link->PeerIsSlow(patience)) continue;
     // Takes itself out of the list.
-    link->GiveHandshakeUp("the peer is silent, and others wait");
+    link->GiveHandshakeUp("the peer is slow, and others wait");
   }
   return pending_.size() < before;
 }
@@ -219,7 +235,7 @@ void BrokerListener::CheckHandshakes() {
   while (!pending_.empty() && pending_.front().deadline <= now) {
     pending_.front().link->GiveHandshakeUp("not complete in time");
   }
-  if (paused_) GiveUpSilent();
+  if (paused_) GiveUpSlow();
   if (pending_.empty()) return;
   const absl::Duration next = paused_ ? std::min(pending_.front().deadline, now + kSilenceCheck)
                                       : pending_.front().deadline;

@@ -8,11 +8,12 @@
 #include "bus/routing/broker_session.h"
 #include "bus/stream/stream.h"
 
-// Connections to the broker from within its own process.
+// Connections to the broker from within its own process, over memory.
 
 namespace orch::bus {
 
-// The broker's side of a Stream. Kept alive by its two coroutines, which end when the stream does.
+// The broker's side of a Stream in memory. Its two coroutines keep it alive; they end when the
+// stream does.
 //
 // Lives on: the broker's strand.
 class StreamLink : public BrokerLink, public std::enable_shared_from_this<StreamLink> {

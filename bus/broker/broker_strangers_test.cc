@@ -6,6 +6,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <thread>
+
 #include "absl/strings/numbers.h"
 #include "bus/broker/broker_fixture.h"
 #include "bus/broker/broker_listener.h"
@@ -34,6 +37,10 @@ class Strangers {
       fds_.push_back(fd);
     }
   }
+  // Each says so much more, who still may.
+  void Say(absl::string_view more) {
+    for (const int fd : fds_) (void)send(fd, more.data(), more.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  }
   ~Strangers() {
     for (const int fd : fds_) close(fd);
   }
@@ -60,6 +67,23 @@ TEST_F(BrokerStrangersTest, HandshakesThatStopKeepNobodyOut) {
   Until([&] { return broker_->status().handshakes_pending == BrokerListener::kHandshakesMax; });
   const auto node = Tls("web01", trust::Role::kNode);
   Ready(node.get());
+}
+
+TEST_F(BrokerStrangersTest, HandshakesInDropsKeepNobodyOut) {
+  MakeTls();
+  // A long ClientHello, of which each stranger says a byte whenever it is looked at.
+  Strangers drops(broker_->address(), 900, "\x16");
+  const auto node = Tls("web01", trust::Role::kNode);
+  const absl::Time began = absl::Now();
+  std::atomic<bool> done{false};
+  std::thread dripping([&] {
+    while (!done) drops.Say(absl::string_view("\x03", 1));
+  });
+  Ready(node.get());
+  const absl::Duration took = absl::Now() - began;
+  done = true;
+  dripping.join();
+  EXPECT_LT(took, absl::Seconds(2)) << "0.3 s, and what a loaded machine adds";
 }
 
 TEST_F(BrokerStrangersTest, ARevokedNodeLosesItsConnection) {

@@ -24,7 +24,7 @@ class Pollable {
   virtual ~Pollable() = default;
   // EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLHUP as epoll_ctl(2) has them, level-triggered.
   virtual void OnEvents(uint32_t events) = 0;
-  // What peers are judged by has changed: ends the connection if its peer may not be there now.
+  // The credentials have changed: ends the connection if its peer would not be let in any more.
   virtual void JudgeAgain() {}
 };
 
@@ -35,11 +35,11 @@ class Poller : public std::enable_shared_from_this<Poller> {
   static absl::StatusOr<std::shared_ptr<Poller>> Make(base::Strand strand,
                                                       std::function<void()> on_round);
 
-  // `target` gets `events` of `fd` until Remove; it may remove itself and others while it is
-  // called. False: the kernel refused, errno says why.
+  // Calls `target` with the `events` of `fd` until Remove. A target may remove itself and others
+  // while it is called. False: the kernel refused; errno says why.
   bool Add(int fd, uint32_t events, Pollable* target);
   void Change(int fd, uint32_t events, Pollable* target);
-  // Before the descriptor is closed. `target` is not called again.
+  // To be called before the descriptor is closed. `target` is not called again.
   void Remove(int fd, Pollable* target);
 
   void Start();

@@ -1,4 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// A broker that refuses may answer with an ERROR, close the connection, or drop the message without
+// a word after it has confirmed it; ActiveMQ and RabbitMQ do each of these. So the broker's answer
+// alone proves nothing: where the credentials allow it, a second connection watches whether the
+// verb had an effect. That a SEND did not arrive is concluded from a fence: a message of a rightful
+// sender, sent afterwards; once it is heard, what was tried before it is not going to come. Each
+// case has a connection of its own, because a refusal usually ends the connection.
+
 #include "bus/check/check.h"
 
 #include <algorithm>

@@ -11,12 +11,14 @@
 
 namespace orch::bus {
 
-// Tries all cases of each role that has credentials, each on a connection of its own, and fills in
-// the rows of `*check`. With credentials of a node and of a controller the effects are looked at as
-// well: for each verb the one who would notice listens, or speaks.
+// Tries all cases (check_cases.h) of each role that has credentials, each case on a connection of
+// its own, and fills in the rows of `*check`. With credentials of a node and of a controller the
+// effects are looked at too: after a SEND the one who could hear it listens, after a SUBSCRIBE the
+// one who may send there speaks.
 //
-// On a bus in use it does no harm: its messages are no envelopes (nodes and controllers count and
-// drop them), expire at once, and what it hears of others goes back to where it was.
+// It does no harm on a bus that is in use: its messages are not envelopes, so nodes and controllers
+// count and drop them; they expire soon; and messages of others that it receives from a queue go
+// back to the queue.
 //
 // Completes when: all is tried. Errors: Unavailable: the broker can't be reached, or not any more;
 // rows so far stay. Cancellation: total. Runs on: `strand`.

@@ -1,4 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// The list is written out verb by verb, and not computed from the rules of broker_rights, because
+// it checks brokers whose rights somebody else configured: what a rule forgets is found only by a
+// case that nobody derived from that rule. So beside the destinations of the bus there are the ways
+// around their names: wildcards, lists of destinations, temporary queues, exchanges that RabbitMQ
+// has by itself, and the flavour's own administrative destinations. Every case leaves the broker as
+// it was: names that nobody has, messages that expire, queues that delete themselves.
+
 #include "bus/check/check_cases.h"
 
 #include <algorithm>

@@ -1,4 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// What is tested is what a process of that role would do with its own configuration file, so the
+// files are read by the roles' own schemas and flags only override them; a role without a file
+// takes the way to the broker from one that has a file, but never its login or certificate.
+// Revocation lists are not demanded here (no_crl): the check judges the broker's rights, not the
+// fleet's trust.
+
 #include "bus/check/check_command.h"
 
 #include <google/protobuf/util/json_util.h>

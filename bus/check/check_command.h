@@ -7,11 +7,12 @@
 
 #include "bus/check/check.pb.h"
 
-// `orch-broker check`: flags and files in, a table or JSON out.
+// The command `orch-broker check`: it takes flags and configuration files and prints a table or
+// JSON.
 
 namespace orch::bus {
 
-// What says who a role is.
+// The flags that say with which identity and credentials a role is tried.
 struct CheckRoleFlags {
   std::string config, cert, key, login, passcode_file, name;
   bool given() const {

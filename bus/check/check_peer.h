@@ -18,14 +18,14 @@
 
 namespace orch::bus {
 
-// How `orch-broker check` gets a connection as somebody.
+// How `orch-broker check` connects as one role: its streams, login and passcode.
 struct CheckCredentials {
   std::shared_ptr<StreamFactory> streams;
   std::string login;  // empty: none
   std::string passcode;
 };
 
-// Where to, and how long an answer may take.
+// The broker that is checked, and how long it may take to answer.
 struct CheckBroker {
   std::string address;
   Flavour flavour = FLAVOUR_EMBEDDED;
@@ -33,8 +33,9 @@ struct CheckBroker {
   absl::Duration timeout = absl::Seconds(5);
 };
 
-// One STOMP connection that says what it is told, whether that is permitted or not, and reports how
-// the broker took it. bus/session can't be that: it knows only what a client of ours does.
+// One STOMP connection that sends what it is told to, whether that is permitted or not, and reports
+// how the broker answered. Session can't be used for that, because it does only what a client of
+// ours does.
 //
 // Lives on: the strand of its stream; one call at a time.
 class CheckPeer {
@@ -78,8 +79,8 @@ class CheckPeer {
   const std::unique_ptr<Stream> stream_;
   const CheckBroker broker_;
   Decoder decoder_;
-  std::deque<Frame> frames_;    // decoded, not looked at
-  std::deque<Frame> messages_;  // that came before somebody asked
+  std::deque<Frame> frames_;    // decoded and not looked at yet
+  std::deque<Frame> messages_;  // messages that came before Hear was called
   bool acknowledges_ = false;
   int receipts_ = 0;
 };

@@ -9,7 +9,7 @@
 
 namespace orch::bus {
 
-// Which broker to try next, and how long to wait before.
+// Decides which broker to try next and how long to wait before the attempt.
 //
 // Brokers are taken in turns: a turn is every broker of the list once, one right after the other,
 // so that a dead one costs no time where another one lives. Waiting is between turns only, uniform
@@ -18,8 +18,8 @@ namespace orch::bus {
 // they come all at once when the only one returns, and a single node is hardly later for it. Once
 // every broker has failed it is that of exponential back-off, from `min` doubling to `max`.
 //
-// With the order of priority a turn begins with the first of the list, with a random one each
-// process keeps a shuffled list of its own; the broker that was just lost comes last in either. A
+// With Order::kPriority a turn begins with the first broker of the list; with Order::kRandom each
+// process has a shuffled list of its own. In either, the broker that was just lost comes last. A
 // connection that works is never given up for a preferred broker: that would be a second outage.
 // A connection that was lost within kStableAfter counts as a failure: a broker that accepts and
 // hangs up at once is not hammered.

@@ -12,23 +12,24 @@
 
 namespace orch::bus {
 
-// A message that arrived; headers are not in it, because they are never trusted.
+// A message that arrived. Its headers are left out, because they are never trusted.
 struct Delivery {
-  std::string destination;  // of the subscription it came on, as we subscribed, not what it says
+  // The destination that we subscribed, whatever the message says of itself.
+  std::string destination;
   std::string body;
 };
 
 // Figures for health and metrics.
 struct ClientStatus {
-  bool connected = false;      // and every subscription confirmed
+  bool connected = false;      // the broker has confirmed every subscription
   std::string broker;          // `host:port` in use or last tried
   std::string last_error;      // why it is not connected
   absl::Time connected_since;  // if connected
   absl::Time away_since;       // if not: since the loss, or the start
-  uint64_t connects = 0;       // that came so far as to be usable
-  uint64_t reconnects = 0;     // of them, after a loss
-  uint64_t failovers = 0;      // of them, at another broker than the one that was lost
-  uint64_t failures = 0;       // attempts that did not come so far
+  uint64_t connects = 0;       // connections that became usable
+  uint64_t reconnects = 0;     // of these, those after a loss
+  uint64_t failovers = 0;      // of these, those to another broker than the one that was lost
+  uint64_t failures = 0;       // attempts that brought no usable connection
   std::array<uint64_t, kFaults> faults = {};  // ends of connections by what the broker did
   uint64_t frames_in = 0, frames_out = 0, bytes_in = 0, bytes_out = 0;
   uint64_t ignored = 0;         // messages that were for no subscription of ours
@@ -50,22 +51,27 @@ class Bus {
   using Sent = std::function<void(absl::Status)>;
 
   virtual ~Bus() = default;
-  // Before Start, or at any time later; restored after each reconnect. `ack` mode is auto.
+  // Subscribes `destination`, before Start or at any time later, now and after each reconnect, with
+  // automatic acknowledgement.
   virtual void Subscribe(std::string destination, std::function<void(Delivery)> on_message) = 0;
-  // Before Start: `call` comes after each attempt that failed; status() says why.
+  // Sets a function that is called after each failed attempt to connect; status() says why it
+  // failed. To be called before Start.
   virtual void WatchFailures(std::function<void()> call) = 0;
-  // Once. `on_change` is called on each connect (true: the broker confirmed every subscription) and
-  // each loss of such a connection (false).
+  // Begins to connect; to be called once. `on_change` is called with true when the broker has
+  // confirmed every subscription, and with false when such a connection was lost.
   virtual void Start(std::function<void(bool connected)> on_change) = 0;
-  // Fire and forget: lost if there is no connection. `expires` lets brokers drop it when nobody
-  // took it by then; InfiniteFuture: never.
+
+  // Sends a message and forgets it: it is lost if there is no connection. The broker may drop it
+  // when nobody took it by `expires`; InfiniteFuture: never.
   virtual void Send(std::string destination, std::string body, absl::Time expires) = 0;
-  // With a RECEIPT.
+  // Sends a message and says through `sent` whether the broker confirmed it.
   virtual void SendWithReceipt(std::string destination, std::string body, absl::Time expires,
                                Sent sent) = 0;
-  // Ends the connection and takes the next broker, for a node that notices that it is deaf.
+  // Ends the connection and takes the next broker. For a node that hears no beacon although it is
+  // connected: it is deaf.
   virtual void Reconnect(std::string why) = 0;
-  // Our clock minus the one that the bus goes by, once somebody can tell (BrokerExpiry).
+  // Tells the client our clock minus the one that the bus goes by, once the caller knows it
+  // (BrokerExpiry).
   virtual void SetClockSkew(absl::Duration skew) = 0;
 
   virtual ClientStatus status() const = 0;

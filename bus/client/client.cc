@@ -1,4 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// The life of the client is one coroutine (Run): wait, open, run the connection, begin again. It is
+// the only place where the next broker is chosen, so two connections never exist at once and a
+// callback can't start a second attempt. Callbacks may destroy the Client while that coroutine
+// waits; therefore everything lives in a shared Core, Abandon() forgets the callbacks and wakes
+// what waits, and each callback is copied or moved out before it is called.
+
 #include "bus/client/client.h"
 
 #include <utility>

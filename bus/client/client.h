@@ -20,29 +20,32 @@
 
 namespace orch::bus {
 
-class Stream;         // bus/stream.h: TCP, TLS or memory
-class StreamFactory;  // bus/stream.h: makes one to a broker
+class Stream;         // bus/stream/stream.h: TCP, TLS or memory
+class StreamFactory;  // bus/stream/stream.h: makes one to a broker
 
-// Keeps one STOMP session alive: connects, subscribes, sends, heart-beats, goes on with the next
-// broker, backs off when all have failed, and restores the subscriptions. What the protocol asks
-// for is decided in bus/session, when and where to connect in bus/backoff.
+// Keeps one STOMP session alive. It connects, subscribes, sends and heart-beats; when a connection
+// is lost it takes the next broker, backs off when all of them have failed, and subscribes again.
+// Session decides what the protocol asks for, Backoff when and where to connect.
 //
 // Every step of opening has a limit of its own: looking up, connecting and the TLS handshake
 // kOpenMax together, CONNECTED Session::kConnectMax, each confirmation of a subscription
 // Session::kReceiptMax. Certificates and passcode are read at each connect.
 //
-// Lives on: the strand it is given. Callbacks may destroy the Client.
+// Lives on: the strand it is given; every method is called there (Subscribe before Start anywhere),
+// every callback comes there. Callbacks may call any method, and may destroy the Client; after its
+// destruction nothing is called any more.
 class Client : public Bus {
  public:
   struct Options {
     BusConfig config;                                 // as ValidateBusConfig wants it
     std::shared_ptr<trust::Credentials> credentials;  // null: without TLS
-    std::string client_id;                            // for the broker's log
-    size_t send_queue_bytes = 16 << 20;               // more waiting than this: Send fails
-    // Reads no faster than this, so that a broker or publisher that floods costs a share of a core
-    // and not all of it; 0: as fast as they come. Large messages count for several.
+    std::string client_id;                            // names this client in the broker's log
+    size_t send_queue_bytes =
+        16 << 20;  // bytes that may wait to be written; beyond them sends fail
+    // Messages are read no faster than this, so that a broker or publisher that floods costs a
+    // share of a core and not all of it. A large message counts for several. 0: there is no limit.
     uint32_t messages_per_second = 0;
-    // The first attempt waits too, for anything up to reconnect_spread.
+    // Whether the first attempt waits as well, for a random time up to reconnect_spread.
     bool spread_start = false;
     const base::Clock* clock = &base::SystemClock();
     base::Random* random = base::SystemRandom();  // for the back-off's jitter
@@ -59,8 +62,9 @@ class Client : public Bus {
   void Subscribe(std::string destination, std::function<void(Delivery)> on_message) override;
   void WatchFailures(std::function<void()> call) override;
   void Start(std::function<void(bool connected)> on_change) override;
-  // DISCONNECT with a receipt, at most 2 s, then closes; sends that were not confirmed by then get
-  // Unavailable. `done` comes once, and on_change no more. Nothing is called afterwards.
+  // Sends DISCONNECT, waits at most 2 s for its receipt and closes. Sends that were not confirmed
+  // by then get Unavailable. `done` is called once and is the last call; on_change is not called
+  // any more.
   void Stop(std::function<void()> done);
   void Send(std::string destination, std::string body, absl::Time expires) override;
   void SendWithReceipt(std::string destination, std::string body, absl::Time expires,
@@ -74,8 +78,8 @@ class Client : public Bus {
   std::shared_ptr<Core> core_;
 };
 
-// The connections that `config` asks for, over TCP or TLS. InvalidArgument: ValidateBusConfig;
-// FailedPrecondition: TLS without credentials.
+// The factory for the connections that `config` asks for, TCP or TLS. InvalidArgument: what
+// ValidateBusConfig says. FailedPrecondition: TLS is wanted and `credentials` is null.
 absl::StatusOr<std::shared_ptr<StreamFactory>> NewClientStreams(
     const BusConfig& config, std::shared_ptr<trust::Credentials> credentials);
 

@@ -1,4 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// One reader and one writer work on a connection. The reader alone clears up: whoever notices the
+// end (a deadline, a failed write, Reconnect, Stop) calls End, which records the first reason and
+// closes the stream; the reader then wakes and OnEnded runs, once. If others cleaned up themselves,
+// sends that wait for a receipt could be answered twice or never. The writer takes whatever has
+// gathered as one gather write, so batches grow with the load; it does not begin within the call
+// that queued the first frame, so that all frames of one handler share a write.
+
 #include <utility>
 
 #include "absl/strings/str_cat.h"

@@ -21,8 +21,8 @@
 
 namespace orch::bus {
 
-// What a Client is made of: for client.cc and client_connection.cc only. It outlives its Client
-// until the coroutines have ended that work on it.
+// The state of a Client, for client.cc and client_connection.cc only. It is shared with the
+// coroutines that work on it, so it outlives the Client until they have ended.
 //
 // Lives on: strand_.
 class Client::Core : public std::enable_shared_from_this<Client::Core> {
@@ -38,7 +38,7 @@ class Client::Core : public std::enable_shared_from_this<Client::Core> {
   void Reconnect(std::string why);
   void SetClockSkew(absl::Duration skew) { skew_ = skew; }
   ClientStatus status() const;
-  // The Client is gone: calls nothing any more and winds down.
+  // The Client was destroyed: calls no callback any more and ends the coroutines.
   void Abandon();
 
  private:

@@ -9,20 +9,21 @@
 
 namespace orch::bus {
 
-// How long to put off the next read, so that what comes in costs no more than so many messages a
-// second over time: a bucket that holds a second's worth and may be overdrawn.
+// Says how long to put off the next read, so that over time no more than a given number of messages
+// a second are read: a token bucket that holds the messages of one second and may be overdrawn.
 //
 // Pure. Lives on: its owner's strand.
 class Pace {
  public:
-  // So many bytes count as one message more.
+  // This many bytes count as one more message.
   static constexpr size_t kBytesPerMessage = 16 << 10;
 
   // `per_second` 0: no limit.
   Pace(uint32_t per_second, base::Now now)
       : per_second_(per_second), credit_(per_second), at_(now.steady) {}
 
-  // So much came in. Zero: read on.
+  // Takes account of what was just read. Returns how long to wait before the next read; zero: read
+  // on.
   absl::Duration Take(uint64_t messages, size_t bytes, base::Now now) {
     if (per_second_ == 0) return absl::ZeroDuration();
     credit_ += per_second_ * absl::ToDoubleSeconds(now.steady - at_);

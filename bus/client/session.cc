@@ -1,4 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// The session decides and the client carries out: it never reads a clock or a socket, so each rule
+// about time and order is tested without either. Its invariant is that pending_ holds exactly the
+// frames that still owe a RECEIPT, in the order of their numbers; a receipt's deadline begins when
+// its frame is taken for writing, not when it is queued, so that a slow network is not mistaken for
+// a silent broker. Every way to the end goes through End(), which empties queue and table, and no
+// input is looked at afterwards.
+
 #include "bus/client/session.h"
 
 #include <algorithm>

@@ -18,7 +18,7 @@
 
 namespace orch::bus {
 
-// What a broker did that ended a connection.
+// What the broker did that made us end a connection; counted by kind in ClientStatus.
 enum class Fault : uint8_t {
   kNone,       // nothing: the stream ended, or we did
   kMalformed,  // bytes that are no frame
@@ -51,16 +51,16 @@ class Session {
  public:
   // From CONNECT until CONNECTED.
   static constexpr absl::Duration kConnectMax = absl::Seconds(10);
-  // From the writing of a frame until its RECEIPT; and for one batch to be taken by the kernel.
+  // From the writing of a frame until its RECEIPT, and until the kernel has taken one batch.
   static constexpr absl::Duration kReceiptMax = absl::Seconds(30);
   static constexpr absl::Duration kWriteMax = absl::Seconds(30);
   static constexpr size_t kPendingReceiptsMax = 65'536;
   // From the first to the last byte of a frame.
   static constexpr absl::Duration kFrameMax = absl::Minutes(2);
-  // Of the intervals that the broker was asked for, respectively promised.
+  // Heart-beat intervals that may pass in silence: of those asked for and of those promised.
   static constexpr int kBeatsAskedMissedMax = 3;
   static constexpr int kBeatsMissedMax = 2;
-  // A promise rarer than this is none.
+  // A broker that promises heart-beats more rarely than this counts as promising none.
   static constexpr absl::Duration kHeartBeatMax = absl::Hours(1);
   // Empty lines within kFloodWindow, beyond one for each frame. A heart-beat is one a second at
   // most.
@@ -102,17 +102,20 @@ class Session {
     uint64_t stray_receipts = 0;  // receipts that we did not ask for
   };
 
-  // The stream is open: CONNECT waits to be written.
+  // Begins a session on a stream that has just been opened: CONNECT is the first thing in the
+  // queue.
   Session(Options options, base::Now now);
 
-  // Any number of bytes from the broker, in order. No bytes are no input.
+  // Takes bytes from the broker, in order and cut in any way; returns what came of them.
   std::vector<Event> OnBytes(absl::string_view bytes, base::Now now);
-  // At next_deadline() or any other time; may queue a heart-beat. An event is kEnded.
+  // To be called at next_deadline(), or at any time. May queue a heart-beat. An event is kEnded.
   std::optional<Event> OnTime(base::Now now);
-  // On the steady clock; InfiniteDuration: nothing to wait for.
+  // When OnTime is to be called next, on the steady clock; InfiniteDuration: there is nothing to
+  // wait for.
   absl::Duration next_deadline() const;
 
-  // Once per id ≥ 1, at any time; sent when connected.
+  // Adds a subscription with an id of 1 or more that was not used before. It is sent at once, or as
+  // soon as the session is connected.
   void Subscribe(uint64_t id, std::string destination);
 
   // Queues a SEND; with `receipt` one that is answered by kReceipt with the number returned (else
@@ -120,12 +123,14 @@ class Session {
   // full.
   absl::StatusOr<uint64_t> Send(absl::string_view destination, std::string body, absl::Time expires,
                                 bool receipt, base::Now now);
-  // Queues DISCONNECT behind what waits; kEnded with OK follows. False: not connected, just close.
+  // Queues DISCONNECT behind what waits; its receipt brings kEnded with OK. False: the session is
+  // not connected, so the stream can be closed at once.
   bool Disconnect();
 
-  // The next batch to write, in order; empty while one is under way or nothing waits.
+  // Takes the next batch to write, in order. Empty while a batch is under way, or when nothing
+  // waits.
   std::vector<std::string> TakeBatch(base::Now now);
-  // The batch is with the kernel.
+  // The batch that TakeBatch gave is with the kernel.
   void OnWritten(base::Now now);
 
   // Whether TakeBatch would give something.

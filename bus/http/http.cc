@@ -1,4 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// Probes and scrapes come over a port that anybody may reach, beside daemons that must not be held
+// up. So the server has no thread of its own: it serves three constant paths, reads no body, and
+// bounds the time for each step. When it is full it closes the oldest connection that is still to
+// send a request, not the new one: else whoever opens 64 idle connections would blind the
+// monitoring. A connection lives on its own strand and is owned by its coroutine; the listener's
+// list is only there to count and to close.
+
 #include "bus/http/http.h"
 
 #include <atomic>

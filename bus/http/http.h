@@ -11,13 +11,13 @@
 
 namespace orch::bus {
 
-// What `/readyz` says: ready if `missing` is empty; otherwise one line for each part that is not,
-// `bus: connect broker1:61614: connection refused`.
+// What `/readyz` says. The process is ready if `missing` is empty; otherwise it has a line for each
+// part that is not ready, such as `bus: connect broker1:61614: connection refused`.
 struct Readiness {
   std::vector<std::string> missing;
 };
 
-// Where the answers come from; each calls back once, from anywhere.
+// Where the answers come from. Each function calls its argument exactly once, from any thread.
 struct HttpSources {
   std::function<void(std::function<void(Readiness)>)> readiness;
   std::function<void(std::function<void(std::string)>)> metrics;  // Prometheus text
@@ -26,26 +26,27 @@ struct HttpSources {
 // `/livez`, `/readyz` and `/metrics` over plain HTTP/1.1, GET and HEAD. Nothing else is served, so
 // no client can cost more than a small header and a few seconds.
 //
-// Lives on: whoever made it; connections on strands of their own. Methods may be called by one
-// thread at a time.
+// Methods may be called from one thread at a time, any thread. Each connection lives on a strand of
+// its own.
 class HttpServer {
  public:
-  // Connections at once. For one more the oldest is closed that is not being answered; if all are,
-  // the new one.
+  // Connections at once. For one more, the oldest that is not being answered is closed; if all are
+  // being answered, the new one is.
   static constexpr int kConnectionsMax = 64;
   static constexpr size_t kHeaderBytesMax = 8 << 10;
-  // For a request to arrive, and for its answer to be taken.
+  // How long a request may take to arrive, and its answer to be taken.
   static constexpr absl::Duration kPatience = absl::Seconds(10);
 
   // Binds and serves. Unavailable: the address is in use or can't be bound, named.
   static absl::StatusOr<std::unique_ptr<HttpServer>> Start(boost::asio::io_context* io,
                                                            const std::string& listen,
                                                            HttpSources sources);
-  // As Stop.
+  // Does what Stop does.
   ~HttpServer();
-  // `127.0.0.1:7480`; the port is real also where `listen` says 0.
+  // The bound address, `127.0.0.1:7480`, with the real port also where `listen` says 0.
   const std::string& address() const { return address_; }
-  // Accepts no more and closes what is open; what is under way ends soon after, on `io`.
+  // Accepts no more connections and closes those that are open. Coroutines that are under way end
+  // soon after, on `io`.
   void Stop();
 
  private:

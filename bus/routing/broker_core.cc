@@ -1,4 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// The broker must survive any client. Two rules keep it so. Whatever goes wrong with a client ends
+// in Fail(), which sends one ERROR, takes its subscriptions away and marks the session kEnded; the
+// session object stays until the shell calls Close, so nothing here deletes what a caller still
+// walks over. And whatever is held is counted in meter_ when it is taken and when it is let go;
+// only so can KeepWithinTotal() find the connection that costs most. Ending a session gives its
+// messages back to queues, which can make the next consumer slow: the loops that drop sessions
+// therefore run until nothing is left to drop, instead of recursing.
+
 #include "bus/routing/broker_core.h"
 
 #include <algorithm>
@@ -12,6 +21,7 @@ namespace {
 FrameLimits LimitsOf(const BrokerBounds& bounds) {
   FrameLimits out;
   out.body_bytes = bounds.body_bytes;
+  out.utf8_headers = true;
   return out;
 }
 

@@ -20,26 +20,26 @@
 
 namespace orch::bus {
 
-// Something for the log.
+// A line for the shell to log.
 struct BrokerNote {
   bool warning = false;
-  std::string who;   // where the connection came from, and as whom
+  std::string who;   // the connection: its peer's name, if it has one, and its address
   std::string text;  // `refused: SEND before CONNECT`
 };
 
 // Why the broker ended a connection.
 enum class BrokerRefusal : uint8_t {
-  kMalformed,    // no STOMP, or against its rules
+  kMalformed,    // not STOMP, or against STOMP's rules
   kDenied,       // no right to do so
   kFull,         // a limit of queues, destinations, subscriptions, transactions, memory
   kSlow,         // it reads too slowly
   kTimeout,      // no CONNECT, no end of a frame, no heart-beat in time
-  kConnections,  // over the limit of connections, in all or of this node
+  kConnections,  // over the limit of connections, of all or of this node
 };
 inline constexpr size_t kBrokerRefusals = 6;
 absl::string_view BrokerRefusalName(BrokerRefusal refusal);
 
-// Figures since the start, apart from `bytes_held`.
+// Counts since the start; `bytes_held` is the figure of now.
 struct BrokerCounters {
   uint64_t sessions_total = 0;
   uint64_t refused = 0;  // connections ended with an ERROR, or over the limit
@@ -63,35 +63,39 @@ struct BrokerCounters {
 // Lives on: the broker's strand. Nothing here is thread-safe.
 class BrokerCore {
  public:
-  // `prefix` begins the destinations that the rights speak of.
+  // `prefix` is what the bus's destinations begin with; rights speak of these.
   BrokerCore(BrokerBounds bounds, std::string prefix);
   ~BrokerCore();
 
-  // A transport was accepted. Null: over the limit of connections. A node that has its fill of them
-  // loses the one that was silent for longest: those whose link broke without a word would else
-  // keep it out. The session lives until Close.
+  // Begins the session of an accepted transport; it lives until Close. Null: over the limit of
+  // connections. A node that has kConnectionsOfNodeMax connections already loses the one that was
+  // silent for longest, because connections that broke without a word would otherwise keep the node
+  // out.
   BrokerSession* Open(BrokerPeer peer, std::string where, BrokerLink* link, base::Now now);
   void OnBytes(BrokerSession* session, absl::string_view bytes, base::Now now);
-  // The shell tried to write the outbox and the transport took `size` bytes, maybe none.
+  // To be called after the shell tried to write the outbox: the transport took `size` bytes,
+  // perhaps none.
   void OnWritten(BrokerSession* session, size_t size, base::Now now);
-  // The transport has ended; `session` is gone afterwards.
+  // To be called when the transport has ended. Destroys `session`.
   void Close(BrokerSession* session, base::Now now);
 
-  // Ends one for a reason from outside the protocol, with an ERROR that gives it.
+  // Ends a session for a reason from outside the protocol; the client gets an ERROR that says it.
   void Evict(BrokerSession* session, const absl::Status& why, base::Now now);
-  // Ends all sessions once their outboxes are written: the broker stops.
+  // Ends all sessions, each once its outbox is written, because the broker stops.
   void EndAll(base::Now now);
 
-  // Sessions that have something to write or have ended, since the last call. Writing them may make
-  // others ready: repeat until it is empty.
+  // The sessions that have something to write, or have ended, since the last call. Writing them may
+  // make others ready, so this is to be repeated until it is empty.
   std::vector<BrokerSession*> TakeReady() { return ready_.Take(); }
-  // Steady time of the next OnTime; InfiniteDuration: none.
+  // When OnTime is to be called next, on the steady clock; InfiniteDuration: there is nothing to
+  // wait for.
   absl::Duration NextCheck() const;
   void OnTime(base::Now now);
 
   std::vector<BrokerNote> TakeNotes() { return std::exchange(notes_, {}); }
   BrokerCounters counters() const;
-  // What there is now, by BrokerPeer::Kind and by BusKind. Walks everything: for metrics.
+  // The connections of now by BrokerPeer::Kind, and the destinations of now by BusKind. They walk
+  // over everything, so they are for metrics only.
   std::array<uint64_t, 4> PeerCensus() const;
   std::array<DestinationCensus, kBusKinds> Census() const { return router_.Census(prefix_); }
   size_t bytes_held() const { return meter_.bytes; }

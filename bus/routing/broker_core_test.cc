@@ -91,6 +91,8 @@ TEST_F(BrokerSessionTest, RefusesWhatIsWrongAndSaysWhy) {
       {"ABORT|transaction:t||^", "ABORT t: it has not begun"},
       {"SEND|destination:/queue/a|transaction:t||x^", "SEND in transaction t: it has not begun"},
       {"SEND|foo|", "malformed frame: header line without ':'"},
+      {"SEND|destination:/topic/a|k:\xff\xfe||x^", "header line is not UTF-8: `k:\\xff\\xfe`"},
+      {"SUBSCRIBE|destination:/topic/a|id:\xe3\x81||^", "header line is not UTF-8"},
   };
   for (const Wrong& test : kCases) {
     BenchClient client = Anyone();

@@ -9,8 +9,8 @@
 #include "absl/time/time.h"
 #include "bus/stomp/config.pb.h"
 
-// Every limit of the embedded broker, by name. Those of the configuration have their defaults here;
-// the others are fixed.
+// Every limit of the embedded broker, by name. Those of BrokerBounds can be configured and have
+// their defaults here; the others are fixed.
 
 namespace orch::bus {
 
@@ -18,60 +18,62 @@ namespace orch::bus {
 struct BrokerBounds {
   size_t connections = 16'384;
   size_t body_bytes = 1 << 20;
-  // Waiting for one consumer that reads too slowly, before it is dropped.
+  // Bytes that may wait for one consumer; one that reads so slowly that more wait is dropped.
   size_t consumer_bytes = 32 << 20;
-  // Of one queue, delivered but not acknowledged messages included.
+  // Bytes of one queue, including messages that are delivered and not acknowledged.
   size_t queue_bytes = 64 << 20;
-  // Messages, outgoing frames and unfinished incoming frames over all connections. All queues
-  // together take at most half of it, so that what passes through always has room.
+  // Bytes of messages, of outgoing frames and of unfinished incoming frames over all connections.
+  // All queues together take at most half of it, so that what passes through always has room.
   size_t total_bytes = 256 << 20;
   size_t subscriptions = 128;
 };
 
-// From connecting (and from the end of the TLS handshake) until CONNECT is complete.
+// From the beginning of a session (with TLS: the end of the handshake) until CONNECT is complete.
 inline constexpr absl::Duration kConnectTimeMax = absl::Seconds(10);
 // From the first to the last byte of a frame.
 inline constexpr absl::Duration kFrameTimeMax = absl::Seconds(30);
-// Output is waiting and the consumer takes none of it.
+// How long output may wait while the consumer takes none of it.
 inline constexpr absl::Duration kStallTimeMax = absl::Seconds(30);
-// After ERROR or DISCONNECT: to take the last frames and close.
+// From ERROR or DISCONNECT until the peer has taken the last frames and closed.
 inline constexpr absl::Duration kEndTimeMax = absl::Seconds(2);
-// Heart-beats more often than this are neither promised nor asked for.
+// Heart-beats are neither promised nor asked for more often than this.
 inline constexpr absl::Duration kHeartBeatMin = absl::Milliseconds(500);
-// Queued messages without an `expires` header end after this.
+// No message waits in a queue for longer than this, whatever its headers say.
 inline constexpr absl::Duration kMessageAgeMax = absl::Hours(24);
 // How often queues are searched for expired messages.
 inline constexpr absl::Duration kExpiryInterval = absl::Seconds(5);
 
-// Connections of one node's certificate: one that lives, and some that died without a word; as many
-// again may be about to be closed. Without it a single node could take all that there are.
+// Connections of one node's certificate: one that lives and some that died without a word; as many
+// again may be about to be closed. Without this limit a single node could take all connections.
 inline constexpr size_t kConnectionsOfNodeMax = 8;
 inline constexpr size_t kDestinationBytesMax = 512;
 inline constexpr size_t kDestinationsMax = 50'000;
-// Queues that hold answers for controllers that are away: as many as one node, and all nodes
-// together, may have made. Whoever reads a queue takes it over, so that a fleet at work has none.
-// Far below kDestinationsMax, which has to do for what nodes and controllers subscribe.
+// How many queues one node, and all nodes together, may have made by sending to a queue that nobody
+// reads. Such queues hold answers for controllers that are away; once somebody reads a queue it no
+// longer counts. The limits are far below kDestinationsMax, which also has to be enough for what
+// nodes and controllers subscribe.
 inline constexpr size_t kQueuesOfNodeMax = 64;
 inline constexpr size_t kQueuesOfNodesMax = 4'096;
 // Bytes of one node's messages that wait in queues.
 inline constexpr size_t kQueuedBytesOfNodeMax = 16 << 20;
 inline constexpr size_t kSubscriptionIdBytesMax = 256;
-// A queue gives a consumer no more while so much waits for it; the rest stays in the queue for
-// others.
+// A queue gives a consumer no further messages while this many bytes wait for it; they stay in the
+// queue for other consumers.
 inline constexpr size_t kCreditBytes = 256 << 10;
-// Delivered and not acknowledged, of one subscription.
+// Messages of one subscription that are delivered and not acknowledged.
 inline constexpr size_t kUnackedMax = 1'000;
-// NACKs of one message, after which it is dropped.
+// How many NACKs drop a message.
 inline constexpr int kNacksMax = 10;
 inline constexpr size_t kTransactionsMax = 16;          // of one connection
 inline constexpr size_t kTransactionFramesMax = 1'000;  // of one transaction
 inline constexpr size_t kTransactionBytesMax = 4 << 20;
-// Messages up to this are copied for a single consumer instead of shared.
+// Messages of at most this size are copied for a single consumer instead of shared.
 inline constexpr size_t kCopiedBytesMax = 4 << 10;
-// Log lines that wait to be taken.
+// The most lines for the log that wait to be taken; further ones are lost.
 inline constexpr size_t kNotesMax = 64;
 
-// InvalidArgument names the field that can't be.
+// BrokerLimits with the defaults filled in. InvalidArgument names the field that contradicts
+// another.
 inline absl::StatusOr<BrokerBounds> ResolveLimits(const BrokerLimits& limits) {
   BrokerBounds out;
   if (limits.connections() != 0) out.connections = limits.connections();

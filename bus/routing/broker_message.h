@@ -13,7 +13,7 @@
 
 namespace orch::bus {
 
-// Bytes held, kept by those who hold them.
+// A count of bytes that are held in memory. Whoever holds bytes adds and subtracts them.
 struct Meter {
   size_t bytes = 0;
 };
@@ -34,9 +34,9 @@ class Message {
   // The shared end of the frame for clients of `version`.
   const std::string& tail(StompVersion version);
   absl::Time expires() const { return expires_; }
-  // What it counts in a queue; constant.
+  // How many bytes it counts in a queue; constant.
   size_t bytes() const { return bytes_; }
-  // Whose it is, while it is in a queue; null: not a node's.
+  // The share of the node that sent it, while it is in a queue; null: no node sent it.
   NodeShare* share() const { return share_; }
   void set_share(NodeShare* share) { share_ = share; }
 
@@ -58,7 +58,8 @@ class Message {
 
 using MessagePtr = std::shared_ptr<Message>;
 
-// The frames that wait for one connection. Large or widely shared ends are referenced, not copied.
+// The frames that wait to be written to one connection. The ends of large or widely shared frames
+// are referenced and not copied.
 class Outbox {
  public:
   struct Piece {
@@ -70,10 +71,10 @@ class Outbox {
   Outbox(const Outbox&) = delete;
   Outbox& operator=(const Outbox&) = delete;
 
-  // One whole frame (or heart-beat).
+  // Appends one whole frame, or a heart-beat.
   void Add(std::string own, std::shared_ptr<const std::string> shared = nullptr);
   bool empty() const { return front_ == pieces_.size(); }
-  // Waiting to be written, shared ends included.
+  // Bytes that wait to be written, including shared ends.
   size_t bytes() const { return bytes_; }
   // The first up to `max` stretches to be written, for a gather write. Returns how many.
   size_t Gather(absl::string_view* out, size_t max) const;

@@ -7,11 +7,13 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 
-// Who may say and hear what on the embedded broker. Pure.
+// Rights on the embedded broker: who may send to and subscribe which destination (docs/security.md,
+// "Broker rights"). Pure.
 
 namespace orch::bus {
 
-// Who a connection is, as its transport proved it; a login says nothing.
+// Who is at the other end of a connection, as its transport proved it. A STOMP login proves nothing
+// and is ignored.
 struct BrokerPeer {
   enum class Kind : uint8_t {
     kNobody,      // may connect nowhere: a user's certificate, for example
@@ -30,11 +32,12 @@ std::string DescribePeer(const BrokerPeer& peer);
 
 enum class DestinationKind : uint8_t { kTopic, kQueue };
 
-// What a destination is: `/topic/…` or `/queue/…`, printable, at most kDestinationBytesMax bytes.
-// InvalidArgument says what is wrong with it; wildcards and other kinds are not served.
+// Checks that a destination is `/topic/…` or `/queue/…`, printable and at most kDestinationBytesMax
+// bytes long, and says which of both it is. InvalidArgument says what is wrong with it; wildcards
+// and other kinds of destination are not served.
 absl::Status CheckDestination(absl::string_view destination, DestinationKind* kind);
 
-// What the bus uses a destination for.
+// What the bus uses a destination for (bus/stomp/destination.h); kOther: it is none of the bus's.
 enum class BusKind : uint8_t { kOther, kRequest, kNode, kReply, kPresence };
 inline constexpr size_t kBusKinds = 5;
 absl::string_view BusKindName(BusKind kind);

@@ -1,4 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// A message is encoded once and shared by all who receive it, because a broadcast to ten thousand
+// nodes must not cost ten thousand copies. A queue keeps three figures in step: its own bytes, the
+// bytes of all queues, and the share of the node that sent; they change together, in Publish and
+// Forget, and nowhere else. What is delivered but not acknowledged still counts. A queue gives a
+// consumer only as much as its credit allows and is `full` when nobody has credit, so that Pump
+// does not ask every consumer again for each message; whatever may give credit back (an
+// acknowledgement, a new subscription, a written outbox) clears `full` and pumps.
+
 #include "bus/routing/broker_router.h"
 
 #include <algorithm>
@@ -7,6 +16,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "base/text.h"
 
 namespace orch::bus {
 namespace {
@@ -158,7 +168,7 @@ void Router::UnsubscribeAll(BrokerSession* session, base::Now now) {
 absl::Status Router::Acknowledge(BrokerSession* session, absl::string_view message_id,
                                  bool positive, base::Now now) {
   const absl::Status unknown = absl::NotFoundError(
-      absl::StrCat("`", message_id.substr(0, kSubscriptionIdBytesMax),
+      absl::StrCat("`", base::CutUtf8(message_id, kSubscriptionIdBytesMax),
                    "` is no message that waits for an acknowledgement on this connection"));
   const size_t dash = message_id.find('-');
   uint64_t serial = 0;

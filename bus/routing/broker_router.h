@@ -15,7 +15,8 @@
 #include "bus/routing/broker_session.h"
 #include "bus/routing/broker_shares.h"
 
-// Topics, queues and the way of a message from SEND to outboxes. Pure.
+// The broker's topics and queues, and a message's way from SEND to the outboxes of its receivers.
+// Pure.
 
 namespace orch::bus {
 
@@ -35,13 +36,14 @@ struct Destination {
   // Of queues alone.
   std::deque<Waiting> waiting;
   size_t bytes = 0;   // of waiting and unacknowledged messages
-  size_t next = 0;    // whose turn it is, in subscriptions
-  bool full = false;  // all consumers were found without credit; until one has some again
-  absl::Time first_expiry = absl::InfiniteFuture();  // nothing in `waiting` expires before
-  NodeShare* maker = nullptr;  // the node that made it, until somebody reads it
+  size_t next = 0;    // index in `subscriptions` of the consumer whose turn it is
+  bool full = false;  // no consumer has credit; cleared when one may have some again
+  absl::Time first_expiry = absl::InfiniteFuture();  // nothing in `waiting` expires before this
+  NodeShare* maker =
+      nullptr;  // the node that made this queue; null once somebody has subscribed it
 };
 
-// Sessions that have something to write, each once.
+// The sessions that have something to write, each once, in the order in which they got it.
 class ReadyList {
  public:
   void Add(BrokerSession* session);
@@ -52,7 +54,7 @@ class ReadyList {
   std::vector<BrokerSession*> sessions_;
 };
 
-// What there is of one kind of destination, now.
+// Figures of now for one kind of destination.
 struct DestinationCensus {
   uint64_t destinations = 0, subscriptions = 0;
   uint64_t messages = 0, bytes = 0;  // waiting; unacknowledged ones count in bytes alone
@@ -63,33 +65,37 @@ class Router {
   Router(const BrokerBounds& bounds, Meter* meter, ReadyList* ready)
       : bounds_(bounds), meter_(meter), ready_(ready) {}
 
-  // Whether `bytes` more of `sender` fit into the queue of that name, and into all queues.
-  // ResourceExhausted names the limit. OK for topics.
+  // Checks that `bytes` more from `sender` fit into the queue of that name, into all queues
+  // together and into the sender's share. ResourceExhausted names the limit. OK for topics.
   absl::Status CheckRoom(const BrokerPeer& sender, absl::string_view destination,
                          size_t bytes) const;
-  // `send` has a destination that CheckDestination accepts. ResourceExhausted: no room, and nobody
-  // to take it at once.
+  // Delivers or queues a message. `send` has a destination that CheckDestination accepts.
+  // ResourceExhausted: the queue has no room, and no consumer can take the message at once.
   absl::Status Publish(const BrokerPeer& sender, Frame send, base::Now now);
-  // ResourceExhausted: too many destinations.
+  // Adds a subscription to `session` and begins to deliver. ResourceExhausted: too many
+  // destinations.
   absl::Status Subscribe(BrokerSession* session, std::string id, absl::string_view destination,
                          AckMode ack, base::Now now);
-  // Removes it from its session; what was not acknowledged goes back to the queue's front.
+  // Removes a subscription from its session. Messages that it did not acknowledge go back to the
+  // front of their queue, for others.
   void Unsubscribe(Subscription* subscription, base::Now now);
   void UnsubscribeAll(BrokerSession* session, base::Now now);
 
-  // One message, or with ack mode client all up to it. NotFound: not outstanding here.
+  // Takes an ACK (`positive`) or NACK of a message; with ack mode client it is about all messages
+  // up to that one. NotFound: no such message waits for an acknowledgement of this session.
   absl::Status Acknowledge(BrokerSession* session, absl::string_view message_id, bool positive,
                            base::Now now);
-  // Its outbox has room again.
+  // To be called when some of the session's outbox was written: it may have credit again.
   void OnRoom(BrokerSession* session, base::Now now);
-  // Drops what has expired in queues.
+  // Drops queued messages that have expired.
   void Expire(base::Now now);
-  // Remembers `session` if more than consumer_bytes wait for it.
+  // Notes `session` for TakeSlow if more than consumer_bytes wait for it.
   void CheckSlow(BrokerSession* session);
   // Sessions that were found to be over consumer_bytes since the last call.
   std::vector<BrokerSession*> TakeSlow();
 
-  // Walks all destinations: for metrics, not for each message.
+  // Counts all destinations by what the bus uses them for. Walks over all of them, so it is for
+  // metrics only.
   std::array<DestinationCensus, kBusKinds> Census(absl::string_view prefix) const;
   bool HoldsMessages() const { return queued_bytes_ > 0; }
   uint64_t expired() const { return expired_; }
@@ -101,7 +107,8 @@ class Router {
   void Deliver(Subscription* subscription, const MessagePtr& message, int nacks, bool redelivered);
   bool HasCredit(const Subscription& subscription) const;
   Subscription* NextConsumer(Destination* queue);
-  // Who takes a message that is gone for the queue then: its acknowledgement is automatic.
+  // The consumer that could take a message now without leaving it in the queue, because it
+  // acknowledges automatically; null: there is none.
   Subscription* TakerAtOnce(Destination* queue);
   void Pump(Destination* queue, base::Now now);
   void Forget(Destination* queue, const Message& message);

@@ -14,8 +14,8 @@
 #include "bus/routing/broker_transactions.h"
 #include "bus/stomp/frame.h"
 
-// What the broker knows of one connection and its subscriptions. Plain data: broker_router moves
-// messages through it, broker_core changes its state, the shell writes its outbox. Pure.
+// What the broker knows of one connection and its subscriptions. This is plain data: Router moves
+// messages through it, BrokerCore changes its state, and the shell writes its outbox. Pure.
 
 namespace orch::bus {
 
@@ -34,15 +34,16 @@ struct Subscription {
   BrokerSession* session = nullptr;
   Destination* destination = nullptr;
   AckMode ack = AckMode::kAuto;
-  size_t index = 0;                     // in destination->subscriptions
-  uint64_t serial = 0;                  // over all subscriptions of the broker
-  uint64_t delivered = 0;               // deliveries so far; the last one's number
-  std::string id;                       // as the client named it; may be empty in STOMP 1.0
-  std::string head;                     // of each MESSAGE frame, up to the number in message-id
-  std::map<uint64_t, Unacked> unacked;  // by number; queues only, empty with ack:auto
+  size_t index = 0;        // in destination->subscriptions
+  uint64_t serial = 0;     // unique among all subscriptions of the broker
+  uint64_t delivered = 0;  // deliveries so far; the last one's number
+  // Unacknowledged messages by delivery number; only of queues, and empty with ack:auto.
+  std::string id;    // as the client named it; may be empty in STOMP 1.0
+  std::string head;  // the beginning of each MESSAGE frame, up to the number in message-id
+  std::map<uint64_t, Unacked> unacked;
 };
 
-// The shell's side of a connection.
+// The shell's side of a connection, which owns the transport.
 class BrokerLink {
  public:
   virtual ~BrokerLink() = default;
@@ -68,8 +69,8 @@ struct BrokerSession {
 
   State state = State::kNew;
   StompVersion version = StompVersion::k12;
-  bool ready = false;    // is in the list of those that TakeReady gives
-  bool starved = false;  // a queue has or had more for it than its credit allowed
+  bool ready = false;    // is in the list that TakeReady gives out
+  bool starved = false;  // a queue had more for it than its credit allowed
   bool slow = false;     // over consumer_bytes, about to be dropped
   bool overdue = false;  // the time to write the last frames is up: close at once
   Decoder decoder;

@@ -8,34 +8,36 @@
 #include "bus/routing/broker_message.h"
 #include "bus/routing/broker_rights.h"
 
-// What nodes have in queues, so that one of them can't take what the others need: a node may send
-// to the reply queue of any controller, also of one that does not exist. Pure.
+// Limits what one node holds in queues, so that it can't take the room that others need. The limit
+// is necessary because a node may send to the reply queue of any controller, also of one that does
+// not exist. Pure.
 
 namespace orch::bus {
 
-// What one node has in queues. It lives while that is anything.
+// What one node holds in queues. It exists while that is anything at all.
 struct NodeShare {
   std::string node;
-  size_t queues = 0;  // that it made and nobody read yet
-  size_t bytes = 0;   // of its messages
+  size_t queues = 0;  // queues that this node made and nobody has subscribed yet
+  size_t bytes = 0;   // of its messages in all queues
 };
 
 class NodeShares {
  public:
-  // Whether `sender` may have `bytes` more in queues, and one more queue if it would be a new one.
-  // ResourceExhausted names the limit. OK for all who are no nodes.
+  // Checks that `sender` may hold `bytes` more in queues, and, with `new_queue`, make one more
+  // queue. ResourceExhausted names the limit. OK for every sender that is not a node.
   absl::Status Check(const BrokerPeer& sender, bool new_queue, size_t bytes) const;
 
-  // `message` of `sender` goes into a queue; the share, or null if the sender is no node.
+  // Counts a message that goes into a queue. Returns the sender's share; null: the sender is not a
+  // node.
   NodeShare* Add(const BrokerPeer& sender, Message* message);
-  // It is in no queue any more.
+  // Takes a message out of the count: it is in no queue any more.
   void Remove(const Message& message);
 
-  // A queue is that node's making; until it is read, or gone.
+  // Counts a queue that the node made, until RemoveQueue: somebody subscribed it, or it is gone.
   void AddQueue(NodeShare* share);
   void RemoveQueue(NodeShare* share);
 
-  // Nodes that have anything in queues.
+  // How many nodes hold anything in queues.
   size_t size() const { return shares_.size(); }
 
  private:

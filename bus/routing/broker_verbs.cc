@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// BrokerCore: what each frame of a client does.
+
+// A verb checks everything that can be refused before it changes anything, because a refusal ends
+// the session with an ERROR and half a verb would be left in the router. Rights are checked when a
+// frame arrives, also within a transaction; room in the queues is checked at COMMIT, for the whole
+// transaction, since only then does it take any. A RECEIPT follows only a verb that succeeded:
+// clients take it for "on the bus".
+
 #include <algorithm>
 
 #include "absl/strings/match.h"

@@ -9,7 +9,7 @@
 #include "base/text.h"
 #include "bus/stomp/frame.h"
 
-// What the broker's verbs say of a client's frame. Pure.
+// How the broker's verbs read a client's frame and speak of it in errors. Pure.
 
 namespace orch::bus {
 
@@ -19,7 +19,7 @@ inline constexpr size_t kShownMax = 128;
 // The client's own words, cut, so that its ERROR and our log stay readable.
 inline absl::string_view Shown(absl::string_view text) { return base::CutUtf8(text, kShownMax); }
 
-// The frame breaks STOMP's rules.
+// The error for a frame that breaks STOMP's rules.
 inline absl::Status Wrong(absl::string_view text) { return absl::InvalidArgumentError(text); }
 
 // The value of a header that must be there. InvalidArgument: it is not, or is empty.

@@ -3,10 +3,14 @@
 
 #include <arpa/inet.h>
 
+#include <cstring>
+#include <string>
+
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 
 namespace orch::bus {
 namespace {
@@ -63,6 +67,22 @@ bool IsLoopback(absl::string_view host) {
   if (inet_pton(AF_INET, text.c_str(), &v4) == 1) return (ntohl(v4.s_addr) >> 24) == 127;
   in6_addr v6;
   return inet_pton(AF_INET6, text.c_str(), &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+}
+
+std::string NetworkOf(absl::string_view peer) {
+  const size_t colon = peer.rfind(':');
+  if (colon == absl::string_view::npos) return std::string(peer);
+  absl::string_view host = peer.substr(0, colon);
+  if (!absl::ConsumePrefix(&host, "[")) return std::string(host);
+  absl::ConsumeSuffix(&host, "]");
+  in6_addr address;
+  if (inet_pton(AF_INET6, std::string(host).c_str(), &address) != 1) return std::string(host);
+  if (IN6_IS_ADDR_V4MAPPED(&address) || IN6_IS_ADDR_LOOPBACK(&address)) return std::string(host);
+  constexpr size_t kPrefixBytes = 8;
+  std::memset(address.s6_addr + kPrefixBytes, 0, sizeof(address.s6_addr) - kPrefixBytes);
+  char text[INET6_ADDRSTRLEN] = "";
+  inet_ntop(AF_INET6, &address, text, sizeof(text));
+  return absl::StrCat(text, "/64");
 }
 
 }  // namespace orch::bus

@@ -16,11 +16,16 @@ struct Address {
   uint16_t port = 0;
 };
 
-// `broker1:61614`, `127.0.0.1:61613`, `[::1]:61613`. InvalidArgument, naming the text and what is
-// wrong with it. Port 0 passes: a server may listen on it.
+// Parses `broker1:61614`, `127.0.0.1:61613` or `[::1]:61613`. Port 0 is accepted, because a server
+// may listen on it. InvalidArgument names the text and what is wrong with it.
 absl::StatusOr<Address> ParseAddress(absl::string_view text);
 
-// Whether `host` can only mean this machine: `localhost`, 127.0.0.0/8, ::1. Looks nothing up.
+// Whether `host` can only mean this machine: `localhost`, 127.0.0.0/8 or ::1. Nothing is looked up.
 bool IsLoopback(absl::string_view host);
+
+// Who of `10.0.0.1:4711`, `[2001:db8:1:2::5]:4711` counts as one party where addresses have shares:
+// `10.0.0.1`, `2001:db8:1:2::/64`, the /64 being what one machine gets. Other texts stay as they
+// are.
+std::string NetworkOf(absl::string_view peer);
 
 }  // namespace orch::bus

@@ -63,5 +63,13 @@ TEST(AddressTest, OnlyWhatMustBeThisMachineIsLoopback) {
   }
 }
 
+TEST(AddressTest, APartyIsAnAddressOrAnIpv6Network) {
+  EXPECT_EQ(NetworkOf("10.0.0.1:4711"), "10.0.0.1");
+  EXPECT_EQ(NetworkOf("[2001:db8:1:2:3:4:5:6]:4711"), "2001:db8:1:2::/64");
+  EXPECT_EQ(NetworkOf("[2001:db8:1:2::5]:1"), "2001:db8:1:2::/64");
+  EXPECT_EQ(NetworkOf("[::1]:4711"), "::1");
+  EXPECT_EQ(NetworkOf("nobody"), "nobody");
+}
+
 }  // namespace
 }  // namespace orch::bus

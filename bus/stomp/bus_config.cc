@@ -12,6 +12,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "base/proto_time.h"
 #include "base/status.h"
 #include "bus/stomp/address.h"
 
@@ -27,10 +28,6 @@ constexpr absl::Duration kReconnectMax = absl::Hours(1);
 
 absl::Status Bad(absl::string_view field, absl::string_view why) {
   return absl::InvalidArgumentError(absl::StrCat(field, ": ", why));
-}
-
-absl::Duration FromProto(const google::protobuf::Duration& d) {
-  return absl::Seconds(d.seconds()) + absl::Nanoseconds(d.nanos());
 }
 
 absl::Status CheckBrokers(const BusConfig& config, bool* all_loopback) {
@@ -143,12 +140,12 @@ bool UsesTls(const BusConfig& config) { return !config.has_tls() || config.tls()
 
 BusTimes TimesOf(const BusConfig& config) {
   BusTimes times;
-  if (config.has_heart_beat()) times.heart_beat = FromProto(config.heart_beat());
-  if (config.has_reconnect_min()) times.reconnect_min = FromProto(config.reconnect_min());
-  if (config.has_reconnect_max()) times.reconnect_max = FromProto(config.reconnect_max());
+  if (config.has_heart_beat()) times.heart_beat = ToDuration(config.heart_beat());
+  if (config.has_reconnect_min()) times.reconnect_min = ToDuration(config.reconnect_min());
+  if (config.has_reconnect_max()) times.reconnect_max = ToDuration(config.reconnect_max());
   times.reconnect_spread =
       config.has_reconnect_spread()
-          ? FromProto(config.reconnect_spread())
+          ? ToDuration(config.reconnect_spread())
           : std::min({times.reconnect_spread, times.reconnect_max, times.heart_beat / 2});
   return times;
 }

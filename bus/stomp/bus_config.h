@@ -8,15 +8,16 @@
 #include "absl/time/time.h"
 #include "bus/stomp/config.pb.h"
 
-// What a BusConfig means: its rules and its defaults. Thread-safe.
+// The rules and defaults of a BusConfig, the `bus:` part of configurations. Thread-safe.
 
 namespace orch::bus {
 
 inline constexpr int kBrokersMax = 64;
 
-// InvalidArgument, beginning with the field's name, for what can't work or would be unsafe: plain
-// STOMP without a login is only for loopback and by `insecure_loopback`; with a login beyond
-// loopback only by `allow_plaintext`. Looks at no file and no name server.
+// Checks a configuration without looking at files or name servers. InvalidArgument, beginning with
+// the field's name, for what can't work or would be unsafe: STOMP without TLS and without a login
+// is only for loopback and must be allowed by `insecure_loopback`; with a login it is for other
+// hosts too and must then be allowed by `allow_plaintext`.
 absl::Status ValidateBusConfig(const BusConfig& config);
 
 // Whether connections to brokers are TLS (the default).
@@ -30,9 +31,10 @@ struct BusTimes {
 };
 BusTimes TimesOf(const BusConfig& config);
 
-// The passcode: the file's content without the line end behind it. Read at each connect, so that it
-// can be changed without a restart. PermissionDenied: others may read the file; NotFound;
-// InvalidArgument: empty, over kPasscodeMax bytes, or more than one line.
+// Reads a passcode: the file's content without the line end behind it. It is read at each connect,
+// so that it can be changed without a restart. PermissionDenied: others may read the file.
+// NotFound: there is no such file. InvalidArgument: it is empty, over kPasscodeMax bytes, or has
+// more than one line.
 inline constexpr size_t kPasscodeMax = 1024;
 absl::StatusOr<std::string> ReadPasscode(const std::string& path);
 

@@ -11,8 +11,9 @@
 #include "bus/stomp/frame.h"
 
 // The STOMP addresses of the bus, by collective and broker flavour, and everything else in which
-// brokers differ: the one file that knows. Identities and collectives are checked (base/ids.h)
-// before they come here: no '*', '>', '#' or '/', so nothing can become a wildcard. Pure.
+// brokers differ; no other file knows of it. Identities and collectives are checked (base/ids.h)
+// before they come here: they have no '*', '>', '#' or '/', so none of them can become a wildcard.
+// Pure.
 //
 //   embedded, ActiveMQ                    RabbitMQ
 //   /topic/P.C.request                    /exchange/P.cmd/C.request
@@ -37,7 +38,7 @@ struct Destinations {
   Flavour flavour = FLAVOUR_EMBEDDED;
   std::string prefix = "orch";
 
-  // With the defaults of config.proto for what is not set.
+  // The flavour and prefix of `config`, with the defaults of config.proto for what is not set.
   static Destinations FromConfig(const BusConfig& config);
 
   std::string Request(absl::string_view collective) const;                              // broadcast
@@ -46,32 +47,34 @@ struct Destinations {
   std::string Presence(absl::string_view collective) const;
 };
 
-// `expires` by our clock, as it is to be written for a broker of that flavour. ActiveMQ compares
-// the time of a sender with its own clock and drops what seems to be late, without a word, so it
-// gets one that is corrected by `skew`: our clock minus the one that the bus goes by; nullopt: not
-// known yet. Within the signed bytes stands how long a message is really valid.
+// The time that is written into a message for a broker of this flavour so that it drops the message
+// at `expires`, a time by our clock. ActiveMQ compares a sender's time with its own clock and
+// silently drops what seems late, so its time is corrected by `skew`, which is our clock minus the
+// one that the bus goes by (nullopt: not known yet). How long a message is really valid stands
+// within its signed bytes.
 absl::Time BrokerExpiry(Flavour flavour, absl::Time expires, std::optional<absl::Duration> skew);
 
-// Headers of SEND besides the destination: never persisted, and dropped when nobody took it by
-// `expires` (InfiniteFuture: never). ActiveMQ wants the time; RabbitMQ and the embedded broker what
-// is left of it, so that nobody's clock matters.
+// The headers of SEND besides the destination. They ask the broker not to persist the message, and
+// to drop it when nobody took it by `expires` (InfiniteFuture: never). ActiveMQ is told the time;
+// RabbitMQ and the embedded broker are told how long that is from `now`, so that their clocks do
+// not matter.
 std::vector<Header> SendHeaders(Flavour flavour, absl::Time expires, absl::Time now);
 
-// Headers of SUBSCRIBE besides destination, id and ack.
+// The headers of SUBSCRIBE besides destination, id and ack.
 std::vector<Header> SubscribeHeaders(Flavour flavour);
 
-// Headers of CONNECT that name this client in the broker's log. Not for ActiveMQ: there two
-// connections can't have one client-id, so a reconnect would be refused while the broker still
-// believes in the old connection.
+// The headers of CONNECT that name this client in the broker's log. There are none for ActiveMQ: it
+// gives a client-id to one connection only, and would refuse a reconnect for as long as it believes
+// in the old connection.
 std::vector<Header> ConnectHeaders(Flavour flavour, absl::string_view client_id);
 
-// The `host` of CONNECT where none is configured: the broker's host; RabbitMQ, which takes it
-// literally, has one named `/`.
+// The `host` of CONNECT where none is configured: the broker's host name, and `/` for RabbitMQ,
+// which takes it for the name of a virtual host.
 std::string DefaultVirtualHost(Flavour flavour, absl::string_view broker_host);
 
-// What an ERROR frame says, in one line of at most kErrorTextMax printable ASCII characters. The
-// message header, and for RabbitMQ the first line of the body too, because there the header is only
-// a category; ActiveMQ's body is a stack trace.
+// What an ERROR frame says, in one line of at most kErrorTextMax printable ASCII characters. It is
+// the message header and, for RabbitMQ, the first line of the body, because RabbitMQ's header is
+// only a category. ActiveMQ's body is a stack trace and is left out.
 inline constexpr size_t kErrorTextMax = 300;
 std::string ErrorText(Flavour flavour, const Frame& error);
 

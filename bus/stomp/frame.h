@@ -29,8 +29,9 @@ struct Frame {
   void Add(absl::string_view name, absl::string_view value);
 };
 
-// Protocol versions differ in escaping: CONNECT and CONNECTED never escape; 1.1 knows no \r; 1.0
-// nothing.
+// The protocol versions, which differ in how headers are escaped: 1.2 escapes carriage returns,
+// line feeds, colons and backslashes, 1.1 all of these but carriage returns, 1.0 nothing. CONNECT
+// and CONNECTED are never escaped.
 enum class StompVersion : uint8_t { k10, k11, k12 };
 
 struct FrameLimits {
@@ -38,6 +39,10 @@ struct FrameLimits {
   size_t headers = 64;
   size_t header_bytes = 8 << 10;  // the command and all header lines of a frame together
   size_t body_bytes = 1 << 20;
+  // Header lines must be UTF-8, as STOMP 1.2 has it ("Value Encoding"). A broker says so to whoever
+  // sends; a client that read one broken line from its broker would lose the connection to a
+  // stranger.
+  bool utf8_headers = false;
 };
 
 // The wire form, with content-length where there is a body (unless `frame` has one) and the NUL at
@@ -49,7 +54,8 @@ std::string Encode(const Frame& frame, StompVersion version = StompVersion::k12)
 void AppendHeader(absl::string_view name, absl::string_view value, StompVersion version,
                   std::string* out);
 
-// Feed bytes, take frames. After an error it stays in error: the connection is over.
+// Turns a stream of bytes, cut in any way, into frames. After an error every further call gives
+// that error again: nobody knows where the next frame begins, so the connection is over.
 //
 // Each byte is looked at once, however the input is cut; of a frame that is not complete only what
 // has arrived is held. Refused as soon as it is seen: lines without ':', undefined escapes, bytes

@@ -1,4 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// Input is hostile and arrives in any pieces, so the decoder is a state machine that consumes each
+// byte once and remembers only the begun line or body. A limit is checked on the part that has
+// come, not on the whole frame, so that a peer can't make us hold what we would refuse; memory for
+// an announced body is taken only as the body arrives. An error is final: after it nobody knows
+// where the next frame begins. Buffers that grew are given back, because ten thousand decoders are
+// idle.
+
 #include <algorithm>
 #include <cstring>
 
@@ -7,6 +15,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "base/text.h"
 #include "bus/stomp/frame.h"
 
 namespace orch::bus {
@@ -176,6 +185,9 @@ absl::Status Decoder::OnHeader(absl::string_view line) {
   if (version_ == StompVersion::k12 && line.find('\r') != absl::string_view::npos) {
     return absl::InvalidArgumentError(
         absl::StrCat("carriage return inside header line ", Quote(line)));
+  }
+  if (limits_.utf8_headers && !base::IsUtf8(line)) {
+    return absl::InvalidArgumentError(absl::StrCat("header line is not UTF-8: ", Quote(line)));
   }
   const size_t colon = line.find(':');
   if (colon == absl::string_view::npos) {

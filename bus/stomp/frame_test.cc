@@ -287,5 +287,21 @@ TEST(DecoderTest, SurvivesRandomBytes) {
   }
 }
 
+TEST(DecoderTest, HeadersAreUtf8WhereThatIsAskedFor) {
+  FrameLimits strict;
+  strict.utf8_headers = true;
+  for (const char* line : {"k:\xff\xfe", "\xc3:v", "k:\xe3\x81"}) {
+    std::vector<Frame> frames;
+    const std::string wire = Wire(absl::StrCat("SEND\n", line, "\n\nx"));
+    EXPECT_THAT(std::string(Decoder(strict).Feed(wire, &frames).message()),
+                HasSubstr("header line is not UTF-8"));
+    EXPECT_TRUE(frames.empty());
+    EXPECT_TRUE(Decoder().Feed(wire, &frames).ok()) << "what a broker forwards is read";
+  }
+  std::vector<Frame> frames;
+  EXPECT_TRUE(Decoder(strict).Feed(Wire("SEND\nk:größe 😀\n\n\xff"), &frames).ok());
+  EXPECT_EQ(frames.size(), 1u);
+}
+
 }  // namespace
 }  // namespace orch::bus

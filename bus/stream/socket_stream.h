@@ -13,8 +13,8 @@
 #include "bus/stream/stream.h"
 #include "trust/identity.h"
 
-// What network streams are put together from: for the sources of this folder only; others want
-// NewNetworkStreams.
+// What network streams are put together from: for the sources of this folder, and for who accepts
+// connections; clients want NewNetworkStreams.
 
 namespace orch::bus {
 
@@ -33,6 +33,26 @@ std::unique_ptr<Stream> NewTcpStream(boost::asio::ip::tcp::socket socket);
 // there is no deadline of its own. Runs on: the socket's strand.
 base::Awaitable<absl::StatusOr<std::unique_ptr<Stream>>> ConnectTls(
     boost::asio::ip::tcp::socket socket, std::shared_ptr<SSL_CTX> context, std::string server_name);
+
+// The server's side of TLS over such a socket. `context` is of Credentials::NewServerContext.
+class ServerStream : public Stream {
+ public:
+  // Before anything else. Completes when: usable. Errors: Unauthenticated, the peer's certificate
+  // was refused, or it showed none; else Unavailable; `TLS handshake: …`. Cancellation: by Close;
+  // there is no deadline of its own. Runs on: the socket's strand.
+  virtual base::Awaitable<absl::Status> Handshake() = 0;
+  // What the peer has shown, leaf first; empty before the handshake's end.
+  virtual std::string certificate_pem() const = 0;
+  // What was agreed on by ALPN; empty: nothing, or not yet.
+  virtual std::string protocol() const = 0;
+};
+std::unique_ptr<ServerStream> NewTlsServerStream(boost::asio::ip::tcp::socket socket,
+                                                 std::shared_ptr<SSL_CTX> context);
+
+// From now on handshakes with `context`, a server's, agree on the protocol `name` by ALPN (RFC
+// 7301) and end where the client offers others only; who offers none is left to the caller. `name`
+// lives for ever.
+void RequireProtocol(SSL_CTX* context, const char* name);
 
 // SSL_CTX_free as a deleter; null stays null.
 std::shared_ptr<SSL_CTX> OwnContext(SSL_CTX* context);

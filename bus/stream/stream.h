@@ -30,8 +30,8 @@ class Stream {
   // point to, and the vector, must live until then.
   virtual base::Awaitable<absl::Status> Write(
       const std::vector<boost::asio::const_buffer>& buffers) = 0;
-  // At once, never blocks; reads and writes under way end with Unavailable. May be called more than
-  // once. The stream itself must outlive them.
+  // Closes the stream. Never blocks, and may be called more than once. A read or write under way
+  // ends with Unavailable; the stream must outlive it.
   virtual void Close() = 0;
   // `127.0.0.1:40312` or `memory`.
   virtual std::string peer() const = 0;
@@ -49,9 +49,10 @@ class StreamFactory {
                                                                            std::string address) = 0;
 };
 
-// TCP with TCP_NODELAY; with `credentials` TLS (bus/tls.cc), `server_name` empty means the host of
-// the address. One factory may serve any number of clients, on any strands; their TLS contexts are
-// shared, and made anew once the credentials were reloaded.
+// A factory of network streams: TLS with `credentials`, plain TCP with null. The server's
+// certificate must be for `server_name`, or for the host of the address if that is empty. One
+// factory may serve any number of clients on any strands; they share a TLS context, which is made
+// anew after the credentials were reloaded.
 std::shared_ptr<StreamFactory> NewNetworkStreams(std::shared_ptr<trust::Credentials> credentials,
                                                  std::string server_name);
 

@@ -1,4 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// OpenSSL works directly on the non-blocking socket and Asio only waits for it, so that an idle
+// connection holds no buffers of ours, which lets one process hold thousands (Asio's own
+// ssl::stream keeps some 70 KB for each). A read waits for the socket before it asks OpenSSL,
+// unless a record lies there already: a peer that floods would else never let the strand go. After
+// a fatal error OpenSSL forbids a shutdown on the same object; broken_ remembers that.
+
 #include <arpa/inet.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
@@ -10,14 +17,11 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "base/asio.h"
 #include "base/status.h"
 #include "bus/stream/socket_stream.h"
 #include "trust/identity.h"
-
-// OpenSSL directly on the non-blocking socket, Asio only waiting for it: an idle connection holds
-// no buffers of ours, which is what lets one process hold thousands. (Asio's own ssl::stream keeps
-// some 70 KB for each.)
 
 namespace orch::bus {
 namespace {
@@ -74,7 +78,8 @@ std::string SslErrorText(SSL* ssl, int ssl_error, int system_error) {
   const unsigned long code = ERR_peek_last_error();
   if (ERR_GET_REASON(code) == SSL_R_CERTIFICATE_VERIFY_FAILED) {
     const absl::Status judgement = trust::PeerOf(ssl).status();
-    return absl::StrCat("the broker's certificate: ", judgement.message());
+    const char* whose = SSL_is_server(ssl) ? "the client's" : "the broker's";
+    return absl::StrCat(whose, " certificate: ", judgement.message());
   }
   if (code != 0) {
     const char* reason = ERR_reason_error_string(code);
@@ -84,8 +89,32 @@ std::string SslErrorText(SSL* ssl, int ssl_error, int system_error) {
   return "closed by the peer";
 }
 
+// Whether OpenSSL's last failed call on a server's `ssl` was about the client's certificate.
+bool RefusedThePeer(SSL* ssl) {
+  const int reason = ERR_GET_REASON(ERR_peek_last_error());
+  return SSL_is_server(ssl) && (reason == SSL_R_CERTIFICATE_VERIFY_FAILED ||
+                                reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE);
+}
+
+// `argument` is the name that RequireProtocol was given (SSL_CTX_set_alpn_select_cb(3)).
+int OnProtocols(SSL*, const unsigned char** out, unsigned char* out_size,
+                const unsigned char* offered, unsigned int size, void* argument) {
+  const absl::string_view wanted(static_cast<const char*>(argument));
+  absl::string_view left(reinterpret_cast<const char*>(offered), size);
+  while (!left.empty()) {
+    const absl::string_view name = left.substr(1, static_cast<unsigned char>(left[0]));
+    if (name == wanted) {
+      *out = reinterpret_cast<const unsigned char*>(name.data());
+      *out_size = static_cast<unsigned char>(name.size());
+      return SSL_TLSEXT_ERR_OK;
+    }
+    left.remove_prefix(std::min(left.size(), name.size() + 1));
+  }
+  return SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
 // Lives on: its socket's strand.
-class TlsStream : public Stream {
+class TlsStream : public ServerStream {
  public:
   TlsStream(tcp::socket socket, SslPtr ssl)
       : socket_(std::move(socket)), ssl_(std::move(ssl)), peer_(SetUpSocket(&socket_)) {
@@ -96,9 +125,9 @@ class TlsStream : public Stream {
   }
   ~TlsStream() override { Close(); }
 
-  // Completes when: the handshake is done. Errors: Unavailable. Cancellation: by Close.
-  base::Awaitable<absl::Status> Handshake() {
+  base::Awaitable<absl::Status> Handshake() override {
     for (;;) {
+      if (closed_) co_return absl::UnavailableError("TLS handshake: closed");
       ERR_clear_error();
       const int result = SSL_do_handshake(ssl_.get());
       if (result == 1) break;
@@ -107,6 +136,7 @@ class TlsStream : public Stream {
       if (!status.ok()) co_return status;
     }
     established_ = true;
+    if (SSL_is_server(ssl_.get())) pem_ = trust::PeerChainPem(ssl_.get());
     // A broker need not have an identity of ours.
     absl::StatusOr<trust::Peer> peer = trust::PeerOf(ssl_.get());
     if (peer.ok()) certificate_ = *std::move(peer);
@@ -170,6 +200,13 @@ class TlsStream : public Stream {
 
   std::string peer() const override { return peer_; }
   std::optional<trust::Peer> certificate() const override { return certificate_; }
+  std::string certificate_pem() const override { return pem_; }
+  std::string protocol() const override {
+    const unsigned char* name = nullptr;
+    unsigned int size = 0;
+    SSL_get0_alpn_selected(ssl_.get(), &name, &size);
+    return std::string(reinterpret_cast<const char*>(name), size);
+  }
 
  private:
   // `data` is the caller's and lives until then.
@@ -196,9 +233,11 @@ class TlsStream : public Stream {
     const int error = SSL_get_error(ssl_.get(), result);
     if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) {
       broken_ = true;
-      std::string text = SslErrorText(ssl_.get(), error, system_error);
+      std::string text = absl::StrCat(what, ": ", SslErrorText(ssl_.get(), error, system_error));
+      const bool refused = RefusedThePeer(ssl_.get());
       ERR_clear_error();
-      co_return absl::UnavailableError(absl::StrCat(what, ": ", text));
+      if (refused) co_return absl::UnauthenticatedError(text);
+      co_return absl::UnavailableError(text);
     }
     base::Awaitable<absl::Status> waiting = WaitFor(
         error == SSL_ERROR_WANT_READ ? tcp::socket::wait_read : tcp::socket::wait_write, what);
@@ -217,6 +256,7 @@ class TlsStream : public Stream {
   SslPtr ssl_;
   const std::string peer_;
   std::optional<trust::Peer> certificate_;
+  std::string pem_;  // a server's peer's
   bool established_ = false;
   bool broken_ = false;  // after an error of its own OpenSSL may not be asked to shut down
   bool closed_ = false;
@@ -241,6 +281,20 @@ base::Awaitable<absl::StatusOr<std::unique_ptr<Stream>>> ConnectTls(
   absl::Status shaken = co_await std::move(shaking);
   if (!shaken.ok()) co_return shaken;
   co_return std::unique_ptr<Stream>(std::move(stream));
+}
+
+std::unique_ptr<ServerStream> NewTlsServerStream(tcp::socket socket,
+                                                 std::shared_ptr<SSL_CTX> context) {
+  SslPtr ssl(SSL_new(context.get()));
+  ORCH_CHECK(ssl != nullptr);
+  SSL_set_accept_state(ssl.get());
+  // One recv(2) for a record in place of two.
+  SSL_set_read_ahead(ssl.get(), 1);
+  return std::make_unique<TlsStream>(std::move(socket), std::move(ssl));
+}
+
+void RequireProtocol(SSL_CTX* context, const char* name) {
+  SSL_CTX_set_alpn_select_cb(context, OnProtocols, const_cast<char*>(name));
 }
 
 std::shared_ptr<SSL_CTX> OwnContext(SSL_CTX* context) {

@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "controller/admission/admission.h"
 #include "controller/roster/roster.h"
+#include "controller/store/job_record.h"
 
 namespace orch::controller {
 namespace {
@@ -47,6 +48,20 @@ absl::Duration WaitBeforeStart(const orch::v1::PuppetRun& run) {
 
 }  // namespace
 
+std::string Admission::Note() const {
+  std::string note;
+  if (whom_.unheard > 0) {
+    note = absl::StrCat(whom_.unheard, whom_.unheard == 1 ? " more name" : " more names",
+                        " of which no node was ever heard: nothing was sent there");
+  }
+  if (mutating_ && discovery_.has_value() && discovery_->silent_maybes() > 0) {
+    absl::StrAppend(&note, note.empty() ? "" : "; ", discovery_->silent_maybes(),
+                    discovery_->silent_maybes() == 1 ? " node" : " nodes",
+                    " that the target may or may not match stayed silent");
+  }
+  return note;
+}
+
 JobSetup Admission::Setup() const {
   JobSetup setup;
   setup.id = id_;
@@ -56,20 +71,17 @@ JobSetup Admission::Setup() const {
   setup.mutating = mutating_;
   setup.create_time = create_time_;
   setup.traceparent = admitted_.traceparent;
-  setup.roster_known = roster_known_;
-  setup.nobody = nobody_;
+  setup.roster_known = whom_.roster_known;
+  setup.nobody = whom_.audience == Audience::kNobody;
   setup.listing = admitted_.listing;
   setup.plants = context_->options.plants;
+  setup.limit_rule = limit_rule_;
+  setup.note = Note();
   const bool timeout = admitted_.spec.has_timeout();
   if (mutating_) {
     setup.run_timeout = kRunGrace + (timeout ? ToDuration(admitted_.spec.timeout())
                                              : NodeTimeout(action_, admitted_.spec) +
                                                    WaitBeforeStart(action_.puppet_run()));
-    if (discovery_.has_value() && discovery_->silent_maybes() > 0) {
-      setup.note = absl::StrCat(discovery_->silent_maybes(),
-                                discovery_->silent_maybes() == 1 ? " node" : " nodes",
-                                " that the target may or may not match stayed silent");
-    }
     return setup;
   }
   const api::ActionInfo* info = api::InfoOf(action_);
@@ -83,19 +95,12 @@ JobSetup Admission::Setup() const {
 
 orch::bus::v1::Request Admission::Template(const orch::v1::Action& action) const {
   orch::bus::v1::Request request;
-  request.set_collective(target_.collective());
+  request.set_collective(target_->collective());
   request.set_job_id(id_);
   request.set_caller(admitted_.caller);
   request.set_traceparent(trace_.ToString());
   *request.mutable_target() = admitted_.spec.target();
-  for (const policy::Condition& condition : admitted_.decision.conditions) {
-    orch::bus::v1::Condition* out = request.add_conditions();
-    out->set_allow(condition.effect == policy::Effect::kAllow);
-    out->set_where(condition.where);
-    out->set_rule(condition.rule);
-    out->set_action_policy(condition.action_policy);
-  }
-  request.set_default_allow(admitted_.decision.otherwise == policy::Effect::kAllow);
+  SetConditions(admitted_.decision, &request);
   *request.mutable_action()->mutable_action() = action;
   if (mutating_) {
     *request.mutable_action()->mutable_timeout() =
@@ -105,39 +110,32 @@ orch::bus::v1::Request Admission::Template(const orch::v1::Action& action) const
 }
 
 StoredJob Admission::Record(const Job& job) const {
-  const JobSetup& setup = job.setup();
   StoredJob record;
   *record.mutable_job() = job.Snapshot(true);
+  SetupInto(job.setup(), &record);
   *record.mutable_request() = Template(admitted_.spec.action());
   record.set_sensitive(sensitive_);
-  *record.mutable_answer_timeout() = ToProtoDuration(setup.answer_timeout);
-  *record.mutable_run_timeout() = ToProtoDuration(setup.run_timeout);
-  record.set_canary(setup.rollout.canary);
-  record.set_concurrency(setup.rollout.concurrency);
-  record.set_batch_size(setup.rollout.batch_size);
-  *record.mutable_batch_sleep() = ToProtoDuration(setup.rollout.batch_sleep);
-  record.set_max_failures(setup.rollout.max_failures);
-  record.set_listing(setup.listing);
   return record;
 }
 
 void Admission::Discover() {
-  SplitUnable(&resolved_.expected, &unable_);
-  SplitUnable(&resolved_.maybe, &unable_);
-  discovery_.emplace(resolved_, DiscoveryOptions{.named_only = named_,
-                                                 .roster_known = roster_known_,
-                                                 .timeout = context_->options.discovery_timeout});
-  orch::bus::v1::Request request = NewRequest(*context_, target_.collective());
+  step_ = Step::kDiscovering;
+  SplitUnable(*context_->roster, action_, &whom_.nodes.expected, &whom_.unable);
+  SplitUnable(*context_->roster, action_, &whom_.nodes.maybe, &whom_.unable);
+  discovery_.emplace(whom_.nodes, DiscoveryOptions{.named_only = whom_.audience == Audience::kNamed,
+                                                   .roster_known = whom_.roster_known,
+                                                   .timeout = context_->options.discovery_timeout});
+  orch::bus::v1::Request request = NewRequest(*context_, target_->collective());
   request.MergeFrom(Template(action_));
-  request.mutable_discover()->set_action(action_name_);
+  request.mutable_discover()->set_action(api::NameOf(action_));
   // Thousands of names cost every node more than an answer that is not wanted.
-  if (names_.size() <= kBatchNodesMax) {
-    request.mutable_nodes()->Assign(names_.begin(), names_.end());
+  if (whom_.names.size() <= kBatchNodesMax) {
+    request.mutable_nodes()->Assign(whom_.names.begin(), whom_.names.end());
   }
   context_->outbox->Sign(std::move(request),
                          [weak = weak_from_this()](absl::StatusOr<SignedRequest> ready) {
                            auto self = weak.lock();
-                           if (self != nullptr && self->done_)
+                           if (self != nullptr && !self->answered())
                              self->OnDiscoverSigned(std::move(ready));
                          });
 }
@@ -146,10 +144,10 @@ void Admission::OnDiscoverSigned(absl::StatusOr<SignedRequest> ready) {
   if (!ready.ok()) return Refuse(base::Annotate(ready.status(), "sign the discovery"));
   discover_ = *std::move(ready);
   context_->outbox->Send(
-      context_->options.destinations.Request(target_.collective()), discover_,
+      context_->options.destinations.Request(target_->collective()), discover_,
       [weak = weak_from_this()](absl::Status status) {
         auto self = weak.lock();
-        if (self == nullptr || !self->done_ || !self->discovery_.has_value()) return;
+        if (self == nullptr || self->step_ != Step::kDiscovering) return;
         if (!status.ok()) {
           return self->Refuse(api::WithRetry(
               api::Error(absl::StatusCode::kUnavailable, "BUS_UNAVAILABLE",
@@ -169,7 +167,7 @@ void Admission::OnDiscoverSent() {
       std::min(context_->connected_at + kReturnMax, now.steady + kReturnWait);
   if (until > now.steady) {
     std::vector<std::string> away;
-    for (const auto* nodes : {&resolved_.expected, &resolved_.maybe}) {
+    for (const auto* nodes : {&whom_.nodes.expected, &whom_.nodes.maybe}) {
       for (const std::string& node : *nodes) {
         const RosterEntry* entry = context_->roster->Find(node);
         if (entry != nullptr && entry->last_heard < context_->connected_at) {
@@ -183,21 +181,22 @@ void Admission::OnDiscoverSent() {
 }
 
 void Admission::OnNodeBack(const std::string& node) {
-  if (!done_ || !discovery_.has_value() || discovered_) return;
+  if (step_ != Step::kDiscovering) return;
   if (discover_.envelope == nullptr) return;  // being signed: it hears what is sent then
   if (!discovery_->OnBack(node, context_->clock->Read())) return;
   // The same signed bytes: a node that did hear them answers once.
-  context_->outbox->Send(context_->options.destinations.Node(target_.collective(), node), discover_,
-                         nullptr);
+  context_->outbox->Send(context_->options.destinations.Node(target_->collective(), node),
+                         discover_, nullptr);
   ArmTimer();
 }
 
 void Admission::ArmTimer() {
-  if (!done_ || discovered_) return;
+  if (step_ != Step::kDiscovering) return;
   const base::Now now = context_->clock->Read();
   if (discovery_->over(now)) return OnDiscovered();
-  if (discovery_->deadline() == absl::InfiniteDuration()) return;
-  timer_.expires_after(discovery_->deadline() - now.steady);
+  const absl::Duration deadline = discovery_->NextDeadline();
+  if (deadline == absl::InfiniteDuration()) return;
+  timer_.expires_after(deadline - now.steady);
   timer_.async_wait([weak = weak_from_this()](boost::system::error_code error) {
     auto self = weak.lock();
     if (!error && self != nullptr) self->ArmTimer();
@@ -205,66 +204,66 @@ void Admission::ArmTimer() {
 }
 
 void Admission::OnDiscovered() {
-  discovered_ = true;
   timer_.cancel();
   std::vector<std::string> willing;
-  std::vector<JobNodeStart> over;
+  std::vector<JobNodeStart> ended;
   if (discovery_.has_value()) {
     willing = discovery_->Willing();
-    over = discovery_->Declined();
+    ended = discovery_->Declined();
     // A listing tells nothing of those that are hidden, except of whom the roster expected.
     if (admitted_.listing) {
-      std::sort(resolved_.expected.begin(), resolved_.expected.end());
-      const auto hidden = [this](const JobNodeStart& start) {
+      std::vector<std::string>& expected = whom_.nodes.expected;
+      std::sort(expected.begin(), expected.end());
+      const auto hidden = [&expected](const JobNodeStart& start) {
         return start.state == orch::v1::NODE_STATE_DENIED &&
-               !std::binary_search(resolved_.expected.begin(), resolved_.expected.end(),
-                                   start.node);
+               !std::binary_search(expected.begin(), expected.end(), start.node);
       };
-      over.erase(std::remove_if(over.begin(), over.end(), hidden), over.end());
+      ended.erase(std::remove_if(ended.begin(), ended.end(), hidden), ended.end());
     }
     for (const std::string& node : discovery_->Silent()) {
-      over.push_back(SilentNode(
-          node, discovery_->IsAway(node) ? "not heard since the controller came (back) to the bus: "
-                                           "it was sent nothing"
-                                         : "no answer to the discovery: it was sent nothing"));
+      ended.push_back(SilentNode(*context_->roster, node,
+                                 discovery_->IsAway(node)
+                                     ? "not heard since the controller came (back) to the bus: "
+                                       "it was sent nothing"
+                                     : "no answer to the discovery: it was sent nothing"));
     }
   }
   absl::flat_hash_set<std::string> known(willing.begin(), willing.end());
-  for (const JobNodeStart& start : over) known.insert(start.node);
-  for (JobNodeStart& start : unable_) {
-    if (!known.contains(start.node)) over.push_back(std::move(start));
+  for (const JobNodeStart& start : ended) known.insert(start.node);
+  for (JobNodeStart& start : whom_.unable) {
+    if (!known.contains(start.node)) ended.push_back(std::move(start));
   }
-  resolved_.maybe.clear();
-  if (!mutating_) return Ask(std::move(willing), std::move(over));
-  auto list = FreezeList(std::move(willing), std::move(over));
+  whom_.nodes.maybe.clear();
+  if (!mutating_) return Ask(std::move(willing), std::move(ended));
+  auto list = FreezeList(std::move(willing), std::move(ended));
   if (!list.ok()) return Refuse(list.status());
   Audit(*std::move(list));
 }
 
 void Admission::AskAll() {
-  SplitUnable(&resolved_.expected, &unable_);
-  SplitUnable(&resolved_.maybe, &unable_);
-  std::vector<std::string> willing = std::move(resolved_.expected);
-  willing.insert(willing.end(), resolved_.unknown.begin(), resolved_.unknown.end());
+  Resolved& nodes = whom_.nodes;
+  SplitUnable(*context_->roster, action_, &nodes.expected, &whom_.unable);
+  SplitUnable(*context_->roster, action_, &nodes.maybe, &whom_.unable);
+  std::vector<std::string> willing = std::move(nodes.expected);
+  willing.insert(willing.end(), nodes.unknown.begin(), nodes.unknown.end());
   std::sort(willing.begin(), willing.end());
-  Ask(std::move(willing), std::move(unable_));
+  Ask(std::move(willing), std::move(whom_.unable));
 }
 
-void Admission::Ask(std::vector<std::string> willing, std::vector<JobNodeStart> over) {
-  auto list = FreezeList(std::move(willing), std::move(over));
+void Admission::Ask(std::vector<std::string> willing, std::vector<JobNodeStart> ended) {
+  auto list = FreezeList(std::move(willing), std::move(ended));
   if (!list.ok()) return Refuse(list.status());
-  std::vector<std::string> names = names_;
-  const bool limited = Limited();
-  if (limited) {
+  if (IsLimited(admitted_)) {
     // Chosen or counted here, so they are named: nobody else answers.
-    resolved_.maybe.clear();
-    names.clear();
-    for (const JobNodeStart& start : *list) {
-      if (start.state == orch::v1::NODE_STATE_PENDING) names.push_back(start.node);
-    }
+    whom_.nodes.maybe.clear();
+    whom_.names = frozen_;
+    whom_.audience = Audience::kNamed;
   }
-  nobody_ = names.empty() && (named_ || limited);
-  if (nobody_) return StoreJob(Setup(), *std::move(list), {});
+  if (whom_.audience == Audience::kNamed && whom_.names.empty()) {
+    whom_.audience = Audience::kNobody;
+  }
+  if (whom_.audience == Audience::kNobody) return StoreJob(Setup(), *std::move(list), {});
+  const std::vector<std::string>& names = whom_.names;
   std::vector<std::vector<std::string>> groups;
   for (size_t i = 0; i < names.size(); i += kBatchNodesMax) {
     const size_t end = std::min(names.size(), i + kBatchNodesMax);
@@ -277,14 +276,14 @@ void Admission::Ask(std::vector<std::string> willing, std::vector<JobNodeStart> 
 void Admission::SignNextPart(std::shared_ptr<std::vector<JobNodeStart>> list,
                              std::vector<std::vector<std::string>> groups, size_t next) {
   if (next == groups.size()) return StoreJob(Setup(), std::move(*list), std::move(parts_));
-  orch::bus::v1::Request request = NewRequest(*context_, target_.collective());
+  orch::bus::v1::Request request = NewRequest(*context_, target_->collective());
   request.MergeFrom(Template(action_));
   for (const std::string& node : groups[next]) request.add_nodes(node);
   context_->outbox->Sign(
       std::move(request), [weak = weak_from_this(), list, groups = std::move(groups),
                            next](absl::StatusOr<SignedRequest> ready) mutable {
         auto self = weak.lock();
-        if (self == nullptr || !self->done_) return;
+        if (self == nullptr || self->answered()) return;
         if (!ready.ok()) return self->Refuse(base::Annotate(ready.status(), "sign the request"));
         self->parts_.push_back({*std::move(ready), groups[next], groups.size() == 1});
         self->SignNextPart(list, std::move(groups), next + 1);

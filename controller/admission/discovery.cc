@@ -34,7 +34,7 @@ bool Discovery::OnBack(const std::string& node, base::Now now) {
 }
 
 bool Discovery::over(base::Now now) const {
-  if (now.steady >= deadline()) return true;
+  if (now.steady >= NextDeadline()) return true;
   return !until_quiet_ && nobody_waited_for();
 }
 

@@ -56,7 +56,8 @@ class Discovery {
   void OnDiscovered(const std::string& node, const orch::bus::v1::Discovered& answer,
                     base::Now now);
   bool over(base::Now now) const;
-  absl::Duration deadline() const {
+  // When it is over though nobody else answers; steady.
+  absl::Duration NextDeadline() const {
     return std::min(away_.empty() ? deadline_ : std::max(deadline_, back_until_), quiet_);
   }
 

@@ -1,4 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// A decision is told to the caller only after its record is on disk, so an fsync is in the way of
+// every call. It is shared: what arrives during one is written with the next, as one batch. After a
+// failed write nobody knows what reached the disk; the log is dropped and opened anew at the next
+// record, which reads and checks its end. Records that precede an act are refused with it when they
+// can't be written; the record of a job's end can refuse nothing any more, so it is kept and tried
+// again. A long listing is cut into parts and posted between writes, so that looking into the audit
+// delays no decision by more than a part.
+
 #include "controller/audit/audit_store.h"
 
 #include <algorithm>
@@ -8,6 +17,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "api/names.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "base/strand.h"
@@ -151,7 +161,7 @@ class AuditStore::Writer {
     if (stopping_ || retried_.size() >= kRetriedMax) {
       const AuditRecord& lost = stopping_ ? record : retried_.front();
       base::LogError("the audit record of a job's end is lost",
-                     {{"job_id", absl::StripPrefix(lost.job(), "jobs/")}});
+                     {{"job_id", api::JobIdOf(lost.job())}});
       ++counts_->lost;
       if (stopping_) return;
       retried_.pop_front();
@@ -166,7 +176,7 @@ class AuditStore::Writer {
         if (error) {
           ++counts_->lost;
           base::LogError("the audit record of a job's end is lost",
-                         {{"job_id", absl::StripPrefix(record.job(), "jobs/")}});
+                         {{"job_id", api::JobIdOf(record.job())}});
         } else {
           AppendOrRetry(std::move(record));
         }

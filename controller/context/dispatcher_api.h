@@ -10,11 +10,13 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "controller/context/port.h"
 #include "controller/roster/explained_target.h"
 #include "orch/v1/job.pb.h"
 #include "orch/v1/node.pb.h"
 #include "orch/v1/target.pb.h"
 #include "policy/policy.h"
+#include "target/target.h"
 
 namespace orch::controller {
 
@@ -30,6 +32,8 @@ struct AdmittedJob {
   // In place of `spec.nodes` where more than those says who (`spec.pql`): exactly these, sorted;
   // empty: nobody.
   std::optional<std::vector<std::string>> names = {};
+  // `spec.target`, compiled where it was validated; null: not yet.
+  std::shared_ptr<const target::Target> target = {};
   // Set once nobody waits for the answer any more; null: never.
   std::shared_ptr<const std::atomic<bool>> abandoned = {};
 };
@@ -46,9 +50,23 @@ struct CreatedJob {
 // Part of a job's log for one reader.
 struct JobLogPart {
   std::vector<std::shared_ptr<const orch::v1::JobEvent>> events;  // in order, without gaps
-  bool ended = false;  // the job has ended and `events` reaches the end of its log
-  orch::v1::Job job;   // as of now
+  // The job, if it has ended and `events` reaches the end of its log; else null.
+  std::shared_ptr<const orch::v1::Job> ended;
 };
+
+// What a caller does to a job that is under way.
+enum class JobChange { kCancel, kPause, kResume };
+struct JobChangeRequest {
+  JobChange change = JobChange::kCancel;
+  std::string job_id;
+  std::string caller;
+  std::string reason;
+};
+
+// What the policy in force says of a job, whoever asks: the gate provides it anew with each policy.
+// Thread-safe.
+using JobJudge = std::function<policy::Decision(const std::string& caller,
+                                                const orch::v1::JobSpec& spec, bool listing)>;
 
 struct JobPage {
   std::vector<orch::v1::Job> jobs;
@@ -77,8 +95,9 @@ struct DispatcherStatus {
 // Turns admitted jobs into signed requests and the nodes' signed replies into events; owns the
 // jobs, the roster and their store.
 //
-// Lives on: its own strand. Every method here is named Post… or is thread-safe by itself; callbacks
-// come on the dispatcher's strand, and whoever lives elsewhere posts on from there.
+// Lives on: its own strand, on which every method here is called and every callback comes. Whoever
+// lives elsewhere holds a Port, and posts on from the callback. This is the only list of what the
+// dispatcher can be asked for: its class implements it, nobody repeats it.
 class DispatcherApi {
  public:
   template <typename T>
@@ -88,40 +107,40 @@ class DispatcherApi {
   // Resolves, freezes, checks limits, stores, publishes. The answer comes when the job is durable
   // (before it is published), or with validate_only when it is resolved. A mutating job is
   // discovered first.
-  virtual void PostCreateJob(AdmittedJob job, Callback<CreatedJob> done) = 0;
+  virtual void CreateJob(AdmittedJob job, Callback<CreatedJob> done) = 0;
   // NotFound where there is none or it may not be seen.
-  virtual void PostGetJob(std::string job_id, JobVisibility who, Callback<orch::v1::Job> done) = 0;
-  virtual void PostListJobs(JobVisibility who, int page_size, std::string page_token,
-                            std::vector<orch::v1::JobState> states, std::string caller,
-                            Callback<JobPage> done) = 0;
-  virtual void PostListJobNodes(std::string job_id, JobVisibility who, int page_size,
-                                std::string page_token, std::vector<orch::v1::NodeState> states,
-                                Callback<JobNodePage> done) = 0;
+  virtual void GetJob(std::string job_id, JobVisibility viewer, Callback<orch::v1::Job> done) = 0;
+  virtual void ListJobs(JobVisibility viewer, int page_size, std::string page_token,
+                        std::vector<orch::v1::JobState> states, std::string caller,
+                        Callback<JobPage> done) = 0;
+  virtual void ListJobNodes(std::string job_id, JobVisibility viewer, int page_size,
+                            std::string page_token, std::vector<orch::v1::NodeState> states,
+                            Callback<JobNodePage> done) = 0;
   // Answers with the events after `after_sequence`, at most `bytes_max` of them (at least one), as
   // soon as there is one or the job has ended. OutOfRange: beyond the log. A reader that goes away
-  // calls PostForgetRead with the same id.
-  virtual void PostReadLog(uint64_t reader_id, std::string job_id, JobVisibility who,
-                           uint64_t after_sequence, size_t bytes_max,
-                           Callback<JobLogPart> done) = 0;
-  virtual void PostForgetRead(uint64_t reader_id) = 0;
-  virtual void PostCancelJob(std::string job_id, std::string caller, std::string reason,
-                             Callback<orch::v1::Job> done) = 0;
-  virtual void PostPauseJob(std::string job_id, std::string caller,
-                            Callback<orch::v1::Job> done) = 0;
-  virtual void PostResumeJob(std::string job_id, std::string caller,
-                             Callback<orch::v1::Job> done) = 0;
+  // calls ForgetRead with the same id.
+  virtual void ReadLog(uint64_t reader_id, std::string job_id, JobVisibility viewer,
+                       uint64_t after_sequence, size_t bytes_max, Callback<JobLogPart> done) = 0;
+  virtual void ForgetRead(uint64_t reader_id) = 0;
+  // Answers when the change is durable. FailedPrecondition: the job is not in a state for it.
+  // PermissionDenied: a resume, and the job's caller may no longer do what the job does.
+  virtual void ChangeJob(JobChangeRequest request, Callback<orch::v1::Job> done) = 0;
+  // From now on jobs that start nodes are judged so, before each start.
+  virtual void SetJudge(JobJudge judge) = 0;
 
   // The roster. `target` has been validated. Facts only where `with_facts`.
-  virtual void PostListNodes(orch::v1::Target target, bool with_facts,
-                             Callback<std::vector<orch::v1::Node>> done) = 0;
+  virtual void ListNodes(orch::v1::Target target, bool with_facts,
+                         Callback<std::vector<orch::v1::Node>> done) = 0;
   // What the clauses leave of the roster, and, if `node` is not empty, what they come to there.
-  virtual void PostExplainTarget(orch::v1::Target target, std::string node,
-                                 Callback<ExplainedTarget> done) = 0;
-  virtual void PostGetNode(std::string identity, Callback<orch::v1::Node> done) = 0;
-  // Calls `changed` with nodes that changed since the last call until PostForgetRead(reader_id).
-  virtual void PostWatchNodes(uint64_t reader_id, orch::v1::Target target,
-                              std::function<void(std::vector<orch::v1::Node>)> changed) = 0;
-  virtual void PostStatus(std::function<void(DispatcherStatus)> done) = 0;
+  virtual void ExplainTarget(orch::v1::Target target, std::string node,
+                             Callback<ExplainedTarget> done) = 0;
+  virtual void GetNode(std::string identity, Callback<orch::v1::Node> done) = 0;
+  // Calls `changed` with nodes that changed since the last call until ForgetRead(reader_id).
+  virtual void WatchNodes(uint64_t reader_id, orch::v1::Target target,
+                          std::function<void(std::vector<orch::v1::Node>)> changed) = 0;
+  virtual DispatcherStatus Status() const = 0;
 };
+
+using DispatcherPort = Port<DispatcherApi>;
 
 }  // namespace orch::controller

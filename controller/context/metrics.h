@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include "base/metrics_page.h"
+#include "orch/v1/job.pb.h"
+#include "trust/identity.h"
 
 namespace orch::controller {
 
@@ -13,11 +16,11 @@ struct DispatcherMetrics {
   // Jobs.
   uint64_t jobs_created = 0, jobs_ended = 0, jobs_refused = 0, jobs_running = 0, jobs_adopted = 0;
   // Ended jobs by orch.v1.JobState.
-  uint64_t ends[10] = {};
+  std::array<uint64_t, orch::v1::JobState_ARRAYSIZE> ends = {};
   // Nodes' outcomes in ended jobs, by orch.v1.NodeState, and Puppet's verdicts, by
   // orch.v1.PuppetRunVerdict.
-  uint64_t outcomes[13] = {};
-  uint64_t verdicts[8] = {};
+  std::array<uint64_t, orch::v1::NodeState_ARRAYSIZE> outcomes = {};
+  std::array<uint64_t, orch::v1::PuppetRunVerdict_ARRAYSIZE> verdicts = {};
   // From the gate's yes until the broker has a job's first request.
   base::LatencyHistogram dispatch;
   // From handing a request to the bus until a node's acceptance, and until its outcome: of what
@@ -28,7 +31,7 @@ struct DispatcherMetrics {
            replies_wrong_digest = 0, replies_malformed = 0, replies_busy = 0;
   uint64_t presences_in = 0, presences_old = 0, presences_malformed = 0;
   // Envelopes refused, by trust::Refusal.
-  uint64_t refused[7] = {};
+  std::array<uint64_t, trust::kRefusals> refused = {};
   // What was signed and sent.
   uint64_t requests_signed = 0, messages_sent = 0, sends_failed = 0;
   // Messages that wait for the bus, and bytes that it has not confirmed.

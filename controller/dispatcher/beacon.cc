@@ -9,11 +9,23 @@
 #include "base/sha256.h"
 
 namespace orch::controller {
-namespace {
+void CrlAsks::OnBehind(const std::string& node, const std::string& collective, base::Now now) {
+  const auto answered = answered_.find(node);
+  if (answered != answered_.end() && now.steady - answered->second < kCrlPause) return;
+  waiting_.emplace(node, collective);
+}
 
-constexpr absl::Duration kCrlPause = absl::Minutes(1);
-
-}  // namespace
+std::map<std::string, std::vector<std::string>> CrlAsks::Take(base::Now now) {
+  absl::erase_if(answered_,
+                 [now](const auto& each) { return now.steady - each.second >= kCrlPause; });
+  std::map<std::string, std::vector<std::string>> out;
+  for (auto& [node, collective] : waiting_) {
+    answered_[node] = now.steady;
+    out[collective].push_back(node);
+  }
+  waiting_.clear();
+  return out;
+}
 
 std::vector<orch::bus::v1::CrlUpdate> CrlParts(const std::string& der) {
   std::vector<orch::bus::v1::CrlUpdate> parts;
@@ -49,9 +61,10 @@ void Beacon::Tick() {
     if (error || self == nullptr || self->stopped_) return;
     self->Tick();
     if (!self->context_->connected) return;
-    const absl::Duration now = self->context_->clock->Read().steady;
+    const base::Now now = self->context_->clock->Read();
     const bool changed = self->context_->credentials->CrlNumbers() != self->crl_numbers_;
-    if (changed || now - self->crls_sent_ >= kCrlInterval) self->SendCrls();
+    if (changed || now.steady - self->crls_sent_ >= kCrlInterval) self->SendCrls();
+    self->AnswerBehind(now);
     self->SendBeacons();
   });
 }
@@ -66,6 +79,37 @@ void Beacon::OnConnected() {
 
 void Beacon::OnCrlChanged() {
   if (!stopped_ && context_->connected) SendCrls();
+}
+
+void Beacon::OnBehind(const std::string& node,
+                      const google::protobuf::RepeatedPtrField<std::string>& collectives,
+                      base::Now now) {
+  for (const std::string& collective : context_->options.collectives) {
+    if (std::find(collectives.begin(), collectives.end(), collective) == collectives.end())
+      continue;
+    return asks_.OnBehind(node, collective, now);
+  }
+}
+
+void Beacon::AnswerBehind(base::Now now) {
+  const auto behind = asks_.Take(now);
+  size_t count = 0;
+  for (const auto& [collective, nodes] : behind) count += nodes.size();
+  if (count > kBehindMax) {
+    // They, and whoever has not said so yet.
+    if (now.steady - crls_sent_ >= kCrlPause) SendCrls();
+    return;
+  }
+  for (const auto& [collective, nodes] : behind) {
+    for (const std::string& der : context_->credentials->CrlsDer()) {
+      for (const orch::bus::v1::CrlUpdate& part : CrlParts(der)) {
+        orch::bus::v1::Request request = NewRequest(*context_, collective);
+        for (const std::string& node : nodes) request.add_nodes(node);
+        *request.mutable_crl() = part;
+        SignAndSend(std::move(request));
+      }
+    }
+  }
 }
 
 void Beacon::SendBeacons() {
@@ -97,16 +141,23 @@ void Beacon::SendCrls() {
 }
 
 void Beacon::SignAndSend(orch::bus::v1::Request request) {
-  const std::string destination = context_->options.destinations.Request(request.collective());
+  const bus::Destinations& to = context_->options.destinations;
+  std::vector<std::string> destinations;
+  for (const std::string& node : request.nodes()) {
+    destinations.push_back(to.Node(request.collective(), node));
+  }
+  if (destinations.empty()) destinations.push_back(to.Request(request.collective()));
   context_->outbox->Sign(std::move(request), [weak = weak_from_this(),
-                                              destination](absl::StatusOr<SignedRequest> ready) {
+                                              destinations](absl::StatusOr<SignedRequest> ready) {
     auto self = weak.lock();
     if (self == nullptr || self->stopped_) return;
     if (!ready.ok()) {
       base::LogError("sign a beacon", {{"error", ready.status().ToString()}});
       return;
     }
-    self->context_->outbox->Send(destination, *ready, nullptr);
+    for (const std::string& destination : destinations) {
+      self->context_->outbox->Send(destination, *ready, nullptr);
+    }
   });
 }
 

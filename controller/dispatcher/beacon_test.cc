@@ -28,5 +28,22 @@ TEST(CrlParts, SmallOnesAreOnePart) {
   EXPECT_TRUE(CrlParts("").empty());
 }
 
+TEST(CrlAsks, ANodeCausesOneCopyAMinuteToItself) {
+  base::FakeClock clock;
+  CrlAsks asks;
+  for (int i = 0; i < 100; ++i) asks.OnBehind("web01", "main", clock.Read());
+  asks.OnBehind("db01", "dmz", clock.Read());
+  const std::map<std::string, std::vector<std::string>> both = {{"dmz", {"db01"}},
+                                                                {"main", {"web01"}}};
+  EXPECT_EQ(asks.Take(clock.Read()), both);
+  EXPECT_TRUE(asks.Take(clock.Read()).empty());
+  clock.Advance(kCrlPause - absl::Seconds(1));
+  asks.OnBehind("web01", "main", clock.Read());
+  EXPECT_TRUE(asks.Take(clock.Read()).empty());
+  clock.Advance(absl::Seconds(1));
+  asks.OnBehind("web01", "main", clock.Read());
+  EXPECT_EQ(asks.Take(clock.Read()).size(), 1u);
+}
+
 }  // namespace
 }  // namespace orch::controller

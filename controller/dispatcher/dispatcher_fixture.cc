@@ -62,15 +62,13 @@ void DispatcherTest::StartController() {
                                       .bus_strand = bus_strand_,
                                       .client = client_.get(),
                                       .credentials = credentials_,
-                                      .audit = audit_},
+                                      .audit = audit_,
+                                      .start_budget = budget_},
                                      options_);
   ASSERT_TRUE(dispatcher.ok()) << dispatcher.status();
   dispatcher_ = *std::move(dispatcher);
-  dispatcher_->Start();
-  Until([this] {
-    return Await<DispatcherStatus>([this](auto done) { dispatcher_->PostStatus(done); })
-        .bus_connected;
-  });
+  Post([](Dispatcher& there) { there.Start(); });
+  Until([this] { return Status().bus_connected; });
 }
 
 void DispatcherTest::KillController() {
@@ -127,7 +125,7 @@ AdmittedJob DispatcherTest::PuppetRun() {
 
 absl::StatusOr<CreatedJob> DispatcherTest::Create(AdmittedJob job) {
   return Await<absl::StatusOr<CreatedJob>>(
-      [&](auto done) { dispatcher_->PostCreateJob(job, done); });
+      [&](auto done) { Post([job, done](Dispatcher& there) { there.CreateJob(job, done); }); });
 }
 
 std::string DispatcherTest::Run(AdmittedJob job) {
@@ -138,7 +136,9 @@ std::string DispatcherTest::Run(AdmittedJob job) {
 
 orch::v1::Job DispatcherTest::Get(const std::string& id) {
   auto job = Await<absl::StatusOr<orch::v1::Job>>([&](auto done) {
-    dispatcher_->PostGetJob(id, {.caller = "cert=operator", .everybody = false}, done);
+    Post([id, done](Dispatcher& there) {
+      there.GetJob(id, {.caller = "cert=operator", .everybody = false}, done);
+    });
   });
   EXPECT_TRUE(job.ok()) << job.status();
   return job.ok() ? *job : orch::v1::Job();
@@ -150,8 +150,10 @@ std::vector<std::shared_ptr<const orch::v1::JobEvent>> DispatcherTest::Follow(co
   const uint64_t reader = next_reader_++;
   while (true) {
     auto part = Await<absl::StatusOr<JobLogPart>>([&](auto done) {
-      dispatcher_->PostReadLog(reader, id, {.caller = "cert=operator", .everybody = false}, after,
-                               300, done);
+      Post([reader, id, after, done](Dispatcher& there) {
+        there.ReadLog(reader, id, {.caller = "cert=operator", .everybody = false}, after, 300,
+                      done);
+      });
     });
     EXPECT_TRUE(part.ok()) << part.status();
     if (!part.ok()) return log;
@@ -178,8 +180,9 @@ std::map<std::string, orch::v1::JobNode> DispatcherTest::Nodes(const std::string
   std::string token;
   do {
     auto page = Await<absl::StatusOr<JobNodePage>>([&](auto done) {
-      dispatcher_->PostListJobNodes(id, {.caller = "cert=operator", .everybody = false}, 2, token,
-                                    {}, done);
+      Post([id, token, done](Dispatcher& there) {
+        there.ListJobNodes(id, {.caller = "cert=operator", .everybody = false}, 2, token, {}, done);
+      });
     });
     EXPECT_TRUE(page.ok()) << page.status();
     if (!page.ok()) return nodes;
@@ -189,18 +192,32 @@ std::map<std::string, orch::v1::JobNode> DispatcherTest::Nodes(const std::string
   return nodes;
 }
 
+absl::StatusOr<orch::v1::Job> DispatcherTest::Change(JobChange change, const std::string& id,
+                                                     const std::string& caller,
+                                                     const std::string& reason) {
+  const JobChangeRequest request{change, id, caller, reason};
+  return Await<absl::StatusOr<orch::v1::Job>>([&](auto done) {
+    Post([request, done](Dispatcher& there) { there.ChangeJob(request, done); });
+  });
+}
+
 absl::StatusOr<orch::v1::Job> DispatcherTest::Cancel(const std::string& id) {
-  return Await<absl::StatusOr<orch::v1::Job>>(
-      [&](auto done) { dispatcher_->PostCancelJob(id, "cert=operator", "enough", done); });
+  return Change(JobChange::kCancel, id, "cert=operator", "enough");
 }
 
 absl::StatusOr<orch::v1::Node> DispatcherTest::GetNode(const std::string& name) {
   return Await<absl::StatusOr<orch::v1::Node>>(
-      [&](auto done) { dispatcher_->PostGetNode(name, done); });
+      [&](auto done) { Post([name, done](Dispatcher& there) { there.GetNode(name, done); }); });
+}
+
+DispatcherStatus DispatcherTest::Status() {
+  return Await<DispatcherStatus>(
+      [&](auto done) { Post([done](Dispatcher& there) { done(there.Status()); }); });
 }
 
 DispatcherMetrics DispatcherTest::Metrics() {
-  return Await<DispatcherMetrics>([&](auto done) { dispatcher_->PostMetrics(done); });
+  return Await<DispatcherMetrics>(
+      [&](auto done) { Post([done](Dispatcher& there) { done(there.Metrics()); }); });
 }
 
 }  // namespace orch::controller

@@ -87,6 +87,16 @@ class DispatcherTest : public ::testing::Test {
   void Until(const std::function<bool()>& condition) {
     ASSERT_TRUE(orch::testing::RunUntil(&io_, condition));
   }
+  // Calls the dispatcher on its strand.
+  template <typename Call>
+  void Post(Call call) {
+    dispatcher_->port().Post(std::move(call));
+  }
+  // Pauses, resumes or cancels.
+  absl::StatusOr<orch::v1::Job> Change(JobChange change, const std::string& id,
+                                       const std::string& caller = "cert=operator",
+                                       const std::string& reason = "");
+  DispatcherStatus Status();
   // Waits for an answer that comes by callback.
   template <typename T>
   T Await(const std::function<void(std::function<void(T)>)>& call) {
@@ -109,9 +119,10 @@ class DispatcherTest : public ::testing::Test {
   std::shared_ptr<trust::Credentials> credentials_;
   std::unique_ptr<bus::Broker> broker_;
   std::shared_ptr<FakeAudit> audit_ = std::make_shared<FakeAudit>();
+  std::shared_ptr<StartBudget> budget_ = std::make_shared<UnlimitedStarts>();
   DispatcherOptions options_;
   std::unique_ptr<bus::Client> client_;
-  std::unique_ptr<Dispatcher> dispatcher_;
+  std::shared_ptr<Dispatcher> dispatcher_;
   std::map<std::string, Member> nodes_;
   uint64_t next_reader_ = 1;
 };

@@ -106,6 +106,31 @@ TEST_F(HostileTest, NonsenseIsCounted) {
   ExpectUntouched(id);
 }
 
+TEST_F(HostileTest, NoTextMakesAnAnswerUnreadable) {
+  AddNode("c", SimNodeOptions{.identity = {}, .refusal = "am \xe9nd" + std::string(5000, 'a')});
+  AddNode("a", SimNodeOptions{.identity = {}, .hold = true});
+  AddNode("b");
+  AdmittedJob run = PuppetRun();
+  run.spec.add_nodes("a");
+  run.spec.add_nodes("c");
+  const std::string id = Run(run);
+  Until([&] { return Nodes(id).at("a").state() == orch::v1::NODE_STATE_ACCEPTED; });
+  Reply reply = Outcome("a");
+  reply.mutable_outcome()->set_reason(std::string(127, 'a') + "é");
+  reply.mutable_outcome()->set_message(std::string(4095, 'a') + "é");
+  reply.mutable_outcome()->mutable_result()->mutable_puppet_run()->add_errors("\xe3\x81");
+  SendAs("a", reply);
+  EXPECT_EQ(End(id).state(), orch::v1::JOB_STATE_FAILED);
+  const auto nodes = Nodes(id);
+  EXPECT_EQ(nodes.at("a").state(), orch::v1::NODE_STATE_FAILED);
+  EXPECT_EQ(nodes.at("a").reason(), std::string(127, 'a'));
+  EXPECT_EQ(nodes.at("a").message(), std::string(4095, 'a'));
+  EXPECT_EQ(nodes.at("a").result().puppet_run().errors(0), "\xef\xbf\xbd\xef\xbf\xbd");
+  EXPECT_EQ(nodes.at("c").state(), orch::v1::NODE_STATE_REFUSED);
+  EXPECT_EQ(nodes.at("c").message().substr(0, 9), "am \xef\xbf\xbdnda");
+  EXPECT_TRUE(Follow(id).back()->has_finished());
+}
+
 TEST_F(HostileTest, OneCallerCantTakeEveryPlace) {
   KillController();
   options_.jobs_running_max = 20;
@@ -182,16 +207,19 @@ TEST_F(HostileTest, JobsOfOthersAreNotSeen) {
   End(id);
   const JobVisibility other{.caller = "cert=other", .everybody = false};
   auto job = Await<absl::StatusOr<orch::v1::Job>>(
-      [&](auto done) { dispatcher_->PostGetJob(id, other, done); });
+      [&](auto done) { Post([=](Dispatcher& there) { there.GetJob(id, other, done); }); });
   EXPECT_EQ(api::ReasonOf(job.status()), "JOB_NOT_FOUND");
-  auto nodes = Await<absl::StatusOr<JobNodePage>>(
-      [&](auto done) { dispatcher_->PostListJobNodes(id, other, 10, "", {}, done); });
+  auto nodes = Await<absl::StatusOr<JobNodePage>>([&](auto done) {
+    Post([=](Dispatcher& there) { there.ListJobNodes(id, other, 10, "", {}, done); });
+  });
   EXPECT_EQ(nodes.status().code(), absl::StatusCode::kNotFound);
-  auto log = Await<absl::StatusOr<JobLogPart>>(
-      [&](auto done) { dispatcher_->PostReadLog(1, id, other, 0, 100, done); });
+  auto log = Await<absl::StatusOr<JobLogPart>>([&](auto done) {
+    Post([=](Dispatcher& there) { there.ReadLog(1, id, other, 0, 100, done); });
+  });
   EXPECT_EQ(log.status().code(), absl::StatusCode::kNotFound);
-  auto list = Await<absl::StatusOr<JobPage>>(
-      [&](auto done) { dispatcher_->PostListJobs(other, 10, "", {}, "", done); });
+  auto list = Await<absl::StatusOr<JobPage>>([&](auto done) {
+    Post([=](Dispatcher& there) { there.ListJobs(other, 10, "", {}, "", done); });
+  });
   EXPECT_TRUE(list->jobs.empty());
 }
 
@@ -199,8 +227,9 @@ TEST_F(HostileTest, ReadingBeyondTheLogIsOutOfRange) {
   const std::string id = Begin();
   const JobVisibility me{.caller = "cert=operator", .everybody = false};
   const auto read = [&](const std::string& job, uint64_t after) {
-    return Await<absl::StatusOr<JobLogPart>>(
-        [&](auto done) { dispatcher_->PostReadLog(1, job, me, after, 100, done); });
+    return Await<absl::StatusOr<JobLogPart>>([&](auto done) {
+      Post([=](Dispatcher& there) { there.ReadLog(1, job, me, after, 100, done); });
+    });
   };
   EXPECT_EQ(read(id, 999).status().code(), absl::StatusCode::kOutOfRange);
   EXPECT_EQ(read("01ARZ3NDEKTSV4RRFFQ69G5FAV", 0).status().code(), absl::StatusCode::kNotFound);
@@ -217,17 +246,21 @@ TEST_F(HostileTest, AReaderThatGoesAwayIsForgotten) {
   const std::string id = Begin();
   const uint64_t last = Get(id).last_sequence();
   bool called = false;
-  dispatcher_->PostReadLog(5, id, {.caller = "cert=operator", .everybody = false}, last, 100,
-                           [&called](absl::StatusOr<JobLogPart>) { called = true; });
-  dispatcher_->PostForgetRead(5);
+  Post([&](Dispatcher& there) {
+    there.ReadLog(5, id, {.caller = "cert=operator", .everybody = false}, last, 100,
+                  [&called](absl::StatusOr<JobLogPart>) { called = true; });
+  });
+  Post([&](Dispatcher& there) { there.ForgetRead(5); });
   ExpectUntouched(id);
   EXPECT_FALSE(called);
 }
 
 TEST_F(HostileTest, WatchersOfTheRosterHearOfChanges) {
   std::vector<std::string> heard;
-  dispatcher_->PostWatchNodes(9, {}, [&heard](std::vector<orch::v1::Node> nodes) {
-    for (const orch::v1::Node& one : nodes) heard.push_back(one.identity());
+  Post([&](Dispatcher& there) {
+    there.WatchNodes(9, {}, [&heard](std::vector<orch::v1::Node> nodes) {
+      for (const orch::v1::Node& one : nodes) heard.push_back(one.identity());
+    });
   });
   AddNode("w");
   Until([&] { return !heard.empty(); });

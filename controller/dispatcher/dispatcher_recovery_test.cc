@@ -3,6 +3,7 @@
 // exactly one outcome, and nothing is started twice.
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <optional>
 #include <random>
 #include <set>
@@ -48,6 +49,22 @@ TEST_F(RecoveryTest, AJobGoesOnWhereItWas) {
   EXPECT_EQ(Get(id).traceparent(), traced.traceparent);
   for (const char* name : {"a", "b", "c"}) EXPECT_EQ(node(name)->started(), 1);
   EXPECT_EQ(Metrics().jobs_adopted, 1u);
+}
+
+TEST_F(RecoveryTest, AStoreOfSchema1IsTakenUp) {
+  KillController();
+  options_.controller = "controller";
+  options_.store_path = orch::testing::NewTestDirectory() + "/orch.db";
+  std::ofstream(options_.store_path, std::ios::binary)
+      << std::ifstream("controller/store/testdata/schema1.db", std::ios::binary).rdbuf();
+  StartController();
+  EXPECT_EQ(Metrics().jobs_adopted, 3u);
+  EXPECT_EQ(Metrics().jobs_running, 3u);
+  const std::string paused = "01M8QC9XZ81N94TMJ1P3Y866AA";
+  EXPECT_EQ(Get(paused).state(), orch::v1::JOB_STATE_PAUSED);
+  EXPECT_EQ(Nodes(paused).at("web1.example.net").state(), orch::v1::NODE_STATE_PENDING);
+  EXPECT_EQ(Cancel(paused)->state(), orch::v1::JOB_STATE_STOPPING);
+  EXPECT_EQ(Nodes(paused).at("web1.example.net").state(), orch::v1::NODE_STATE_CANCELLED);
 }
 
 TEST_F(RecoveryTest, ALostResultIsAskedFor) {
@@ -241,7 +258,9 @@ TEST_F(RecoveryTest, AQuestionThatIsLostWithTheBrokerEnds) {
   int answered = 0;
   for (int round = 0; round < 30; ++round) {
     std::optional<absl::StatusOr<CreatedJob>> created;
-    dispatcher_->PostCreateJob(ping, [&created](absl::StatusOr<CreatedJob> c) { created = c; });
+    Post([&](Dispatcher& there) {
+      there.CreateJob(ping, [&created](absl::StatusOr<CreatedJob> c) { created = c; });
+    });
     for (uint32_t i = random() % 60; i > 0; --i) io_.poll_one();
     KillBroker();
     Until([this] { return !nodes_["a"].connected; });
@@ -253,10 +272,7 @@ TEST_F(RecoveryTest, AQuestionThatIsLostWithTheBrokerEnds) {
     } else {
       answered += End((*created)->job.name().substr(5)).state() == orch::v1::JOB_STATE_SUCCEEDED;
     }
-    Until([this] {
-      return Await<DispatcherStatus>([this](auto done) { dispatcher_->PostStatus(done); })
-          .bus_connected;
-    });
+    Until([this] { return Status().bus_connected; });
   }
   EXPECT_GT(answered, 0);
 }
@@ -275,16 +291,14 @@ TEST_F(RecoveryTest, ANodeOnItsWayBackIsWaitedFor) {
   EXPECT_TRUE(absl::StrContains(refused.message(), "not connected to the message bus for 0"))
       << refused;
   StartBroker();
-  Until([this] {
-    return nodes_["a"].connected && Await<DispatcherStatus>([this](auto done) {
-                                      dispatcher_->PostStatus(done);
-                                    }).bus_connected;
-  });
+  Until([this] { return nodes_["a"].connected && Status().bus_connected; });
   boost::asio::post(node_strand_, [this] { node("a")->SendPresence(true, false); });
   std::string id;
-  dispatcher_->PostCreateJob(PuppetRun(), [&id](absl::StatusOr<CreatedJob> created) {
-    ASSERT_TRUE(created.ok()) << created.status();
-    id = created->job.name().substr(5);
+  Post([&](Dispatcher& there) {
+    there.CreateJob(PuppetRun(), [&id](absl::StatusOr<CreatedJob> created) {
+      ASSERT_TRUE(created.ok()) << created.status();
+      id = created->job.name().substr(5);
+    });
   });
   Until([this] { return node("a")->heard(Request::kDiscover) >= 1; });
   const absl::Time begin = absl::Now();
@@ -327,8 +341,10 @@ TEST_F(RecoveryTest, KilledAtAnyMoment) {
     run.spec.mutable_rollout()->set_concurrency(2);
     run.idempotency_key = "round-" + std::to_string(round);
     std::string id;
-    dispatcher_->PostCreateJob(run, [&id](absl::StatusOr<CreatedJob> created) {
-      if (created.ok()) id = created->job.name().substr(5);
+    Post([&](Dispatcher& there) {
+      there.CreateJob(run, [&id](absl::StatusOr<CreatedJob> created) {
+        if (created.ok()) id = created->job.name().substr(5);
+      });
     });
     for (int kills = 0; kills < 8; ++kills) {
       for (uint32_t i = random() % 120; i > 0; --i) io_.run_one();

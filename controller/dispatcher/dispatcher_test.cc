@@ -223,7 +223,9 @@ TEST_F(DispatcherTest, ADryRunPublishesNothing) {
   EXPECT_EQ(created->job.targets(), 2u);
   EXPECT_EQ(node("a")->heard(Request::kDiscover), 0);
   auto page = Await<absl::StatusOr<JobPage>>([&](auto done) {
-    dispatcher_->PostListJobs({.caller = "", .everybody = true}, 10, "", {}, "", done);
+    Post([=](Dispatcher& there) {
+      there.ListJobs({.caller = "", .everybody = true}, 10, "", {}, "", done);
+    });
   });
   EXPECT_TRUE(page->jobs.empty());
 }
@@ -376,10 +378,7 @@ TEST_F(DispatcherTest, PauseAndResume) {
   run.spec.mutable_rollout()->set_concurrency(1);
   const std::string id = Run(run);
   const auto change = [&](bool pause) {
-    return Await<absl::StatusOr<orch::v1::Job>>([&](auto done) {
-      pause ? dispatcher_->PostPauseJob(id, "cert=operator", done)
-            : dispatcher_->PostResumeJob(id, "cert=operator", done);
-    });
+    return Change(pause ? JobChange::kPause : JobChange::kResume, id);
   };
   EXPECT_EQ(change(false).status().code(), absl::StatusCode::kFailedPrecondition);
   Until([this] { return node("a")->started() == 1; });
@@ -399,8 +398,10 @@ TEST_F(DispatcherTest, OneKeyIsOneJob) {
   run.idempotency_key = "k";
   std::vector<std::string> names;
   for (int i = 0; i < 3; ++i) {
-    dispatcher_->PostCreateJob(run, [&names](absl::StatusOr<CreatedJob> created) {
-      names.push_back(created.ok() ? created->job.name() : created.status().ToString());
+    Post([&](Dispatcher& there) {
+      there.CreateJob(run, [&names](absl::StatusOr<CreatedJob> created) {
+        names.push_back(created.ok() ? created->job.name() : created.status().ToString());
+      });
     });
   }
   Until([&] { return names.size() == 3; });

@@ -1,4 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// The fake keeps a real log per job and answers readers from it as the dispatcher does (in order,
+// at most bytes_max, only when there is something or the job has ended), because that is what
+// services rely on. It decides nothing about jobs: tests append the events that they want to see.
+// Everything is posted, as in the real one, so that a test meets the same order of callbacks.
+
 #include "controller/gate/fake_dispatcher.h"
 
 #include <utility>
@@ -7,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "api/errors.h"
+#include "api/names.h"
 #include "base/status.h"
 #include "controller/gate/node_walk.h"
 #include "target/target.h"
@@ -21,9 +28,9 @@ using orch::v1::Node;
 std::string TestUlid(int n) { return absl::StrFormat("01J%023d", n); }
 
 absl::StatusOr<FakeDispatcher::Log*> FakeDispatcher::Find(const std::string& job_id,
-                                                          const JobVisibility& who) {
+                                                          const JobVisibility& viewer) {
   const auto found = logs_.find(job_id);
-  if (found == logs_.end() || !(who.everybody || found->second.job.caller() == who.caller)) {
+  if (found == logs_.end() || !(viewer.everybody || found->second.job.caller() == viewer.caller)) {
     return api::Error(absl::StatusCode::kNotFound, "JOB_NOT_FOUND",
                       absl::StrCat("there is no jobs/", job_id));
   }
@@ -48,9 +55,10 @@ void FakeDispatcher::AnswerReaders() {
       if (!part.events.empty() && bytes > reader->second.bytes_max) break;
       part.events.push_back(log.events[i]);
     }
-    part.ended = log.ended && after + part.events.size() == log.events.size();
-    part.job = log.job;
-    if (part.events.empty() && !part.ended) {
+    if (log.ended && after + part.events.size() == log.events.size()) {
+      part.ended = std::make_shared<const Job>(log.job);
+    }
+    if (part.events.empty() && part.ended == nullptr) {
       ++reader;
       continue;
     }
@@ -64,10 +72,12 @@ void FakeDispatcher::PostSetCreateError(absl::Status error) {
   asio::post(strand_, [this, error] { create_error_ = error; });
 }
 
-void FakeDispatcher::PostAddJob(std::string job_id, std::string caller) {
-  asio::post(strand_, [this, job_id, caller] {
+void FakeDispatcher::PostAddJob(std::string job_id, std::string caller, orch::v1::JobSpec spec) {
+  if (!spec.has_action()) spec.mutable_action()->mutable_node_ping();
+  asio::post(strand_, [this, job_id, caller, spec] {
     Log& log = logs_[job_id];
-    log.job.set_name(absl::StrCat("jobs/", job_id));
+    *log.job.mutable_spec() = spec;
+    log.job.set_name(api::JobName(job_id));
     log.job.set_caller(caller);
     log.job.set_state(orch::v1::JOB_STATE_RUNNING);
     JobEvent started;
@@ -106,174 +116,145 @@ void FakeDispatcher::PostSeen(std::function<void(Seen)> look) {
   });
 }
 
-void FakeDispatcher::PostCreateJob(AdmittedJob job, Callback<CreatedJob> done) {
-  asio::post(strand_, [this, job, done] {
-    seen_.admitted.push_back(job);
-    if (!create_error_.ok()) return done(create_error_);
-    CreatedJob out;
-    out.job.set_caller(job.caller);
-    *out.job.mutable_spec() = job.spec;
-    out.job.set_state(orch::v1::JOB_STATE_RUNNING);
-    if (job.validate_only) {
-      for (const auto& [identity, node] : nodes_) out.nodes.push_back(identity);
-      out.job.set_targets(out.nodes.size());
-      return done(std::move(out));
-    }
-    const std::string id = TestUlid(++created_);
-    out.job.set_name(absl::StrCat("jobs/", id));
-    Log& log = logs_[id];
-    log.job = out.job;
-    JobEvent started;
-    *started.mutable_started()->mutable_job() = out.job;
-    Append(&log, std::move(started));
-    done(std::move(out));
-  });
+void FakeDispatcher::CreateJob(AdmittedJob job, Callback<CreatedJob> done) {
+  seen_.admitted.push_back(job);
+  if (!create_error_.ok()) return done(create_error_);
+  CreatedJob out;
+  out.job.set_caller(job.caller);
+  *out.job.mutable_spec() = job.spec;
+  out.job.set_state(orch::v1::JOB_STATE_RUNNING);
+  if (job.validate_only) {
+    for (const auto& [identity, node] : nodes_) out.nodes.push_back(identity);
+    out.job.set_targets(out.nodes.size());
+    return done(std::move(out));
+  }
+  const std::string id = TestUlid(++created_);
+  out.job.set_name(api::JobName(id));
+  Log& log = logs_[id];
+  log.job = out.job;
+  JobEvent started;
+  *started.mutable_started()->mutable_job() = out.job;
+  Append(&log, std::move(started));
+  done(std::move(out));
 }
 
-void FakeDispatcher::PostGetJob(std::string job_id, JobVisibility who, Callback<Job> done) {
-  asio::post(strand_, [this, job_id, who, done] {
-    const absl::StatusOr<Log*> log = Find(job_id, who);
-    if (!log.ok()) return done(log.status());
-    done((*log)->job);
-  });
+void FakeDispatcher::GetJob(std::string job_id, JobVisibility viewer, Callback<Job> done) {
+  const absl::StatusOr<Log*> log = Find(job_id, viewer);
+  if (!log.ok()) return done(log.status());
+  done((*log)->job);
 }
 
-void FakeDispatcher::PostListJobs(JobVisibility who, int page_size, std::string page_token,
-                                  std::vector<orch::v1::JobState>, std::string caller,
-                                  Callback<JobPage> done) {
-  asio::post(strand_, [this, who, page_size, page_token, caller, done] {
-    JobPage page;
-    for (auto log = logs_.upper_bound(page_token); log != logs_.end(); ++log) {
-      if (!who.everybody && log->second.job.caller() != who.caller) continue;
-      if (!caller.empty() && log->second.job.caller() != caller) continue;
-      if (static_cast<int>(page.jobs.size()) == page_size) {
-        page.next_page_token = page.jobs.back().name().substr(5);
-        break;
-      }
-      page.jobs.push_back(log->second.job);
+void FakeDispatcher::ListJobs(JobVisibility viewer, int page_size, std::string page_token,
+                              std::vector<orch::v1::JobState>, std::string caller,
+                              Callback<JobPage> done) {
+  JobPage page;
+  for (auto log = logs_.upper_bound(page_token); log != logs_.end(); ++log) {
+    if (!viewer.everybody && log->second.job.caller() != viewer.caller) continue;
+    if (!caller.empty() && log->second.job.caller() != caller) continue;
+    if (static_cast<int>(page.jobs.size()) == page_size) {
+      page.next_page_token = page.jobs.back().name().substr(5);
+      break;
     }
-    done(std::move(page));
-  });
+    page.jobs.push_back(log->second.job);
+  }
+  done(std::move(page));
 }
 
 // Every job has 120 nodes with large results.
-void FakeDispatcher::PostListJobNodes(std::string job_id, JobVisibility who, int page_size,
-                                      std::string page_token, std::vector<orch::v1::NodeState>,
-                                      Callback<JobNodePage> done) {
-  asio::post(strand_, [this, job_id, who, page_size, page_token, done] {
-    const absl::StatusOr<Log*> log = Find(job_id, who);
-    if (!log.ok()) return done(log.status());
-    ++seen_.job_node_pages;
-    constexpr int kNodes = 120;
-    int next = 0;
-    if (!page_token.empty() && !absl::SimpleAtoi(page_token, &next)) {
-      return done(api::BadField("page_token", "is not one of ours"));
-    }
-    JobNodePage page;
-    for (; next < kNodes && static_cast<int>(page.nodes.size()) < page_size; ++next) {
-      orch::v1::JobNode node;
-      node.set_node(absl::StrFormat("node%03d", next));
-      node.set_message(std::string(100 << 10, 'x'));
-      page.nodes.push_back(std::move(node));
-    }
-    if (next < kNodes) page.next_page_token = absl::StrCat(next);
-    done(std::move(page));
-  });
+void FakeDispatcher::ListJobNodes(std::string job_id, JobVisibility viewer, int page_size,
+                                  std::string page_token, std::vector<orch::v1::NodeState>,
+                                  Callback<JobNodePage> done) {
+  const absl::StatusOr<Log*> log = Find(job_id, viewer);
+  if (!log.ok()) return done(log.status());
+  ++seen_.job_node_pages;
+  constexpr int kNodes = 120;
+  int next = 0;
+  if (!page_token.empty() && !absl::SimpleAtoi(page_token, &next)) {
+    return done(api::BadField("page_token", "is not one of ours"));
+  }
+  JobNodePage page;
+  for (; next < kNodes && static_cast<int>(page.nodes.size()) < page_size; ++next) {
+    orch::v1::JobNode node;
+    node.set_node(absl::StrFormat("node%03d", next));
+    node.set_message(std::string(100 << 10, 'x'));
+    page.nodes.push_back(std::move(node));
+  }
+  if (next < kNodes) page.next_page_token = absl::StrCat(next);
+  done(std::move(page));
 }
 
-void FakeDispatcher::PostReadLog(uint64_t reader_id, std::string job_id, JobVisibility who,
-                                 uint64_t after_sequence, size_t bytes_max,
-                                 Callback<JobLogPart> done) {
-  asio::post(strand_, [this, reader_id, job_id, who, after_sequence, bytes_max, done] {
-    const absl::StatusOr<Log*> log = Find(job_id, who);
-    if (!log.ok()) return done(log.status());
-    if (after_sequence > (*log)->events.size()) {
-      return done(api::Error(absl::StatusCode::kOutOfRange, "BEYOND_LOG", "beyond the log"));
-    }
-    readers_[reader_id] = {job_id, after_sequence, bytes_max, done};
-    AnswerReaders();
-  });
+void FakeDispatcher::ReadLog(uint64_t reader_id, std::string job_id, JobVisibility viewer,
+                             uint64_t after_sequence, size_t bytes_max, Callback<JobLogPart> done) {
+  const absl::StatusOr<Log*> log = Find(job_id, viewer);
+  if (!log.ok()) return done(log.status());
+  if (after_sequence > (*log)->events.size()) {
+    return done(api::Error(absl::StatusCode::kOutOfRange, "BEYOND_LOG", "beyond the log"));
+  }
+  readers_[reader_id] = {job_id, after_sequence, bytes_max, done};
+  AnswerReaders();
 }
 
-void FakeDispatcher::PostForgetRead(uint64_t reader_id) {
-  asio::post(strand_, [this, reader_id] {
-    readers_.erase(reader_id);
-    node_watchers_.erase(reader_id);
-  });
+void FakeDispatcher::ForgetRead(uint64_t reader_id) {
+  readers_.erase(reader_id);
+  node_watchers_.erase(reader_id);
 }
 
-void FakeDispatcher::PostChange(const char* verb, std::string job_id, std::string caller,
-                                Callback<Job> done) {
-  asio::post(strand_, [this, verb, job_id, caller, done] {
-    const absl::StatusOr<Log*> log = Find(job_id, {caller, true});
-    if (!log.ok()) return done(log.status());
-    seen_.changes.push_back(absl::StrCat(verb, " ", job_id, " ", caller));
-    done((*log)->job);
-  });
+void FakeDispatcher::ChangeJob(JobChangeRequest request, Callback<Job> done) {
+  const absl::StatusOr<Log*> log = Find(request.job_id, {request.caller, true});
+  if (!log.ok()) return done(log.status());
+  constexpr const char* kVerbs[] = {"cancel", "pause", "resume"};
+  seen_.changes.push_back(absl::StrCat(kVerbs[static_cast<int>(request.change)], " ",
+                                       request.job_id, " ", request.caller));
+  done((*log)->job);
 }
 
-void FakeDispatcher::PostCancelJob(std::string job_id, std::string caller, std::string,
-                                   Callback<Job> done) {
-  PostChange("cancel", job_id, caller, done);
-}
-void FakeDispatcher::PostPauseJob(std::string job_id, std::string caller, Callback<Job> done) {
-  PostChange("pause", job_id, caller, done);
-}
-void FakeDispatcher::PostResumeJob(std::string job_id, std::string caller, Callback<Job> done) {
-  PostChange("resume", job_id, caller, done);
+void FakeDispatcher::SetJudge(JobJudge judge) { seen_.judge = std::move(judge); }
+
+void FakeDispatcher::ListNodes(orch::v1::Target target, bool with_facts,
+                               Callback<std::vector<Node>> done) {
+  const absl::StatusOr<target::Target> compiled = target::Target::Compile(target);
+  if (!compiled.ok()) return done(compiled.status());
+  std::vector<Node> out;
+  for (const auto& [identity, node] : nodes_) {
+    if (compiled->Evaluate(ViewOf(node)).truth != target::Truth::kTrue) continue;
+    out.push_back(node);
+    if (!with_facts) out.back().clear_facts();
+  }
+  done(std::move(out));
 }
 
-void FakeDispatcher::PostListNodes(orch::v1::Target target, bool with_facts,
-                                   Callback<std::vector<Node>> done) {
-  asio::post(strand_, [this, target, with_facts, done] {
-    const absl::StatusOr<target::Target> compiled = target::Target::Compile(target);
-    if (!compiled.ok()) return done(compiled.status());
-    std::vector<Node> out;
-    for (const auto& [identity, node] : nodes_) {
-      if (compiled->Evaluate(ViewOf(node)).truth != target::Truth::kTrue) continue;
-      out.push_back(node);
-      if (!with_facts) out.back().clear_facts();
-    }
-    done(std::move(out));
-  });
+void FakeDispatcher::ExplainTarget(orch::v1::Target target, std::string node,
+                                   Callback<ExplainedTarget> done) {
+  const absl::StatusOr<target::Target> compiled = target::Target::Compile(target);
+  if (!compiled.ok()) return done(compiled.status());
+  ExplainedTarget out;
+  for (const auto& [identity, known] : nodes_) {
+    const target::NodeData view = ViewOf(known);
+    if (identity == node) out.asked = ExplainOnNode(*compiled, view, known.state());
+    const std::vector<std::string>& in = view.collectives_value;
+    if (std::find(in.begin(), in.end(), compiled->collective()) == in.end()) continue;
+    out.nodes.push_back(CountClauses(*compiled, view));
+  }
+  done(std::move(out));
 }
 
-void FakeDispatcher::PostExplainTarget(orch::v1::Target target, std::string node,
-                                       Callback<ExplainedTarget> done) {
-  asio::post(strand_, [this, target, node, done] {
-    const absl::StatusOr<target::Target> compiled = target::Target::Compile(target);
-    if (!compiled.ok()) return done(compiled.status());
-    ExplainedTarget out;
-    for (const auto& [identity, known] : nodes_) {
-      const target::NodeData view = ViewOf(known);
-      if (identity == node) out.asked = ExplainOnNode(*compiled, view, known.state());
-      const std::vector<std::string>& in = view.collectives_value;
-      if (std::find(in.begin(), in.end(), compiled->collective()) == in.end()) continue;
-      out.nodes.push_back(CountClauses(*compiled, view));
-    }
-    done(std::move(out));
-  });
+void FakeDispatcher::GetNode(std::string identity, Callback<Node> done) {
+  const auto found = nodes_.find(identity);
+  if (found == nodes_.end()) {
+    return done(api::Error(absl::StatusCode::kNotFound, "NODE_NOT_FOUND", "no such node"));
+  }
+  done(found->second);
 }
 
-void FakeDispatcher::PostGetNode(std::string identity, Callback<Node> done) {
-  asio::post(strand_, [this, identity, done] {
-    const auto found = nodes_.find(identity);
-    if (found == nodes_.end()) {
-      return done(api::Error(absl::StatusCode::kNotFound, "NODE_NOT_FOUND", "no such node"));
-    }
-    done(found->second);
-  });
+void FakeDispatcher::WatchNodes(uint64_t reader_id, orch::v1::Target,
+                                std::function<void(std::vector<Node>)> changed) {
+  node_watchers_[reader_id] = changed;
 }
 
-void FakeDispatcher::PostWatchNodes(uint64_t reader_id, orch::v1::Target,
-                                    std::function<void(std::vector<Node>)> changed) {
-  asio::post(strand_, [this, reader_id, changed] { node_watchers_[reader_id] = changed; });
-}
-
-void FakeDispatcher::PostStatus(std::function<void(DispatcherStatus)> done) {
+DispatcherStatus FakeDispatcher::Status() const {
   DispatcherStatus status;
   status.bus_connected = true;
-  asio::post(strand_, [done, status] { done(status); });
+  return status;
 }
 
 }  // namespace orch::controller

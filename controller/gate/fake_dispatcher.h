@@ -10,18 +10,18 @@
 
 namespace orch::controller {
 
-// A DispatcherApi without a bus or a store, which tests script: jobs are what the test appends to
-// their logs, the roster is what it says.
+// A DispatcherApi without a bus or a store, which tests script where they need what the real one
+// can't be made to do: jobs are what the test appends to their logs, the roster is what it says.
 //
-// Lives on: the strand it is given. The test's own methods post too, in order with the API's.
+// Lives on: the strand it is given. The test's own methods post, in order with what comes by ports.
 class FakeDispatcher : public DispatcherApi {
  public:
   explicit FakeDispatcher(base::Strand strand) : strand_(std::move(strand)) {}
 
   // The next created jobs fail with it; OK ends that.
   void PostSetCreateError(absl::Status error);
-  // A job of `caller` with a log of one `started` event.
-  void PostAddJob(std::string job_id, std::string caller);
+  // A job of `caller`, a node.ping where no spec is given, with a log of one `started` event.
+  void PostAddJob(std::string job_id, std::string caller, orch::v1::JobSpec spec = {});
   // Fills in sequence number and time; tells readers.
   void PostAppend(std::string job_id, orch::v1::JobEvent event);
   void PostFinish(std::string job_id, orch::v1::JobState state);
@@ -34,32 +34,31 @@ class FakeDispatcher : public DispatcherApi {
     size_t readers = 0;                // of logs that wait
     size_t node_watchers = 0;
     int job_node_pages = 0;
+    JobJudge judge;  // the last one
   };
   void PostSeen(std::function<void(Seen)> look);
 
-  void PostCreateJob(AdmittedJob job, Callback<CreatedJob> done) override;
-  void PostGetJob(std::string job_id, JobVisibility who, Callback<orch::v1::Job> done) override;
-  void PostListJobs(JobVisibility who, int page_size, std::string page_token,
-                    std::vector<orch::v1::JobState> states, std::string caller,
-                    Callback<JobPage> done) override;
-  void PostListJobNodes(std::string job_id, JobVisibility who, int page_size,
-                        std::string page_token, std::vector<orch::v1::NodeState> states,
-                        Callback<JobNodePage> done) override;
-  void PostReadLog(uint64_t reader_id, std::string job_id, JobVisibility who,
-                   uint64_t after_sequence, size_t bytes_max, Callback<JobLogPart> done) override;
-  void PostForgetRead(uint64_t reader_id) override;
-  void PostCancelJob(std::string job_id, std::string caller, std::string reason,
-                     Callback<orch::v1::Job> done) override;
-  void PostPauseJob(std::string job_id, std::string caller, Callback<orch::v1::Job> done) override;
-  void PostResumeJob(std::string job_id, std::string caller, Callback<orch::v1::Job> done) override;
-  void PostListNodes(orch::v1::Target target, bool with_facts,
-                     Callback<std::vector<orch::v1::Node>> done) override;
-  void PostExplainTarget(orch::v1::Target target, std::string node,
-                         Callback<ExplainedTarget> done) override;
-  void PostGetNode(std::string identity, Callback<orch::v1::Node> done) override;
-  void PostWatchNodes(uint64_t reader_id, orch::v1::Target target,
-                      std::function<void(std::vector<orch::v1::Node>)> changed) override;
-  void PostStatus(std::function<void(DispatcherStatus)> done) override;
+  DispatcherPort port() const { return DispatcherPort(strand_, self_); }
+  void CreateJob(AdmittedJob job, Callback<CreatedJob> done) override;
+  void GetJob(std::string job_id, JobVisibility viewer, Callback<orch::v1::Job> done) override;
+  void ListJobs(JobVisibility viewer, int page_size, std::string page_token,
+                std::vector<orch::v1::JobState> states, std::string caller,
+                Callback<JobPage> done) override;
+  void ListJobNodes(std::string job_id, JobVisibility viewer, int page_size, std::string page_token,
+                    std::vector<orch::v1::NodeState> states, Callback<JobNodePage> done) override;
+  void ReadLog(uint64_t reader_id, std::string job_id, JobVisibility viewer,
+               uint64_t after_sequence, size_t bytes_max, Callback<JobLogPart> done) override;
+  void ForgetRead(uint64_t reader_id) override;
+  void ChangeJob(JobChangeRequest request, Callback<orch::v1::Job> done) override;
+  void SetJudge(JobJudge judge) override;
+  void ListNodes(orch::v1::Target target, bool with_facts,
+                 Callback<std::vector<orch::v1::Node>> done) override;
+  void ExplainTarget(orch::v1::Target target, std::string node,
+                     Callback<ExplainedTarget> done) override;
+  void GetNode(std::string identity, Callback<orch::v1::Node> done) override;
+  void WatchNodes(uint64_t reader_id, orch::v1::Target target,
+                  std::function<void(std::vector<orch::v1::Node>)> changed) override;
+  DispatcherStatus Status() const override;
 
  private:
   struct Log {
@@ -74,13 +73,11 @@ class FakeDispatcher : public DispatcherApi {
     Callback<JobLogPart> done;
   };
 
-  absl::StatusOr<Log*> Find(const std::string& job_id, const JobVisibility& who);
+  absl::StatusOr<Log*> Find(const std::string& job_id, const JobVisibility& viewer);
   void Append(Log* log, orch::v1::JobEvent event);
   void AnswerReaders();
-  void PostChange(const char* verb, std::string job_id, std::string caller,
-                  Callback<orch::v1::Job> done);
-
   const base::Strand strand_;
+  const std::shared_ptr<DispatcherApi> self_{this, [](DispatcherApi*) {}};  // for ports
   absl::Status create_error_;
   std::map<std::string, Log> logs_;
   std::map<uint64_t, Reader> readers_;

@@ -1,4 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// Every call passes in the same order: who (Identify), is it well-formed (validate), may they
+// (Decide), is that on record (Audit), and only then the dispatcher is asked. The order is the
+// promise: nothing is published of which the audit does not say that it was permitted. So `then` of
+// Audit is the only way to an effect. A denial of a mere question is recorded too, but the caller
+// does not wait for it: the answer is the same. A right that is not about nodes (job.cancel,
+// policy.read) must not depend on a condition that could deny it, since no node is there to decide
+// that.
+
 #include "controller/gate/gate.h"
 
 #include <google/protobuf/util/time_util.h>
@@ -9,6 +18,7 @@
 #include "absl/strings/str_cat.h"
 #include "api/catalog.h"
 #include "api/errors.h"
+#include "api/names.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "controller/audit/audit_store.h"
@@ -50,16 +60,57 @@ bool WantsUnlimitedPuppet(const orch::v1::JobSpec& spec) {
   return unlimited && spec.action().has_puppet_run();
 }
 
+// What else the spec wants than its own right, and is not granted: that right, and `decision`.
+std::string MissingRight(const policy::Policy& policy, const std::string& caller,
+                         const orch::v1::JobSpec& spec, Decision* decision) {
+  const std::pair<const char*, bool> wanted[] = {{kUnlimitedRight, WantsUnlimitedPuppet(spec)},
+                                                 {kPuppetDbRight, !spec.pql().empty()}};
+  for (const auto& [right, wants] : wanted) {
+    if (!wants) continue;
+    policy::Query query;
+    query.caller = caller;
+    query.action = right;
+    query.collective = spec.target().collective();
+    const Decision also = policy.Decide(query);
+    if (AllowsOutright(also)) continue;
+    *decision = also;
+    decision->conditions.clear();
+    decision->otherwise = Effect::kDeny;
+    return right;
+  }
+  return "";
+}
+
+// What the policy says of a job as a whole, whoever asks, and whenever.
+Decision JudgeOf(const policy::Policy& policy, const std::string& caller,
+                 const orch::v1::JobSpec& spec, bool listing) {
+  policy::Query query;
+  query.caller = caller;
+  query.action = listing ? kListRight : api::NameOf(spec.action());
+  // Rules about arguments speak of the action itself, not of the right to discover.
+  query.arguments = listing ? nullptr : &spec.action();
+  query.collective = spec.target().collective().empty() ? "main" : spec.target().collective();
+  query.reason = spec.reason();
+  Decision decision = policy.Decide(query);
+  if (!decision.denied_outright()) (void)MissingRight(policy, caller, spec, &decision);
+  return decision;
+}
+
 }  // namespace
 
 Gate::Gate(GateParts parts, GateOptions options, std::shared_ptr<const policy::Policy> policy)
     : parts_(std::move(parts)), options_(std::move(options)), policy_(std::move(policy)) {
   ORCH_CHECK(policy_ != nullptr);
   ORCH_CHECK(options_.insecure_loopback || parts_.credentials != nullptr);
+  TellJudge();
 }
 
 absl::StatusOr<Caller> Gate::Identify(const CallerEvidence& who) {
   Caller caller{.principal = kInsecureCaller, .certificate_serial = "", .peer = who.peer};
+  if (!who.known) {
+    ++counts_->unauthenticated;
+    return Unauthenticated("the connection of this call is gone");
+  }
   if (options_.insecure_loopback) return caller;
   if (who.certificate_pem.empty()) {
     ++counts_->unauthenticated;
@@ -112,22 +163,6 @@ orch::v1::AuditRecord Gate::NewRecord(const Caller& caller, const std::string& k
   record.set_rule(decision.rule);
   if (!decision.conditions.empty()) record.set_rule(decision.conditions.front().rule);
   return record;
-}
-
-std::string Gate::MissingRight(const Caller& caller, const orch::v1::JobSpec& spec,
-                               Decision* decision) const {
-  const std::pair<const char*, bool> wanted[] = {{kUnlimitedRight, WantsUnlimitedPuppet(spec)},
-                                                 {kPuppetDbRight, !spec.pql().empty()}};
-  for (const auto& [right, wants] : wanted) {
-    if (!wants) continue;
-    const Decision also = Decide(caller, right, spec.target().collective());
-    if (AllowsOutright(also)) continue;
-    *decision = also;
-    decision->conditions.clear();
-    decision->otherwise = Effect::kDeny;
-    return right;
-  }
-  return "";
 }
 
 template <typename T>
@@ -197,7 +232,8 @@ bool Gate::Sees(const Caller& caller, const orch::v1::Node& node) const {
 void Gate::Admit(const Caller& caller, JobRequest request, const std::string& right,
                  Callback<CreatedJob> done) {
   std::string printed;
-  absl::Status valid = ValidateSpec(options_.collectives, &request.spec, &printed);
+  std::shared_ptr<const target::Target> target;
+  absl::Status valid = ValidateSpec(options_.collectives, &request.spec, &printed, &target);
   if (valid.ok()) valid = ValidateIdempotencyKey(request.idempotency_key);
   if (!valid.ok()) return done(valid);
 
@@ -212,7 +248,7 @@ void Gate::Admit(const Caller& caller, JobRequest request, const std::string& ri
   Decision decision = policy_->Decide(query);
   std::string refused_right = right;
   if (!decision.denied_outright()) {
-    const std::string missing = MissingRight(caller, request.spec, &decision);
+    const std::string missing = MissingRight(*policy_, caller.principal, request.spec, &decision);
     if (!missing.empty()) refused_right = missing;
   }
 
@@ -233,6 +269,7 @@ void Gate::Admit(const Caller& caller, JobRequest request, const std::string& ri
   AdmittedJob job;
   job.caller = caller.principal;
   job.spec = std::move(request.spec);
+  job.target = std::move(target);
   job.idempotency_key = std::move(request.idempotency_key);
   job.validate_only = request.validate_only;
   job.traceparent = std::move(request.traceparent);
@@ -244,10 +281,10 @@ void Gate::Admit(const Caller& caller, JobRequest request, const std::string& ri
 }
 
 void Gate::Dispatch(AdmittedJob job, orch::v1::AuditRecord record, Callback<CreatedJob> done) {
-  Audit<CreatedJob>(std::move(record), done,
-                    [dispatcher = parts_.dispatcher, job = std::move(job), done] {
-                      dispatcher->PostCreateJob(job, done);
-                    });
+  Audit<CreatedJob>(
+      std::move(record), done, [dispatcher = parts_.dispatcher, job = std::move(job), done] {
+        dispatcher.Post([job, done](DispatcherApi& there) { there.CreateJob(job, done); });
+      });
 }
 
 void Gate::AskPuppetDb(AdmittedJob job, orch::v1::AuditRecord record, std::string field,
@@ -289,38 +326,54 @@ void Gate::OnCertnames(absl::StatusOr<std::vector<std::string>> certnames, Admit
   Dispatch(std::move(job), std::move(record), std::move(done));
 }
 
+bool Gate::MayChange(const Caller& caller, JobChange change, const orch::v1::Job& job,
+                     std::string* verb, Decision* decision) const {
+  const std::string& collective = job.spec().target().collective();
+  *verb = "job.cancel";
+  *decision = Decide(caller, *verb, collective.empty() ? "main" : collective);
+  if (job.caller() != caller.principal && !AllowsOutright(*decision)) return false;
+  if (change != JobChange::kResume) return true;
+  // The job's caller is judged by the dispatcher, before each of the job's starts.
+  const Decision starts = JudgeOf(*policy_, caller.principal, job.spec(), /*listing=*/false);
+  if (!starts.denied_outright()) return true;
+  *verb = api::NameOf(job.spec().action());
+  *decision = starts;
+  return false;
+}
+
 void Gate::ChangeJob(const Caller& caller, JobChange change, const std::string& reason,
                      const orch::v1::Job& job, Callback<orch::v1::Job> done) {
-  Decision decision =
-      Decide(caller, "job.cancel",
-             job.spec().target().collective().empty() ? "main" : job.spec().target().collective());
-  const bool own = job.caller() == caller.principal;
-  const bool allowed = own || AllowsOutright(decision);
+  std::string verb;
+  Decision decision;
+  const bool allowed = MayChange(caller, change, job, &verb, &decision);
   orch::v1::AuditRecord record = NewRecord(caller, "decision", decision);
   constexpr const char* kVerbs[] = {"job.cancel", "job.pause", "job.resume"};
   record.set_action(kVerbs[static_cast<int>(change)]);
   record.set_job(job.name());
   record.set_reason(reason);
   record.set_decision(allowed ? "allow" : "deny");
-  if (own) record.set_rule("own job");
+  if (allowed && job.caller() == caller.principal) record.set_rule("own job");
   ++(allowed ? counts_->allowed : counts_->denied);
   if (!allowed) {
-    const absl::Status denied = PolicyDenied(caller.principal, "job.cancel", decision);
+    const absl::Status denied = PolicyDenied(caller.principal, verb, decision);
     return Audit<orch::v1::Job>(std::move(record), done, [done, denied] { done(denied); });
   }
-  constexpr size_t kPrefix = sizeof("jobs/") - 1;
-  const std::string id = job.name().substr(std::min(kPrefix, job.name().size()));
-  Audit<orch::v1::Job>(std::move(record), done,
-                       [dispatcher = parts_.dispatcher, change, id, caller, reason, done] {
-                         switch (change) {
-                           case JobChange::kCancel:
-                             return dispatcher->PostCancelJob(id, caller.principal, reason, done);
-                           case JobChange::kPause:
-                             return dispatcher->PostPauseJob(id, caller.principal, done);
-                           case JobChange::kResume:
-                             return dispatcher->PostResumeJob(id, caller.principal, done);
-                         }
-                       });
+  JobChangeRequest request{change, std::string(api::JobIdOf(job.name())),
+                           caller.principal, reason};
+  Audit<orch::v1::Job>(
+      std::move(record), done,
+      [dispatcher = parts_.dispatcher, request = std::move(request), done] {
+        dispatcher.Post([request, done](DispatcherApi& there) { there.ChangeJob(request, done); });
+      });
+}
+
+void Gate::TellJudge() {
+  JobJudge judge = [policy = policy_](const std::string& caller, const orch::v1::JobSpec& spec,
+                                      bool listing) {
+    return JudgeOf(*policy, caller, spec, listing);
+  };
+  parts_.dispatcher.Post(
+      [judge = std::move(judge)](DispatcherApi& there) { there.SetJudge(judge); });
 }
 
 absl::StatusOr<Watcher> Gate::Watch(const CallerEvidence& who) {

@@ -24,6 +24,7 @@ namespace orch::controller {
 struct CallerEvidence {
   std::string certificate_pem;  // the chain, leaf first; empty without TLS
   std::string peer;             // `address:port`
+  bool known = true;            // false: the connection is gone, nobody may act for it
 };
 
 // An authenticated principal.
@@ -62,8 +63,6 @@ struct Explained {
   orch::v1::Target target;      // validated
 };
 
-enum class JobChange { kCancel, kPause, kResume };
-
 // Constant after construction.
 struct GateOptions {
   std::string controller;  // our own identity
@@ -76,8 +75,8 @@ struct GateOptions {
 
 // What the gate is made of.
 struct GateParts {
-  base::Strand strand;                              // the gate's home
-  DispatcherApi* dispatcher = nullptr;              // outlives the gate
+  base::Strand strand;  // the gate's home
+  DispatcherPort dispatcher;
   std::shared_ptr<trust::Credentials> credentials;  // null only with insecure_loopback
   // Writes an audit record; the callback comes once, from any thread, with OK when it is durable.
   std::function<void(orch::v1::AuditRecord, std::function<void(absl::Status)>)> audit;
@@ -125,8 +124,9 @@ class Gate : public std::enable_shared_from_this<Gate> {
   // Errors: as PostCreateJob.
   void PostDiscover(CallerEvidence who, orch::v1::DiscoverNodesRequest request,
                     std::string traceparent, Callback<CreatedJob> done);
-  // Cancels, pauses, resumes the caller's own job, or with `job.cancel` any. NotFound: it may not
-  // even be seen.
+  // Cancels, pauses, resumes the caller's own job, or with `job.cancel` any. A resume is also
+  // judged as the job's action would be now, for who resumes and for the job's caller. NotFound: it
+  // may not even be seen.
   void PostChangeJob(CallerEvidence who, JobChange change, std::string job_id, std::string reason,
                      Callback<orch::v1::Job> done);
   // Whose jobs the caller may see.
@@ -163,9 +163,6 @@ class Gate : public std::enable_shared_from_this<Gate> {
   absl::StatusOr<Watcher> Watch(const CallerEvidence& who);
   void Admit(const Caller& caller, JobRequest request, const std::string& right,
              Callback<CreatedJob> done);
-  // What else the spec wants than its own right, and is not granted: that right, and `decision`.
-  std::string MissingRight(const Caller& caller, const orch::v1::JobSpec& spec,
-                           policy::Decision* decision) const;
   // Asks PuppetDB, then goes on as without a query, but with its names; not at all if the caller
   // has left meanwhile without having heard of a job.
   void AskPuppetDb(AdmittedJob job, orch::v1::AuditRecord record, std::string field,
@@ -176,6 +173,14 @@ class Gate : public std::enable_shared_from_this<Gate> {
   void Dispatch(AdmittedJob job, orch::v1::AuditRecord record, Callback<CreatedJob> done);
   void ChangeJob(const Caller& caller, JobChange change, const std::string& reason,
                  const orch::v1::Job& job, Callback<orch::v1::Job> done);
+  // Who changes a job that is not the caller's own needs `job.cancel`; who resumes one starts
+  // nodes, and needs the right of its action as well. What is not granted makes `*decision` a
+  // denial and
+  // `*verb` its name.
+  bool MayChange(const Caller& caller, JobChange change, const orch::v1::Job& job,
+                 std::string* verb, policy::Decision* decision) const;
+  // The dispatcher judges by the policy in force now.
+  void TellJudge();
   // Writes the record, then calls `then` on the strand, or `done` with why not.
   template <typename T>
   void Audit(orch::v1::AuditRecord record, Callback<T> done, std::function<void()> then);

@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "api/catalog.h"
 #include "api/errors.h"
+#include "api/names.h"
 #include "base/ids.h"
 #include "base/status.h"
 #include "controller/gate/validate.h"
@@ -65,7 +66,7 @@ absl::Status NoPuppetDb() {
 }
 
 absl::Status NoSuchNode(const std::string& identity) {
-  const std::string name = absl::StrCat("nodes/", identity);
+  const std::string name = api::NodeName(identity);
   return api::WithResource(
       api::Error(absl::StatusCode::kNotFound, "NODE_NOT_FOUND", absl::StrCat("there is no ", name)),
       "orch.v1.Node", name, "the roster does not know it");

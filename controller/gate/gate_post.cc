@@ -20,6 +20,7 @@ void Gate::PostSetPolicy(std::shared_ptr<const policy::Policy> policy, std::stri
   asio::post(parts_.strand, [self = shared_from_this(), policy = std::move(policy),
                              origin = std::move(origin)]() mutable {
     self->policy_ = std::move(policy);
+    self->TellJudge();
     ++self->counts_->policies_loaded;
     self->counts_->policy_stale = false;
     base::LogInfo("policy loaded", {{"from", origin}});
@@ -100,15 +101,17 @@ void Gate::PostChangeJob(CallerEvidence who, JobChange change, std::string job_i
     const absl::Status valid = ValidateReason("reason", reason);
     if (!valid.ok()) return done(valid);
     const bool sees = self->Granted(*caller, "job.get") || self->Granted(*caller, "job.cancel");
-    self->parts_.dispatcher->PostGetJob(
-        job_id, {caller->principal, sees},
-        [self, caller = *caller, change, reason, done](absl::StatusOr<orch::v1::Job> job) {
-          if (!job.ok()) return done(job.status());
-          asio::post(self->parts_.strand,
-                     [self, caller, change, reason, done, job = *std::move(job)] {
-                       self->ChangeJob(caller, change, reason, job, done);
-                     });
-        });
+    auto on_job = [self, caller = *caller, change, reason,
+                   done](absl::StatusOr<orch::v1::Job> job) {
+      if (!job.ok()) return done(job.status());
+      asio::post(self->parts_.strand, [self, caller, change, reason, done, job = *std::move(job)] {
+        self->ChangeJob(caller, change, reason, job, done);
+      });
+    };
+    self->parts_.dispatcher.Post([job_id, viewer = JobVisibility{caller->principal, sees},
+                                  on_job = std::move(on_job)](DispatcherApi& there) {
+      there.GetJob(job_id, viewer, on_job);
+    });
   });
 }
 
@@ -150,16 +153,18 @@ void Gate::PostGetNode(CallerEvidence who, std::string identity, Callback<orch::
     if (!caller.ok()) return done(caller.status());
     const absl::Status listing = self->MayListSome(*caller);
     if (!listing.ok()) return done(listing);
-    self->parts_.dispatcher->PostGetNode(
-        identity, [self, caller = *caller, identity, done](absl::StatusOr<orch::v1::Node> node) {
-          // Told apart from a node that may not be seen, its absence would tell of that one.
-          if (absl::IsNotFound(node.status())) return done(NoSuchNode(identity));
-          if (!node.ok()) return done(std::move(node));
-          asio::post(self->parts_.strand, [self, caller, identity, done, node = *std::move(node)] {
-            if (self->Sees(caller, node)) return done(node);
-            done(NoSuchNode(identity));
-          });
-        });
+    auto on_node = [self, caller = *caller, identity, done](absl::StatusOr<orch::v1::Node> node) {
+      // Told apart from a node that may not be seen, its absence would tell of that one.
+      if (absl::IsNotFound(node.status())) return done(NoSuchNode(identity));
+      if (!node.ok()) return done(std::move(node));
+      asio::post(self->parts_.strand, [self, caller, identity, done, node = *std::move(node)] {
+        if (self->Sees(caller, node)) return done(node);
+        done(NoSuchNode(identity));
+      });
+    };
+    self->parts_.dispatcher.Post([identity, on_node = std::move(on_node)](DispatcherApi& there) {
+      there.GetNode(identity, on_node);
+    });
   });
 }
 

@@ -37,7 +37,7 @@ class GateTest : public ::testing::Test {
     EXPECT_TRUE(policy.ok()) << policy.status();
     GateParts parts{
         .strand = base::Strand(io_.get_executor()),
-        .dispatcher = &dispatcher_,
+        .dispatcher = dispatcher_.port(),
         .credentials = orch::testing::NewCredentials(&ca_, "controller", trust::Role::kController),
         .audit = [this](orch::v1::AuditRecord record, auto done) {
           audit_.push_back(std::move(record));
@@ -242,6 +242,37 @@ TEST_F(GateTest, OwnJobsMayBeChangedOthersByRight) {
   EXPECT_EQ(audit_[3].decision(), "deny");
 }
 
+TEST_F(GateTest, AResumeIsJudgedAsTheActionWouldBe) {
+  dispatcher_.PostAddJob(TestUlid(7), "cert=guest", PuppetRun().spec);
+  const auto change = [&](const std::string& who, JobChange what) {
+    return Await<orch::v1::Job>(
+        [&](auto done) { gate_->PostChangeJob(As(who), what, TestUlid(7), "", done); });
+  };
+  EXPECT_TRUE(change("guest", JobChange::kPause).ok());
+  const absl::Status denied = change("guest", JobChange::kResume).status();
+  EXPECT_EQ(denied.code(), absl::StatusCode::kPermissionDenied);
+  EXPECT_TRUE(absl::StrContains(denied.message(), "puppet.run")) << denied;
+  EXPECT_EQ(audit_.back().action(), "job.resume");
+  EXPECT_EQ(audit_.back().decision(), "deny");
+  EXPECT_TRUE(change("guest", JobChange::kCancel).ok()) << "a stop needs no right to start";
+  EXPECT_TRUE(change("admin", JobChange::kResume).ok());
+}
+
+TEST_F(GateTest, TheDispatcherJudgesByThePolicyInForce) {
+  const JobJudge before = Seen().judge;
+  ASSERT_NE(before, nullptr);
+  EXPECT_TRUE(before("cert=guest", PuppetRun().spec, false).denied_outright());
+  EXPECT_FALSE(before("cert=admin", PuppetRun().spec, false).denied_outright());
+  JobRequest unlimited = PuppetRun();
+  unlimited.spec.mutable_rollout()->set_unlimited(true);
+  EXPECT_TRUE(before("cert=operator", unlimited.spec, false).denied_outright());
+  const auto none = policy::Policy::ParseNative(
+      "rules:\n  - {effect: deny, callers: ['*'], actions: ['*']}\n", "none.yaml");
+  ASSERT_TRUE(none.ok()) << none.status();
+  gate_->PostSetPolicy(*none, "none.yaml");
+  EXPECT_TRUE(Seen().judge("cert=admin", PuppetRun().spec, false).denied_outright());
+}
+
 TEST_F(GateTest, VisibilityFollowsJobGet) {
   const auto of = [&](const std::string& who) {
     return Await<JobVisibility>([&](auto done) { gate_->PostVisibility(As(who), done); });
@@ -438,6 +469,27 @@ TEST(PolicySourceTest, SeesChangesAndKeepsQuietOtherwise) {
   EXPECT_TRUE(source.Changed());
   EXPECT_FALSE(source.Load().ok());
   EXPECT_FALSE(source.Changed()) << "a bad file is complained of once";
+}
+
+TEST(PolicySourceTest, WhatIsBeingWrittenIsNotReadYet) {
+  const std::string path = absl::StrCat(getenv("TEST_TMPDIR"), "/settling.yaml");
+  ASSERT_TRUE(base::WriteFileAtomically(path, "rules: []\nend: true\n", 0600).ok());
+  PolicyConfig config;
+  config.set_file(path);
+  PolicySource source(config);
+  ASSERT_TRUE(source.Load().ok());
+  EXPECT_FALSE(source.Settled(absl::Now()));
+  EXPECT_TRUE(source.Settled(absl::Now() + absl::Seconds(2)));
+  // It was cut: the policy in force had its end marked.
+  ASSERT_TRUE(base::WriteFileAtomically(path, "rules: []\n", 0600).ok());
+  EXPECT_TRUE(source.Changed());
+  EXPECT_FALSE(source.Load().ok());
+  ASSERT_TRUE(base::WriteFileAtomically(path, "groups: {}\nrules: []\nend: true\n", 0600).ok());
+  EXPECT_TRUE(source.Load().ok());
+  config.set_require_end(true);
+  EXPECT_TRUE(PolicySource(config).Load().ok());
+  ASSERT_TRUE(base::WriteFileAtomically(path, "rules: []\n", 0600).ok());
+  EXPECT_FALSE(PolicySource(config).Load().ok());
 }
 
 TEST(PolicySourceTest, TheShippedExampleLoads) {

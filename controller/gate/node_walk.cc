@@ -17,21 +17,22 @@ namespace {
 
 class Walker : public std::enable_shared_from_this<Walker> {
  public:
-  Walker(DispatcherApi* dispatcher, base::Strand strand, NodeWalk walk)
-      : dispatcher_(dispatcher), strand_(std::move(strand)), walk_(std::move(walk)) {
+  Walker(DispatcherPort dispatcher, base::Strand strand, NodeWalk walk)
+      : dispatcher_(std::move(dispatcher)), strand_(std::move(strand)), walk_(std::move(walk)) {
     facts_needed_ = walk_.with_facts || !walk_.sees.conditions.empty();
   }
 
   void Start() {
     if (walk_.sees.denied_outright()) return walk_.done(absl::OkStatus());
-    dispatcher_->PostListNodes(
-        walk_.target, /*with_facts=*/false,
-        [self = shared_from_this()](absl::StatusOr<std::vector<Node>> nodes) {
-          asio::post(self->strand_, [self, nodes = std::move(nodes)]() mutable {
-            if (!nodes.ok()) return self->walk_.done(nodes.status());
-            self->OnNames(*std::move(nodes));
-          });
-        });
+    dispatcher_.Post([self = shared_from_this()](DispatcherApi& there) {
+      there.ListNodes(self->walk_.target, /*with_facts=*/false,
+                      [self](absl::StatusOr<std::vector<Node>> nodes) {
+                        asio::post(self->strand_, [self, nodes = std::move(nodes)]() mutable {
+                          if (!nodes.ok()) return self->walk_.done(nodes.status());
+                          self->OnNames(*std::move(nodes));
+                        });
+                      });
+    });
   }
 
  private:
@@ -56,13 +57,15 @@ class Walker : public std::enable_shared_from_this<Walker> {
     part_.assign(count, Node());
     missing_ = count;
     for (size_t i = 0; i < count; ++i) {
-      dispatcher_->PostGetNode(
-          nodes_[next_++].identity(), [self = shared_from_this(), i](absl::StatusOr<Node> node) {
-            asio::post(self->strand_, [self, i, node = std::move(node)]() mutable {
-              if (node.ok()) self->part_[i] = *std::move(node);
-              if (--self->missing_ == 0) self->VisitPart();
-            });
-          });
+      auto take = [self = shared_from_this(), i](absl::StatusOr<Node> node) {
+        asio::post(self->strand_, [self, i, node = std::move(node)]() mutable {
+          if (node.ok()) self->part_[i] = *std::move(node);
+          if (--self->missing_ == 0) self->VisitPart();
+        });
+      };
+      dispatcher_.Post([name = nodes_[next_++].identity(), take](DispatcherApi& there) {
+        there.GetNode(name, take);
+      });
     }
   }
 
@@ -76,7 +79,7 @@ class Walker : public std::enable_shared_from_this<Walker> {
     FetchFacts();
   }
 
-  DispatcherApi* const dispatcher_;
+  const DispatcherPort dispatcher_;
   const base::Strand strand_;
   const NodeWalk walk_;
   bool facts_needed_ = false;
@@ -111,8 +114,8 @@ bool MaySee(const policy::Decision& decision, const target::NodeData& node) {
   return on_node.effect == policy::Effect::kAllow && !on_node.unknown;
 }
 
-void PostNodeWalk(DispatcherApi* dispatcher, base::Strand strand, NodeWalk walk) {
-  auto walker = std::make_shared<Walker>(dispatcher, strand, std::move(walk));
+void PostNodeWalk(DispatcherPort dispatcher, base::Strand strand, NodeWalk walk) {
+  auto walker = std::make_shared<Walker>(std::move(dispatcher), strand, std::move(walk));
   asio::post(strand, [walker] { walker->Start(); });
 }
 

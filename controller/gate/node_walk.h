@@ -34,7 +34,7 @@ inline constexpr int kNodesAtOnce = 100;
 
 // Walks over the nodes of the roster that match and may be seen. Facts are fetched for kNodesAtOnce
 // nodes at a time, so that a fleet's facts are never held as a whole. Everything is called on
-// `strand`, which is the walk's alone; `dispatcher` outlives it.
-void PostNodeWalk(DispatcherApi* dispatcher, base::Strand strand, NodeWalk walk);
+// `strand`, which is the walk's alone.
+void PostNodeWalk(DispatcherPort dispatcher, base::Strand strand, NodeWalk walk);
 
 }  // namespace orch::controller

@@ -1,4 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// What a request says is checked here once and completely, before rights are asked for and long
+// before a node sees it: a node refuses what it does not know, and ten thousand refusals are a poor
+// way to learn of a typing error. Fields that this build does not know are refused as well: proto3
+// would drop them silently, and a limit that a newer client set must not vanish. The spec is made
+// canonical on the way (collective, order of names), so that audit and idempotency compare what is
+// meant.
+
 #include "controller/gate/validate.h"
 
 #include <algorithm>
@@ -13,6 +21,7 @@
 #include "api/errors.h"
 #include "base/ids.h"
 #include "base/status.h"
+#include "base/text.h"
 #include "controller/job/rollout.h"
 #include "controller/puppetdb/pql.h"
 #include "target/target.h"
@@ -23,7 +32,7 @@ namespace {
 // What people see of a text that is wrong: escaped and short.
 std::string Shown(absl::string_view text) {
   constexpr size_t kShownMax = 100;
-  return absl::StrCat("`", absl::Utf8SafeCEscape(text.substr(0, kShownMax)), "`");
+  return absl::StrCat("`", absl::Utf8SafeCEscape(base::CutUtf8(text, kShownMax)), "`");
 }
 
 // An error of the target language names the kind of clause first: `select: column 14: …`.
@@ -127,8 +136,14 @@ absl::Status ValidateActionName(absl::string_view field, absl::string_view name)
   return api::BadField(field, absl::StrCat(Shown(name), " is not <group>.<verb>"));
 }
 
+absl::Status ValidateKnown(const google::protobuf::Message& request) {
+  const absl::Status known = api::RefuseUnknown(request);
+  return known.ok() ? known : api::BadField(request.GetDescriptor()->name(), known.message());
+}
+
 absl::Status ValidateTarget(const std::vector<std::string>& collectives, absl::string_view field,
-                            orch::v1::Target* target, std::string* printed) {
+                            orch::v1::Target* target, std::string* printed,
+                            std::shared_ptr<const target::Target>* compiled) {
   if (target->ByteSizeLong() > kTargetBytesMax) {
     return api::BadField(field, absl::StrCat("larger than ", kTargetBytesMax, " bytes"));
   }
@@ -143,14 +158,15 @@ absl::Status ValidateTarget(const std::vector<std::string>& collectives, absl::s
         absl::StrCat(Shown(target->collective()), " is not served here; this controller serves ",
                      absl::StrJoin(collectives, ", ")));
   }
-  const absl::StatusOr<target::Target> compiled = target::Target::Compile(*target);
-  if (!compiled.ok()) return TargetError(field, compiled.status().message());
-  *printed = compiled->Print();
+  absl::StatusOr<target::Target> parsed = target::Target::Compile(*target);
+  if (!parsed.ok()) return TargetError(field, parsed.status().message());
+  *printed = parsed->Print();
+  if (compiled != nullptr) *compiled = std::make_shared<const target::Target>(*std::move(parsed));
   return absl::OkStatus();
 }
 
 absl::Status ValidateSpec(const std::vector<std::string>& collectives, orch::v1::JobSpec* spec,
-                          std::string* printed) {
+                          std::string* printed, std::shared_ptr<const target::Target>* compiled) {
   if (const absl::Status known = api::RefuseUnknown(*spec); !known.ok()) {
     return api::BadField("spec", known.message());
   }
@@ -158,7 +174,8 @@ absl::Status ValidateSpec(const std::vector<std::string>& collectives, orch::v1:
     return api::BadField("spec.action", "is missing");
   }
   ORCH_RETURN_IF_ERROR(api::Validate(spec->action(), "spec.action"));
-  ORCH_RETURN_IF_ERROR(ValidateTarget(collectives, "spec.target", spec->mutable_target(), printed));
+  ORCH_RETURN_IF_ERROR(
+      ValidateTarget(collectives, "spec.target", spec->mutable_target(), printed, compiled));
   ORCH_RETURN_IF_ERROR(ValidateNodes("spec.nodes", spec->mutable_nodes()));
   if (!spec->pql().empty()) ORCH_RETURN_IF_ERROR(ValidatePql("spec.pql", spec->pql()));
   ORCH_RETURN_IF_ERROR(ValidateRollout(spec->rollout()));
@@ -178,20 +195,6 @@ absl::Status ValidateDiscovery(const std::vector<std::string>& collectives,
   ORCH_RETURN_IF_ERROR(ValidateLimit("limit", request->limit()));
   ORCH_RETURN_IF_ERROR(ValidateLimitSeed("limit_seed", request->limit_seed()));
   return request->pql().empty() ? absl::OkStatus() : ValidatePql("pql", request->pql());
-}
-
-absl::StatusOr<std::string> ParseJobName(absl::string_view field, absl::string_view name) {
-  absl::string_view id = name;
-  if (absl::ConsumePrefix(&id, "jobs/") && base::IsUlid(id)) return std::string(id);
-  return api::BadField(field, absl::StrCat(Shown(name), " is not jobs/<ULID>"));
-}
-
-absl::StatusOr<std::string> ParseNodeName(absl::string_view field, absl::string_view name) {
-  absl::string_view identity = name;
-  if (absl::ConsumePrefix(&identity, "nodes/") && base::IsIdentity(identity)) {
-    return std::string(identity);
-  }
-  return api::BadField(field, absl::StrCat(Shown(name), " is not nodes/<identity>"));
 }
 
 absl::StatusOr<int> PageSize(int asked, int otherwise, int max) {

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <google/protobuf/message.h>
+
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -8,6 +11,7 @@
 #include "orch/v1/job.pb.h"
 #include "orch/v1/node_service.pb.h"
 #include "orch/v1/target.pb.h"
+#include "target/target.h"
 
 // What a request must look like before anybody is asked whether it is permitted. Every error is
 // InvalidArgument with a BadRequest that names the field, and the column in an expression. Pure.
@@ -23,16 +27,22 @@ inline constexpr size_t kReasonMax = 1024;
 inline constexpr size_t kIdempotencyKeyMax = 128;
 inline constexpr int64_t kTimeoutMaxSeconds = 24 * 3600;
 
+// Refuses a request with a field or an enum's value, at any depth, that this build does not know:
+// what it would ignore may be what the caller means most, as `validate_only` once was.
+absl::Status ValidateKnown(const google::protobuf::Message& request);
 // Fills in the collective `main`, sorts the exact nodes and takes out doubles, checks everything
-// else. `collectives` are those that this controller serves. `*printed` is the target as text.
+// else. `collectives` are those that this controller serves. `*printed` is the target as text,
+// `*compiled` (may be null) the target as it is evaluated, for who comes after.
 absl::Status ValidateSpec(const std::vector<std::string>& collectives, orch::v1::JobSpec* spec,
-                          std::string* printed);
+                          std::string* printed,
+                          std::shared_ptr<const target::Target>* compiled = nullptr);
 // The same for a discovery.
 absl::Status ValidateDiscovery(const std::vector<std::string>& collectives,
                                orch::v1::DiscoverNodesRequest* request);
 // `field` is the target's path, for example `spec.target`.
 absl::Status ValidateTarget(const std::vector<std::string>& collectives, absl::string_view field,
-                            orch::v1::Target* target, std::string* printed);
+                            orch::v1::Target* target, std::string* printed,
+                            std::shared_ptr<const target::Target>* compiled = nullptr);
 // Sorts and takes out doubles. `field` is the list's path, for example `spec.nodes`.
 absl::Status ValidateNodes(absl::string_view field,
                            google::protobuf::RepeatedPtrField<std::string>* nodes);
@@ -47,9 +57,6 @@ absl::Status ValidateIdempotencyKey(absl::string_view key);
 // `<group>.<verb>`: an action or an API verb.
 absl::Status ValidateActionName(absl::string_view field, absl::string_view name);
 
-// `jobs/<ULID>` → `<ULID>`, `nodes/<identity>` → `<identity>`.
-absl::StatusOr<std::string> ParseJobName(absl::string_view field, absl::string_view name);
-absl::StatusOr<std::string> ParseNodeName(absl::string_view field, absl::string_view name);
 // 0 → `otherwise`; above `max` → `max`.
 absl::StatusOr<int> PageSize(int asked, int otherwise, int max);
 

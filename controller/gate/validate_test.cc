@@ -144,15 +144,20 @@ TEST(ValidateTest, IdempotencyKeys) {
   }
 }
 
-TEST(ValidateTest, Names) {
-  EXPECT_EQ(*ParseJobName("name", "jobs/01ARZ3NDEKTSV4RRFFQ69G5FAV"), "01ARZ3NDEKTSV4RRFFQ69G5FAV");
-  for (const char* name : {"", "jobs/", "01ARZ3NDEKTSV4RRFFQ69G5FAV", "jobs/x",
-                           "jobs/01ARZ3NDEKTSV4RRFFQ69G5FAV/nodes/a"}) {
-    EXPECT_EQ(FieldOf(ParseJobName("name", name).status()), "name") << name;
-  }
-  EXPECT_EQ(*ParseNodeName("name", "nodes/web1.example.net"), "web1.example.net");
-  EXPECT_FALSE(ParseNodeName("name", "nodes/../x").ok());
-  EXPECT_FALSE(ParseNodeName("name", "web1").ok());
+TEST(ValidateTest, NothingUnknownIsIgnored) {
+  orch::v1::DiscoverNodesRequest request;
+  request.mutable_target()->set_collective("main");
+  EXPECT_TRUE(ValidateKnown(request).ok());
+  request.GetReflection()->MutableUnknownFields(&request)->AddVarint(99, 1);
+  EXPECT_EQ(ValidateKnown(request).message(),
+            "DiscoverNodesRequest: unknown field 99 in DiscoverNodesRequest");
+  request.GetReflection()->MutableUnknownFields(&request)->Clear();
+  orch::v1::Target* target = request.mutable_target();
+  target->GetReflection()->MutableUnknownFields(target)->AddVarint(98, 1);
+  EXPECT_EQ(ValidateKnown(request).code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST(ValidateTest, ActionNames) {
   for (const char* name : {"puppet.run", "job.get", "rollout.unlimited"}) {
     EXPECT_TRUE(ValidateActionName("action", name).ok()) << name;
   }

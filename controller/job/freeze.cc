@@ -35,16 +35,25 @@ absl::Status CheckConfirmed(size_t count, const FreezeInput& input, const orch::
   return absl::OkStatus();
 }
 
-absl::Status CheckPolicyLimits(size_t count, const FreezeInput& input) {
-  const auto refuse = [count](absl::string_view limit) {
-    return api::Error(
-        absl::StatusCode::kPermissionDenied, "POLICY_LIMIT",
-        absl::StrCat("the job would go to ", Nodes(count), ", the policy allows ", limit));
+// A limit is of the nodes that the rule lets be under way at once, by whichever jobs.
+absl::Status CheckPolicyLimits(const FreezeInput& input) {
+  if (input.max_nodes == 0 && input.max_percent == 0) return absl::OkStatus();
+  size_t count = input.under_way.size();
+  for (const std::string& node : input.willing) count += input.under_way.contains(node) ? 0 : 1;
+  const auto refuse = [&](absl::string_view limit) {
+    const std::string others =
+        input.under_way.empty()
+            ? ""
+            : absl::StrCat(" while ", input.under_way.size(), " are under way by the same rule");
+    return api::Error(absl::StatusCode::kPermissionDenied, "POLICY_LIMIT",
+                      absl::StrCat("the job would go to ", Nodes(input.willing.size()), others,
+                                   ", the policy allows ", limit));
   };
+  if (input.willing.empty()) return absl::OkStatus();
   if (input.max_nodes != 0 && count > input.max_nodes) {
     return refuse(absl::StrCat("at most ", input.max_nodes));
   }
-  if (input.max_percent == 0 || count == 0) return absl::OkStatus();
+  if (input.max_percent == 0) return absl::OkStatus();
   const size_t allowed = std::max<size_t>(1, input.present * input.max_percent / 100);
   if (count <= allowed) return absl::OkStatus();
   return refuse(absl::StrCat("at most ", input.max_percent, "% of ", input.present));
@@ -53,7 +62,7 @@ absl::Status CheckPolicyLimits(size_t count, const FreezeInput& input) {
 }  // namespace
 
 absl::StatusOr<std::vector<JobNodeStart>> Freeze(FreezeInput input, const orch::v1::JobSpec& spec) {
-  const size_t resolved = input.willing.size() + input.over.size();
+  const size_t resolved = input.willing.size() + input.ended.size();
   if (resolved > kJobNodesMax) {
     return api::Error(absl::StatusCode::kResourceExhausted, "TOO_MANY_NODES",
                       absl::StrCat("the job would be about ", Nodes(resolved),
@@ -67,14 +76,14 @@ absl::StatusOr<std::vector<JobNodeStart>> Freeze(FreezeInput input, const orch::
     // Nodes that can't be asked fill up what is left, so that "5 of 6" never hides that a node is
     // dead.
     const size_t room = limit - input.willing.size();
-    std::sort(input.over.begin(), input.over.end(),
+    std::sort(input.ended.begin(), input.ended.end(),
               [](const JobNodeStart& a, const JobNodeStart& b) { return a.node < b.node; });
-    if (input.over.size() > room) input.over.resize(room);
+    if (input.ended.size() > room) input.ended.resize(room);
   }
   const size_t willing = input.willing.size();
-  ORCH_RETURN_IF_ERROR(CheckConfirmed(willing + input.over.size(), input, spec));
-  ORCH_RETURN_IF_ERROR(CheckPolicyLimits(willing, input));
-  std::vector<JobNodeStart> list = std::move(input.over);
+  ORCH_RETURN_IF_ERROR(CheckConfirmed(willing + input.ended.size(), input, spec));
+  ORCH_RETURN_IF_ERROR(CheckPolicyLimits(input));
+  std::vector<JobNodeStart> list = std::move(input.ended);
   for (std::string& node : input.willing) {
     list.emplace_back();
     list.back().node = std::move(node);

@@ -30,7 +30,7 @@ std::vector<std::string> Names(const std::vector<JobNodeStart>& list) {
 TEST(Freeze, MergesByName) {
   FreezeInput input = Willing(0);
   input.willing = {"b", "d"};
-  input.over = {Silent("c"), Silent("a")};
+  input.ended = {Silent("c"), Silent("a")};
   auto list = Freeze(input, {});
   ASSERT_TRUE(list.ok());
   EXPECT_EQ(Names(*list), (std::vector<std::string>{"a", "b", "c", "d"}));
@@ -61,7 +61,7 @@ TEST(Freeze, ManyNodesWantACount) {
 
 TEST(Freeze, SilentNodesCountToo) {
   FreezeInput input = Willing(50);
-  input.over = {Silent("a")};
+  input.ended = {Silent("a")};
   EXPECT_EQ(Freeze(input, {}).status().code(), absl::StatusCode::kFailedPrecondition);
 }
 
@@ -76,7 +76,7 @@ TEST(Freeze, ReadOnlyNeedsNoCountButKeepsToOne) {
 
 TEST(Freeze, TheLimitComesFirstAndPrefersTheWilling) {
   FreezeInput input = Willing(100);
-  input.over = {Silent("a"), Silent("z")};
+  input.ended = {Silent("a"), Silent("z")};
   orch::v1::JobSpec spec;
   spec.mutable_rollout()->set_limit("10%");
   auto list = Freeze(input, spec);
@@ -114,6 +114,23 @@ TEST(Freeze, NobodyIsAList) {
   auto list = Freeze(Willing(0), {});
   ASSERT_TRUE(list.ok());
   EXPECT_TRUE(list->empty());
+}
+
+TEST(Freeze, ALimitCountsWhatIsUnderWayByTheSameRule) {
+  FreezeInput input;
+  input.willing = {"a", "b"};
+  input.confirm_above = 50;
+  input.max_percent = 20;
+  input.present = 10;
+  EXPECT_TRUE(Freeze(input, {}).ok());
+  input.under_way = {"c"};
+  const auto refused = Freeze(input, {});
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kPermissionDenied);
+  EXPECT_EQ(refused.status().message(),
+            "the job would go to 2 nodes while 1 are under way by the same rule, the policy allows "
+            "at most 20% of 10");
+  input.under_way = {"a", "b"};
+  EXPECT_TRUE(Freeze(input, {}).ok()) << "a node counts once";
 }
 
 }  // namespace

@@ -4,18 +4,18 @@
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
-#include <queue>
 #include <string>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
-#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
+#include "controller/job/answer_wait.h"
 #include "controller/job/job_values.h"
+#include "controller/job/node_table.h"
 #include "controller/job/rollout.h"
 #include "orch/bus/v1/reply.pb.h"
 #include "orch/v1/job.pb.h"
@@ -44,8 +44,13 @@ class Job {
   static std::unique_ptr<Job> Restore(JobSetup setup, const orch::v1::Job& status, bool cancelled,
                                       std::vector<RestoredNode> nodes, base::Now now);
 
+  // Asked before a node is started; false: not now, and nobody else of this job either.
+  using MayStart = std::function<bool(const std::string& node)>;
   // Mutating: at most `most` nodes that go now. They are claimed: a request is being made for them.
-  std::vector<std::string> TakeStarts(size_t most, base::Now now);
+  std::vector<std::string> TakeStarts(size_t most, const MayStart& may_start, base::Now now);
+  std::vector<std::string> TakeStarts(size_t most, base::Now now) {
+    return TakeStarts(most, nullptr, now);
+  }
   // The request for claimed nodes is about to be handed to the bus; gives those that are still
   // wanted, which from here on count as asked: silent until `expiry` + kClockSkewMax, they end as
   // NO_RESPONSE.
@@ -77,6 +82,8 @@ class Job {
 
   // Ending an ended or ending job changes nothing.
   void Cancel(const std::string& caller, const std::string& reason, base::Now now);
+  // Starts nobody any more, as if by its limits; `why` becomes `stopped: …`.
+  void Stop(const std::string& why, base::Now now);
   // FailedPrecondition: not running; not paused.
   absl::Status Pause(const std::string& caller, base::Now now);
   absl::Status Resume(const std::string& caller, base::Now now);
@@ -91,68 +98,44 @@ class Job {
   // The job as of now; without its spec where that is not needed.
   orch::v1::Job Snapshot(bool with_spec) const;
   std::optional<orch::v1::NodeState> StateOf(const std::string& node) const;
+  const NodeTable& nodes() const { return nodes_; }
   uint32_t waiting() const { return static_cast<uint32_t>(waiting_.size()); }
-  uint64_t progress_dropped() const { return progress_dropped_; }
+  uint64_t progress_dropped() const { return progress_.dropped(); }
 
   struct Changes {
     std::vector<std::shared_ptr<const orch::v1::JobEvent>> events;
     std::vector<NodeChange> nodes;
+    std::vector<StartedNodeEnd> ends;  // of nodes that TakeStarts gave
     bool empty() const { return events.empty() && nodes.empty(); }
   };
   // What is new since the last time.
   Changes TakeChanges(base::Now now);
 
  private:
-  enum class Phase : uint8_t { kWaiting, kClaimed, kAsked, kEnded };
-  struct Record {
-    std::string name;
-    uint32_t index = 0;
-    orch::v1::NodeState state = orch::v1::NODE_STATE_PENDING;
-    Phase phase = Phase::kWaiting;
-    bool started = false;       // the rollout counts it
-    bool said_by_node = false;  // the outcome
-    bool changed = false;       // in changed_
-    uint32_t progress = 0;
-    uint32_t progress_bytes = 0;
-    uint64_t progress_sequence = 0;
-    uint64_t sequence = 0;
-    absl::Duration deadline = absl::InfiniteDuration();
-    absl::Time send_time = absl::InfinitePast();
-    absl::Time last_seen = absl::InfinitePast();  // when the job began
-    bool unknown = false;                         // to the roster
-    std::string late_evidence;
-    uint32_t late = 0;
-  };
-  struct Due {
-    absl::Duration at;
-    uint32_t index;
-    bool operator<(const Due& other) const { return at > other.at; }  // the earliest on top
-  };
   struct Restoring {};
   Job(JobSetup setup, Restoring) : setup_(std::move(setup)), window_(setup_.rollout) {}
 
-  uint32_t AddNode(const std::string& name);
-  Record* Find(const std::string& node);
-  void Move(Record* record, orch::v1::NodeState to);
-  void MarkChanged(Record* record);
-  void SetDeadline(Record* record, absl::Duration at);
   orch::v1::JobEvent* Append(base::Now now);
-  orch::v1::JobNode* AppendNode(Record* record, orch::v1::NodeState to, base::Now now);
-  orch::v1::JobNode* End(Record* record, orch::v1::NodeState outcome, const std::string& reason,
+  orch::v1::JobNode* AppendNode(NodeEntry* entry, orch::v1::NodeState to, base::Now now);
+  orch::v1::JobNode* End(NodeEntry* entry, orch::v1::NodeState outcome, const std::string& reason,
                          const std::string& message, base::Now now);
-  void OnOverdue(Record* record, base::Now now);
+  void OnOverdue(NodeEntry* entry, base::Now now);
   void OnAnswerTimeout(base::Now now);
   void BeginStop(const std::string& caller, const std::string& message, base::Now now);
+  // The only one that changes state_; asserts that the change is legal.
+  void Enter(orch::v1::JobState to);
   void ChangeState(orch::v1::JobState to, const std::string& caller, const std::string& message,
                    base::Now now);
+  // The entry of a node that speaks; null: it is none of this job's, and is not counted in.
+  NodeEntry* EntryOf(const orch::bus::v1::Reply& reply);
   void Settle(base::Now now);
   void Finish(base::Now now);
 
-  Applied ApplyAccepted(Record* record, base::Now now);
-  Applied ApplyProgress(Record* record, const orch::bus::v1::Reply& reply, base::Now now);
-  Applied ApplyOutcome(Record* record, const orch::bus::v1::Reply& reply, base::Now now);
-  Applied ApplyUnknown(Record* record, base::Now now);
-  Applied KeepLate(Record* record, std::string evidence);
+  Applied ApplyAccepted(NodeEntry* entry, base::Now now);
+  Applied ApplyProgress(NodeEntry* entry, const orch::bus::v1::Reply& reply, base::Now now);
+  Applied ApplyOutcome(NodeEntry* entry, const orch::bus::v1::Reply& reply, base::Now now);
+  Applied ApplyUnknown(NodeEntry* entry, bool never_started, base::Now now);
+  Applied KeepLate(NodeEntry* entry, std::string evidence);
 
   const JobSetup setup_;
   RolloutWindow window_;
@@ -162,28 +145,18 @@ class Job {
   absl::Time end_time_ = absl::InfinitePast();
   uint64_t last_sequence_ = 0;
 
-  std::deque<Record> nodes_;
-  absl::flat_hash_map<std::string, uint32_t> index_;
-  absl::flat_hash_set<std::string> maybe_;
-  bool until_quiet_ = false;
-  std::deque<uint32_t> waiting_;
-  std::priority_queue<Due> due_;  // entries whose record has another deadline by now are void
-  std::array<uint32_t, orch::v1::NodeState_MAX + 1> counts_{};
-  std::array<uint32_t, orch::v1::PuppetRunVerdict_MAX + 1> verdicts_{};
-  uint32_t open_ = 0;                                          // nodes without an outcome
-  absl::Duration answer_deadline_ = absl::InfiniteDuration();  // read-only
-  absl::Time broadcast_time_ = absl::InfinitePast();           // likewise
-  absl::Duration quiet_deadline_ = absl::InfiniteDuration();
-  absl::Duration stretch_max_ = absl::ZeroDuration();  // answer_deadline_ goes no further
+  NodeTable nodes_;
+  AnswerWait answers_;
+  std::deque<NodeEntry*> waiting_;
+  std::array<uint32_t, orch::v1::PuppetRunVerdict_ARRAYSIZE> verdicts_{};
+  absl::Time broadcast_time_ = absl::InfinitePast();  // read-only
   // Of a job that was taken up again: nothing is overdue before; where the bus is away,
   // before hold_max_.
   absl::Duration judge_from_ = -absl::InfiniteDuration();
   absl::Duration hold_max_ = -absl::InfiniteDuration();
-  uint32_t progress_ = 0;
-  uint64_t progress_dropped_ = 0;
+  ProgressBudget progress_;
 
   Changes changes_;
-  std::vector<uint32_t> changed_;
 };
 
 }  // namespace orch::controller

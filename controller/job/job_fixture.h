@@ -65,9 +65,9 @@ class JobTest : public ::testing::Test {
     reply.mutable_progress()->mutable_puppet_run()->set_message("applied");
     return job_->Apply(reply, now());
   }
-  Job::Applied Unknown(const std::string& node) {
+  Job::Applied Unknown(const std::string& node, bool never_started = true) {
     orch::bus::v1::Reply reply = Make(node);
-    reply.mutable_unknown_request();
+    reply.mutable_unknown_request()->set_never_started(never_started);
     return job_->Apply(reply, now());
   }
   Job::Applied End(const std::string& node,

@@ -4,7 +4,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/proto_time.h"
 #include "base/status.h"
+#include "base/text.h"
 #include "controller/job/job.h"
 
 namespace orch::controller {
@@ -15,17 +17,16 @@ using orch::v1::NodeState;
 
 constexpr size_t kLateEvidenceMax = 512;
 
-bool IsOutcomeOfANode(NodeState state) {
-  return state >= orch::v1::NODE_STATE_SUCCEEDED && state <= orch::v1::NODE_STATE_CANCELLED &&
-         state != orch::v1::NODE_STATE_NO_RESPONSE;
+// What an action answers stands in the arm of its own name (api/orch/v1/action.proto). Another
+// action's result says nothing about what was asked.
+bool IsResultOf(const orch::v1::ActionResult& result, const orch::v1::Action& action) {
+  const auto* asked = orch::v1::Action::descriptor()->FindFieldByNumber(action.kind_case());
+  const auto* answered =
+      orch::v1::ActionResult::descriptor()->FindFieldByNumber(result.kind_case());
+  return asked != nullptr && answered != nullptr && asked->name() == answered->name();
 }
 
-// At most so many bytes, and no half character: text of a message must be UTF-8.
-void Shorten(std::string* text, size_t most) {
-  if (text->size() <= most) return;
-  while (most > 0 && (static_cast<unsigned char>((*text)[most]) & 0xc0) == 0x80) --most;
-  text->resize(most);
-}
+void Shorten(std::string* text, size_t bytes_max) { *text = base::ToUtf8(*text, bytes_max); }
 
 orch::v1::ActionProgress Shortened(orch::v1::ActionProgress progress) {
   if (!progress.has_puppet_run()) return progress;
@@ -44,150 +45,153 @@ std::string StateWord(NodeState state) {
 }  // namespace
 
 std::string LateEvidence(const orch::bus::v1::Outcome& outcome, absl::Time heard) {
-  std::string text =
+  return base::ToUtf8(
       absl::StrCat(StateWord(outcome.state()), ", heard at ", absl::FormatTime(heard),
-                   outcome.message().empty() ? "" : ": ", outcome.message());
-  text.resize(std::min(text.size(), kLateEvidenceMax));
-  return text;
+                   outcome.message().empty() ? "" : ": ", outcome.message()),
+      kLateEvidenceMax);
+}
+
+NodeEntry* Job::EntryOf(const Reply& reply) {
+  NodeEntry* entry = nodes_.Find(reply.node());
+  if (entry != nullptr) return entry;
+  // Whoever matches a read-only target live is counted in; a mutating job's list is frozen.
+  const bool open = !setup_.mutating && state_ == orch::v1::JOB_STATE_RUNNING;
+  if (!open || reply.has_unknown_request() || nodes_.size() >= kJobNodesMax) return nullptr;
+  // As if it were not there: who is named and hidden takes as long as who does not exist.
+  if (setup_.listing && reply.outcome().state() == orch::v1::NODE_STATE_DENIED) return nullptr;
+  entry = nodes_.Add(reply.node());
+  entry->phase = NodePhase::kAsked;
+  entry->send_time = broadcast_time_;
+  answers_.OnAnswered(reply.node());
+  return entry;
 }
 
 Job::Applied Job::Apply(const Reply& reply, base::Now now) {
   const bool news = reply.has_accepted() || reply.has_progress() || reply.has_outcome();
   if (!news && !reply.has_unknown_request()) return Applied::kMalformed;
-  if (reply.has_outcome() && !IsOutcomeOfANode(reply.outcome().state())) {
-    return Applied::kMalformed;
-  }
-  Record* record = Find(reply.node());
-  if (record == nullptr) {
-    // Whoever matches a read-only target live is counted in; a mutating job's list is frozen.
-    const bool open = !setup_.mutating && state_ == orch::v1::JOB_STATE_RUNNING;
-    if (!open || !news || nodes_.size() >= kJobNodesMax) return Applied::kUnknownNode;
-    // As if it were not there: who is named and hidden takes as long as who does not exist.
-    if (setup_.listing && reply.outcome().state() == orch::v1::NODE_STATE_DENIED) {
-      return Applied::kUnknownNode;
+  if (reply.has_outcome()) {
+    const orch::bus::v1::Outcome& outcome = reply.outcome();
+    if (!IsSaidByNodes(outcome.state())) return Applied::kMalformed;
+    if (outcome.has_result() && !IsResultOf(outcome.result(), setup_.spec.action())) {
+      return Applied::kMalformed;
     }
-    record = &nodes_[AddNode(reply.node())];
-    record->phase = Phase::kAsked;
-    record->send_time = broadcast_time_;
-    maybe_.erase(reply.node());
   }
-  if (record->phase == Phase::kWaiting || record->phase == Phase::kClaimed) {
+  NodeEntry* entry = EntryOf(reply);
+  if (entry == nullptr) return Applied::kUnknownNode;
+  if (entry->phase == NodePhase::kWaiting || entry->phase == NodePhase::kClaimed) {
     return Applied::kMalformed;  // it can't have been asked yet
   }
   Applied applied = Applied::kDuplicate;
   switch (reply.kind_case()) {
     case Reply::kAccepted:
-      applied = ApplyAccepted(record, now);
+      applied = ApplyAccepted(entry, now);
       break;
     case Reply::kProgress:
-      applied = ApplyProgress(record, reply, now);
+      applied = ApplyProgress(entry, reply, now);
       break;
     case Reply::kOutcome:
-      applied = ApplyOutcome(record, reply, now);
+      applied = ApplyOutcome(entry, reply, now);
       break;
     case Reply::kUnknownRequest:
-      applied = ApplyUnknown(record, now);
+      applied = ApplyUnknown(entry, reply.unknown_request().never_started(), now);
       break;
     case Reply::kDiscovered:
     case Reply::KIND_NOT_SET:
       break;
   }
-  if (!setup_.mutating) {
-    const absl::Duration quiet = now.steady + kQuietWindow;
-    answer_deadline_ = std::max(answer_deadline_, std::min(quiet, stretch_max_));
-  }
-  // Nobody was expected, so the only sign of the end is silence.
-  if (until_quiet_) {
-    quiet_deadline_ = open_ == 0 ? now.steady + kQuietWindow : absl::InfiniteDuration();
-  }
+  answers_.OnSpoke(nodes_.open(), now.steady);
   if (applied == Applied::kChanged) Settle(now);
   return applied;
 }
 
-Job::Applied Job::ApplyAccepted(Record* record, base::Now now) {
-  if (record->phase == Phase::kEnded) {
-    if (record->said_by_node) return Applied::kDuplicate;
-    return KeepLate(record, absl::StrCat("accepted, heard at ", absl::FormatTime(now.wall)));
+Job::Applied Job::ApplyAccepted(NodeEntry* entry, base::Now now) {
+  if (entry->phase == NodePhase::kEnded) {
+    if (entry->said_by_node) return Applied::kDuplicate;
+    return KeepLate(entry, absl::StrCat("accepted, heard at ", absl::FormatTime(now.wall)));
   }
-  if (record->state >= orch::v1::NODE_STATE_ACCEPTED) return Applied::kDuplicate;
-  if (record->send_time == absl::InfinitePast()) record->send_time = now.wall;
-  AppendNode(record, orch::v1::NODE_STATE_ACCEPTED, now);
-  if (setup_.mutating) SetDeadline(record, now.steady + setup_.run_timeout);
+  if (IsUnderWay(entry->state)) return Applied::kDuplicate;
+  if (entry->send_time == absl::InfinitePast()) entry->send_time = now.wall;
+  entry->accepted_at = now.steady;
+  AppendNode(entry, orch::v1::NODE_STATE_ACCEPTED, now);
+  if (setup_.mutating) nodes_.SetDeadline(entry, now.steady + setup_.run_timeout);
   return Applied::kChanged;
 }
 
-Job::Applied Job::ApplyProgress(Record* record, const Reply& reply, base::Now now) {
-  if (record->phase == Phase::kEnded) {
-    if (record->said_by_node || !record->late_evidence.empty()) return Applied::kDuplicate;
-    return KeepLate(record, absl::StrCat("under way, heard at ", absl::FormatTime(now.wall)));
+Job::Applied Job::ApplyProgress(NodeEntry* entry, const Reply& reply, base::Now now) {
+  if (entry->phase == NodePhase::kEnded) {
+    if (entry->said_by_node || !entry->late_evidence.empty()) return Applied::kDuplicate;
+    return KeepLate(entry, absl::StrCat("under way, heard at ", absl::FormatTime(now.wall)));
   }
-  if (reply.sequence() != 0 && reply.sequence() <= record->progress_sequence) {
+  if (reply.sequence() != 0 && reply.sequence() <= entry->progress_sequence) {
     return Applied::kDuplicate;
   }
-  record->progress_sequence = reply.sequence();
-  if (record->state < orch::v1::NODE_STATE_ACCEPTED && setup_.mutating) {
-    SetDeadline(record, now.steady + setup_.run_timeout);  // its acceptance was lost on the way
+  entry->progress_sequence = reply.sequence();
+  if (!IsUnderWay(entry->state) && setup_.mutating) {
+    entry->accepted_at = now.steady;  // its acceptance was lost on the way
+    nodes_.SetDeadline(entry, now.steady + setup_.run_timeout);
   }
-  if (record->state != orch::v1::NODE_STATE_RUNNING) {
-    AppendNode(record, orch::v1::NODE_STATE_RUNNING, now);
+  if (entry->state != orch::v1::NODE_STATE_RUNNING) {
+    AppendNode(entry, orch::v1::NODE_STATE_RUNNING, now);
   }
   orch::v1::ActionProgress said = Shortened(reply.progress());
-  const size_t bytes = said.ByteSizeLong();
-  if (record->progress >= kProgressPerNodeMax || progress_ >= kProgressPerJobMax ||
-      record->progress_bytes + bytes > kProgressBytesPerNodeMax) {
-    ++progress_dropped_;
-    return Applied::kChanged;
-  }
-  ++record->progress;
-  record->progress_bytes += static_cast<uint32_t>(bytes);
-  ++progress_;
+  if (!progress_.Take(entry, said.ByteSizeLong())) return Applied::kChanged;
   orch::v1::JobNodeProgress* progress = Append(now)->mutable_progress();
-  progress->set_node(record->name);
+  progress->set_node(entry->name);
   *progress->mutable_progress() = std::move(said);
   return Applied::kChanged;
 }
 
-Job::Applied Job::ApplyOutcome(Record* record, const Reply& reply, base::Now now) {
+Job::Applied Job::ApplyOutcome(NodeEntry* entry, const Reply& reply, base::Now now) {
   const orch::bus::v1::Outcome& outcome = reply.outcome();
-  if (record->phase == Phase::kEnded) {
-    if (record->state == outcome.state()) return Applied::kDuplicate;
+  if (entry->phase == NodePhase::kEnded) {
+    if (entry->state == outcome.state()) return Applied::kDuplicate;
     if (!setup_.plants.late_reply_overwrites || ended()) {
-      return KeepLate(record, LateEvidence(outcome, now.wall));
+      return KeepLate(entry, LateEvidence(outcome, now.wall));
     }
-    record->phase = Phase::kAsked;
-    record->started = false;
+    entry->phase = NodePhase::kAsked;
+    entry->started = false;
   }
-  orch::v1::JobNode* node = End(record, outcome.state(), outcome.reason(), outcome.message(), now);
-  record->said_by_node = true;
+  orch::v1::JobNode* node = End(entry, outcome.state(), outcome.reason(), outcome.message(), now);
+  entry->said_by_node = true;
   if (outcome.has_result()) {
     *node->mutable_result() = outcome.result();
     if (outcome.result().has_puppet_run()) {
       const int verdict = outcome.result().puppet_run().verdict();
       if (orch::v1::PuppetRunVerdict_IsValid(verdict)) ++verdicts_[verdict];
+      const orch::v1::PuppetRunResult& run = outcome.result().puppet_run();
+      if (entry->started && run.has_config_retrieval_time()) {
+        changes_.ends.back().retrieval = ToDuration(run.config_retrieval_time());
+      }
     }
   }
   return Applied::kChanged;
 }
 
-Job::Applied Job::ApplyUnknown(Record* record, base::Now now) {
-  if (record->phase == Phase::kEnded) return Applied::kDuplicate;
-  if (record->state >= orch::v1::NODE_STATE_ACCEPTED) {
-    End(record, orch::v1::NODE_STATE_LOST, "journal_lost",
+Job::Applied Job::ApplyUnknown(NodeEntry* entry, bool never_started, base::Now now) {
+  if (entry->phase == NodePhase::kEnded) return Applied::kDuplicate;
+  if (IsUnderWay(entry->state)) {
+    End(entry, orch::v1::NODE_STATE_LOST, "journal_lost",
         "accepted, but the node knows nothing of it any more: what happened is unknown", now);
     return Applied::kChanged;
   }
   // The request may still be on its way to it until it has expired.
-  if (now.steady + kClockSkewMax < record->deadline) return Applied::kDuplicate;
-  End(record, orch::v1::NODE_STATE_NO_RESPONSE, "never_arrived",
-      "the request never reached the node: it can no longer start", now);
+  if (now.steady + kClockSkewMax < entry->deadline) return Applied::kDuplicate;
+  if (never_started) {
+    End(entry, orch::v1::NODE_STATE_NO_RESPONSE, "never_arrived",
+        "the request never reached the node: it can no longer start", now);
+  } else {
+    End(entry, orch::v1::NODE_STATE_NO_RESPONSE, "journal_lost",
+        "the node knows nothing of the request, and can't tell whether its journal once did: it "
+        "can no longer start; whether it had started is unknown",
+        now);
+  }
   return Applied::kChanged;
 }
 
-Job::Applied Job::KeepLate(Record* record, std::string evidence) {
-  if (++record->late > kLateMax) return Applied::kDuplicate;
-  evidence.resize(std::min(evidence.size(), kLateEvidenceMax));
-  record->late_evidence = std::move(evidence);
-  MarkChanged(record);
+Job::Applied Job::KeepLate(NodeEntry* entry, std::string evidence) {
+  if (++entry->late > kLateMax) return Applied::kDuplicate;
+  entry->late_evidence = base::ToUtf8(evidence, kLateEvidenceMax);
+  nodes_.MarkChanged(entry);
   return Applied::kLate;
 }
 

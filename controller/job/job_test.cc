@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Jobs that change nodes, and what every job has in common.
+#include "base/text.h"
 #include "controller/job/job_fixture.h"
 
 namespace orch::controller {
@@ -66,6 +67,44 @@ TEST_F(JobTest, SilenceIsFinalOnlyAfterExpiryAndSkew) {
   EXPECT_EQ(At("a"), orch::v1::NODE_STATE_NO_RESPONSE);
   const auto changes = job_->TakeChanges(now());
   EXPECT_NE(changes.nodes.back().late_evidence.find("SUCCEEDED"), std::string::npos);
+}
+
+TEST_F(JobTest, WordsOfANodeAreCutBetweenCharacters) {
+  Make(Mutating(), Nodes({"a"}));
+  Start();
+  orch::bus::v1::Reply reply = Make("a", 99);
+  reply.mutable_outcome()->set_state(orch::v1::NODE_STATE_FAILED);
+  reply.mutable_outcome()->set_reason(std::string(kNodeReasonMax - 1, 'a') + "é");
+  reply.mutable_outcome()->set_message(std::string(kNodeMessageMax - 1, 'a') + "é");
+  EXPECT_EQ(job_->Apply(reply, now()), Applied::kChanged);
+  for (const auto& event : job_->TakeChanges(now()).events) {
+    if (event->node().state() != orch::v1::NODE_STATE_FAILED) continue;
+    EXPECT_EQ(event->node().reason(), std::string(kNodeReasonMax - 1, 'a'));
+    EXPECT_EQ(event->node().message(), std::string(kNodeMessageMax - 1, 'a'));
+    EXPECT_TRUE(orch::v1::JobEvent().ParseFromString(event->SerializeAsString()));
+  }
+}
+
+TEST_F(JobTest, LateEvidenceIsCutBetweenCharacters) {
+  Make(Mutating(), Nodes({"a"}));
+  Start();
+  Pass(Seconds(90));
+  std::string words;
+  for (int i = 0; i < 600; ++i) words += "あ";
+  // Whatever stands before it: the cut falls inside a character for two of three lengths.
+  for (const char* before : {"", "x", "xy"}) {
+    EXPECT_EQ(End("a", orch::v1::NODE_STATE_FAILED, before + words), Applied::kLate);
+    const std::string late = job_->TakeChanges(now()).nodes.back().late_evidence;
+    EXPECT_TRUE(base::IsUtf8(late)) << late;
+    EXPECT_GT(late.size(), 508u);
+    EXPECT_LE(late.size(), 512u);
+  }
+}
+
+TEST_F(JobTest, TheReasonOfACancelIsCutBetweenCharacters) {
+  Make(Mutating(), Nodes({"a"}));
+  job_->Cancel("cert=op", std::string(kNodeMessageMax - 1, 'a') + "é", now());
+  EXPECT_TRUE(base::IsUtf8(job_->Snapshot(false).message()));
 }
 
 TEST_F(JobTest, AcceptedWithoutAResultTimesOut) {
@@ -194,16 +233,73 @@ TEST_F(JobTest, WaitingNodesAreGivenUpWhenTheBusIsGone) {
 }
 
 TEST_F(JobTest, AnUnknownRequestIsLostOrNeverArrived) {
-  Make(Mutating(), Nodes({"a", "b"}));
+  Make(Mutating(), Nodes({"a", "b", "c"}));
   Start();
   Accept("a");
   EXPECT_EQ(Unknown("a"), Applied::kChanged);
   EXPECT_EQ(At("a"), orch::v1::NODE_STATE_LOST);
   EXPECT_EQ(Unknown("b"), Applied::kDuplicate);  // it may still arrive
   EXPECT_EQ(At("b"), orch::v1::NODE_STATE_SENT);
+  job_->TakeChanges(now());
   Pass(Seconds(61));
   EXPECT_EQ(Unknown("b"), Applied::kChanged);
   EXPECT_EQ(At("b"), orch::v1::NODE_STATE_NO_RESPONSE);
+  EXPECT_EQ(Unknown("c", /*never_started=*/false), Applied::kChanged);
+  EXPECT_EQ(At("c"), orch::v1::NODE_STATE_NO_RESPONSE);
+  const auto events = job_->TakeChanges(now()).events;
+  EXPECT_EQ(events.at(0)->node().reason(), "never_arrived");
+  EXPECT_EQ(events.at(1)->node().reason(), "journal_lost") << "it may have started";
+}
+
+TEST_F(JobTest, AnotherActionsResultIsNoAnswer) {
+  Make(Mutating(), Nodes({"a"}));
+  Start();
+  Reply reply = Make("a", 3);
+  reply.mutable_outcome()->set_state(orch::v1::NODE_STATE_SUCCEEDED);
+  reply.mutable_outcome()->mutable_result()->mutable_node_ping();
+  EXPECT_EQ(job_->Apply(reply, now()), Applied::kMalformed);
+  EXPECT_EQ(At("a"), orch::v1::NODE_STATE_SENT);
+  reply.mutable_outcome()->mutable_result()->mutable_puppet_run();
+  EXPECT_EQ(job_->Apply(reply, now()), Applied::kChanged);
+}
+
+TEST_F(JobTest, StopsWhereTheRightIsGone) {
+  Make(Mutating({.concurrency = 1}), Nodes({"a", "b"}));
+  Start();
+  job_->Stop("cert=operator may no longer do puppet.run", now());
+  EXPECT_EQ(state(), orch::v1::JOB_STATE_STOPPING);
+  EXPECT_EQ(At("b"), orch::v1::NODE_STATE_CANCELLED);
+  End("a");
+  EXPECT_EQ(state(), orch::v1::JOB_STATE_STOPPED);
+  EXPECT_EQ(job_->Snapshot(false).message(), "stopped: cert=operator may no longer do puppet.run");
+}
+
+TEST_F(JobTest, StartsOnlyWhatItMay) {
+  Make(Mutating(), Nodes({"a", "b", "c"}));
+  int asked = 0;
+  const auto two = [&asked](const std::string&) { return ++asked <= 2; };
+  EXPECT_EQ(job_->TakeStarts(500, two, now()), (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(job_->waiting(), 1u);
+  EXPECT_EQ(job_->nodes().StartedNames(), (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(job_->nodes().OpenNames().size(), 3u);
+}
+
+TEST_F(JobTest, TellsHowStartedNodesEnded) {
+  Make(Mutating(), {{.node = "a"}, {.node = "b", .state = orch::v1::NODE_STATE_DENIED}});
+  Start();
+  Accept("a");
+  Pass(Seconds(40));
+  Reply reply = Make("a", 3);
+  reply.mutable_outcome()->set_state(orch::v1::NODE_STATE_SUCCEEDED);
+  auto* run = reply.mutable_outcome()->mutable_result()->mutable_puppet_run();
+  run->mutable_config_retrieval_time()->set_seconds(3);
+  job_->Apply(reply, now());
+  const auto changes = job_->TakeChanges(now());
+  ASSERT_EQ(changes.ends.size(), 1u) << "b was never started";
+  EXPECT_EQ(changes.ends[0].node, "a");
+  EXPECT_EQ(changes.ends[0].outcome, orch::v1::NODE_STATE_SUCCEEDED);
+  EXPECT_EQ(changes.ends[0].length, Seconds(40));
+  EXPECT_EQ(changes.ends[0].retrieval, Seconds(3));
 }
 
 TEST_F(JobTest, MalformedRepliesChangeNothing) {

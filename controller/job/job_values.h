@@ -2,12 +2,15 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "api/names.h"
 #include "base/plants.h"
 #include "controller/job/rollout.h"
+#include "controller/job/states.h"
 #include "orch/bus/v1/reply.pb.h"
 #include "orch/v1/job.pb.h"
 
@@ -40,14 +43,13 @@ inline constexpr size_t kNodeMessageMax = 4096;
 inline constexpr absl::Duration kRestoredGrace = absl::Seconds(60);
 inline constexpr absl::Duration kRestoredHoldMax = absl::Minutes(6);
 
-bool IsTerminal(orch::v1::NodeState state);
-bool IsEnd(orch::v1::JobState state);
-std::string JobName(absl::string_view id);
+using api::JobName;
 
 // An outcome that came too late, in words; bounded.
 std::string LateEvidence(const orch::bus::v1::Outcome& outcome, absl::Time heard);
 
-// What a job is, constant from its start to its end.
+// What a job is, constant from its start to its end. All of it is kept in the store:
+// controller/store/job_record.h.
 struct JobSetup {
   std::string id;  // ULID
   std::string caller;
@@ -67,6 +69,8 @@ struct JobSetup {
   RolloutPlan rollout;            // mutating
   std::string note;               // the job's message, as long as there is nothing better
   base::Plants plants;            // for test/sim alone
+  std::string limit_rule;         // the policy's rule that limits how many nodes may be under way;
+                                  // empty: none does
 };
 
 // A node at the start: to be asked, or ended already (it declined in the discovery, was silent,
@@ -98,6 +102,16 @@ struct NodeChange {
   absl::Time send_time = absl::InfinitePast();
   absl::Time deadline = absl::InfiniteFuture();
   std::string late_evidence;  // empty: unchanged
+};
+
+// How a node ended that a request was made for, for those who ration starts.
+struct StartedNodeEnd {
+  std::string node;
+  orch::v1::NodeState outcome = orch::v1::NODE_STATE_UNSPECIFIED;
+  // From its acceptance; nullopt: none was heard by this process.
+  std::optional<absl::Duration> length = {};
+  // Puppet's time to retrieve its catalog, where the result tells.
+  std::optional<absl::Duration> retrieval = {};
 };
 
 }  // namespace orch::controller

@@ -96,9 +96,20 @@ StartEnd StartEndOf(orch::v1::NodeState outcome) {
     case orch::v1::NODE_STATE_DENIED:
     case orch::v1::NODE_STATE_CANCELLED:
       return StartEnd::kDeclined;
-    default:
+    case orch::v1::NODE_STATE_FAILED:
+    case orch::v1::NODE_STATE_TIMED_OUT:
+    case orch::v1::NODE_STATE_NO_RESPONSE:
+    case orch::v1::NODE_STATE_LOST:
+    case orch::v1::NODE_STATE_UNSPECIFIED:
+    case orch::v1::NODE_STATE_PENDING:
+    case orch::v1::NODE_STATE_SENT:
+    case orch::v1::NODE_STATE_ACCEPTED:
+    case orch::v1::NODE_STATE_RUNNING:
+    case orch::v1::NodeState_INT_MIN_SENTINEL_DO_NOT_USE_:
+    case orch::v1::NodeState_INT_MAX_SENTINEL_DO_NOT_USE_:
       return StartEnd::kFailed;
   }
+  return StartEnd::kFailed;
 }
 
 bool RolloutWindow::batch_full() const {
@@ -108,53 +119,49 @@ bool RolloutWindow::batch_full() const {
 uint32_t RolloutWindow::Startable(uint32_t waiting, absl::Duration steady) const {
   if (!StopReason().empty()) return 0;
   uint32_t room = waiting;
-  if (started_ < plan_.canary) {
-    room = std::min(room, plan_.canary - started_);
-  } else if (started_ == plan_.canary && ended() < plan_.canary) {
-    return 0;
+  if (in_canary()) {
+    const uint32_t chosen = succeeded_ + under_way();
+    room = std::min(room, plan_.canary - std::min(plan_.canary, chosen));
   }
   if (plan_.concurrency > 0) {
     room = std::min(room, plan_.concurrency - std::min(plan_.concurrency, under_way()));
   }
   if (plan_.batch_size > 0) {
-    if (batch_full() && steady < last_start_ + plan_.batch_sleep) return 0;
+    if (batch_full() && (under_way() > 0 || steady < last_end_ + plan_.batch_sleep)) return 0;
     room = std::min(room, plan_.batch_size - started_ % plan_.batch_size);
   }
   return room;
 }
 
-void RolloutWindow::OnStarted(uint32_t nodes, absl::Duration steady) {
-  started_ += nodes;
-  last_start_ = steady;
-}
+void RolloutWindow::OnStarted(uint32_t nodes) { started_ += nodes; }
 
-void RolloutWindow::OnEnded(StartEnd how) {
-  const bool canary = ended() < plan_.canary;  // no other starts before all canaries have ended
+void RolloutWindow::OnEnded(StartEnd how, absl::Duration steady) {
+  last_end_ = std::max(last_end_, steady);
   switch (how) {
     case StartEnd::kSucceeded:
       ++succeeded_;
       break;
     case StartEnd::kDeclined:
       ++declined_;
-      if (canary) ++canary_ended_badly_;
       break;
     case StartEnd::kFailed:
+      if (in_canary()) ++canaries_failed_;  // nobody else starts before the canaries have succeeded
       ++failed_;
-      if (canary) ++canary_ended_badly_;
       break;
   }
 }
 
-std::optional<absl::Duration> RolloutWindow::NextTime(uint32_t waiting) const {
-  if (!batch_full() || plan_.batch_sleep <= absl::ZeroDuration()) return std::nullopt;
-  const absl::Duration over = last_start_ + plan_.batch_sleep;
+std::optional<absl::Duration> RolloutWindow::NextDeadline(uint32_t waiting) const {
+  if (!batch_full() || under_way() > 0) return std::nullopt;
+  if (plan_.batch_sleep <= absl::ZeroDuration()) return std::nullopt;  // the end itself was news
+  const absl::Duration over = last_end_ + plan_.batch_sleep;
   if (Startable(waiting, over) == 0) return std::nullopt;
   return over;
 }
 
 std::string RolloutWindow::StopReason() const {
-  if (canary_ended_badly_ > 0) {
-    return absl::StrCat("canary: ", canary_ended_badly_, " of ", plan_.canary, " did not succeed");
+  if (canaries_failed_ > 0) {
+    return absl::StrCat("canary: ", canaries_failed_, " of ", plan_.canary, " did not succeed");
   }
   if (plan_.max_failures > 0 && failed_ >= plan_.max_failures) {
     return absl::StrCat(failed_, failed_ == 1 ? " node" : " nodes", " failed (max_failures ",

@@ -28,11 +28,13 @@ std::vector<std::string> ChooseNodes(std::vector<std::string> nodes, uint32_t li
 
 // A Rollout in numbers for so many nodes.
 struct RolloutPlan {
-  uint32_t canary = 0;       // so many first, and the rest only if all of these succeed; 0: none
+  // So many must succeed before the rest may start; one that declines is no canary, another takes
+  // its place. 0: none.
+  uint32_t canary = 0;
   uint32_t concurrency = 0;  // at most so many under way; 0: no window
-  uint32_t batch_size = 0;   // so many, then batch_sleep; 0: no batches
-  absl::Duration batch_sleep = absl::ZeroDuration();
-  uint32_t max_failures = 0;  // stop at so many failures; 0: never
+  uint32_t batch_size = 0;   // so many; the next ones when these have ended; 0: no batches
+  absl::Duration batch_sleep = absl::ZeroDuration();  // from a batch's end to the next one's start
+  uint32_t max_failures = 0;                          // stop at so many failures; 0: never
 };
 
 // `default_concurrency` (0: no window) is for a spec that says nothing. InvalidArgument names the
@@ -43,37 +45,41 @@ absl::StatusOr<RolloutPlan> PlanRollout(const orch::v1::Rollout& rollout, uint32
 // How a started node ended, as far as a rollout cares.
 enum class StartEnd {
   kSucceeded,
-  kDeclined,  // the node said no or never started: no success for a canary, no failure for
-              // max_failures
+  kDeclined,  // the node said no or never started: neither a canary nor a failure
   kFailed,    // tried and failed, or was lost sight of
 };
 StartEnd StartEndOf(orch::v1::NodeState outcome);
 
-// Counts starts and ends and answers how many more may start. Time is the steady clock's.
+// Counts starts and ends and answers how many more may start. It guarantees that nodes beyond the
+// canaries start only after as many nodes as there are canaries have succeeded and none has failed;
+// that a batch begins only when every node of the one before has ended and the sleep is over; and
+// that nothing starts any more once StopReason has a reason. Time is the steady clock's.
+//
+// Nodes of a job that is restored are told in the order of their starts.
 class RolloutWindow {
  public:
   explicit RolloutWindow(RolloutPlan plan = {}) : plan_(plan) {}
 
   // How many nodes may start now, if so many wait.
   uint32_t Startable(uint32_t waiting, absl::Duration steady) const;
-  void OnStarted(uint32_t nodes, absl::Duration steady);
-  void OnEnded(StartEnd how);
+  void OnStarted(uint32_t nodes);
+  void OnEnded(StartEnd how, absl::Duration steady);
   // When some of the waiting may start though nothing ended: a batch_sleep is over by then.
-  std::optional<absl::Duration> NextTime(uint32_t waiting) const;
-  // Why nothing may start any more: `canary failed: …`, `3 nodes failed (max_failures)`; empty: go
-  // on.
+  std::optional<absl::Duration> NextDeadline(uint32_t waiting) const;
+  // Why nothing may start any more: `canary: 1 of 2 did not succeed`, `3 nodes failed
+  // (max_failures 3)`; empty: go on.
   std::string StopReason() const;
-  uint32_t under_way() const { return started_ - ended(); }
+  uint32_t under_way() const { return started_ - succeeded_ - declined_ - failed_; }
 
  private:
-  uint32_t ended() const { return succeeded_ + declined_ + failed_; }
+  bool in_canary() const { return succeeded_ < plan_.canary; }
   bool batch_full() const;
 
   RolloutPlan plan_;
   uint32_t started_ = 0;
   uint32_t succeeded_ = 0, declined_ = 0, failed_ = 0;
-  uint32_t canary_ended_badly_ = 0;
-  absl::Duration last_start_;
+  uint32_t canaries_failed_ = 0;
+  absl::Duration last_end_ = -absl::InfiniteDuration();
 };
 
 }  // namespace orch::controller

@@ -103,16 +103,16 @@ TEST(PlanRollout, RefusesByName) {
 TEST(RolloutWindow, SlidesAsNodesEnd) {
   RolloutWindow window({.concurrency = 3});
   EXPECT_EQ(window.Startable(10, Seconds(0)), 3u);
-  window.OnStarted(3, Seconds(0));
+  window.OnStarted(3);
   EXPECT_EQ(window.Startable(7, Seconds(0)), 0u);
-  window.OnEnded(StartEnd::kFailed);
+  window.OnEnded(StartEnd::kFailed, Seconds(0));
   EXPECT_EQ(window.Startable(7, Seconds(1)), 1u);
-  window.OnStarted(1, Seconds(1));
-  window.OnEnded(StartEnd::kSucceeded);
-  window.OnEnded(StartEnd::kSucceeded);
+  window.OnStarted(1);
+  window.OnEnded(StartEnd::kSucceeded, Seconds(0));
+  window.OnEnded(StartEnd::kSucceeded, Seconds(0));
   EXPECT_EQ(window.Startable(6, Seconds(2)), 2u);
   EXPECT_EQ(window.Startable(1, Seconds(2)), 1u);
-  EXPECT_FALSE(window.NextTime(1).has_value());
+  EXPECT_FALSE(window.NextDeadline(1).has_value());
 }
 
 TEST(RolloutWindow, NoWindowStartsAll) {
@@ -123,60 +123,90 @@ TEST(RolloutWindow, NoWindowStartsAll) {
 TEST(RolloutWindow, CanariesHoldTheOthersBack) {
   RolloutWindow window({.canary = 2, .concurrency = 5});
   EXPECT_EQ(window.Startable(10, Seconds(0)), 2u);
-  window.OnStarted(2, Seconds(0));
+  window.OnStarted(2);
   EXPECT_EQ(window.Startable(8, Seconds(0)), 0u);
-  window.OnEnded(StartEnd::kSucceeded);
+  window.OnEnded(StartEnd::kSucceeded, Seconds(0));
   EXPECT_EQ(window.Startable(8, Seconds(0)), 0u);
-  window.OnEnded(StartEnd::kSucceeded);
+  window.OnEnded(StartEnd::kSucceeded, Seconds(0));
   EXPECT_EQ(window.Startable(8, Seconds(0)), 5u);
-  window.OnStarted(5, Seconds(0));
-  window.OnEnded(StartEnd::kFailed);
+  window.OnStarted(5);
+  window.OnEnded(StartEnd::kFailed, Seconds(0));
   EXPECT_EQ(window.StopReason(), "");
 }
 
-TEST(RolloutWindow, ARefusedCanaryIsNoSuccess) {
+TEST(RolloutWindow, AFailedCanaryStops) {
   RolloutWindow window({.canary = 2});
-  window.OnStarted(2, Seconds(0));
-  window.OnEnded(StartEnd::kSucceeded);
-  window.OnEnded(StartEnd::kDeclined);
+  window.OnStarted(2);
+  window.OnEnded(StartEnd::kSucceeded, Seconds(0));
+  window.OnEnded(StartEnd::kFailed, Seconds(0));
   EXPECT_EQ(window.StopReason(), "canary: 1 of 2 did not succeed");
   EXPECT_EQ(window.Startable(8, Seconds(0)), 0u);
+}
+
+TEST(RolloutWindow, AnotherNodeTakesThePlaceOfACanaryThatDeclined) {
+  RolloutWindow window({.canary = 2});
+  window.OnStarted(2);
+  window.OnEnded(StartEnd::kSucceeded, Seconds(0));
+  window.OnEnded(StartEnd::kDeclined, Seconds(0));
+  EXPECT_EQ(window.StopReason(), "");
+  EXPECT_EQ(window.Startable(8, Seconds(0)), 1u);
+  window.OnStarted(1);
+  EXPECT_EQ(window.Startable(7, Seconds(0)), 0u);
+  window.OnEnded(StartEnd::kDeclined, Seconds(0));
+  EXPECT_EQ(window.Startable(7, Seconds(0)), 1u);
+  window.OnStarted(1);
+  window.OnEnded(StartEnd::kSucceeded, Seconds(0));
+  EXPECT_EQ(window.Startable(6, Seconds(0)), 6u);
 }
 
 TEST(RolloutWindow, CanaryNarrowerThanTheWindowAndWider) {
   RolloutWindow window({.canary = 5, .concurrency = 2});
   EXPECT_EQ(window.Startable(10, Seconds(0)), 2u);
-  window.OnStarted(2, Seconds(0));
-  window.OnEnded(StartEnd::kSucceeded);
-  window.OnEnded(StartEnd::kSucceeded);
+  window.OnStarted(2);
+  window.OnEnded(StartEnd::kSucceeded, Seconds(0));
+  window.OnEnded(StartEnd::kSucceeded, Seconds(0));
   EXPECT_EQ(window.Startable(8, Seconds(0)), 2u);
 }
 
 TEST(RolloutWindow, StopsAtMaxFailuresButNotAtRefusals) {
   RolloutWindow window({.concurrency = 4, .max_failures = 2});
-  window.OnStarted(4, Seconds(0));
-  window.OnEnded(StartEnd::kDeclined);
-  window.OnEnded(StartEnd::kDeclined);
-  window.OnEnded(StartEnd::kFailed);
+  window.OnStarted(4);
+  window.OnEnded(StartEnd::kDeclined, Seconds(0));
+  window.OnEnded(StartEnd::kDeclined, Seconds(0));
+  window.OnEnded(StartEnd::kFailed, Seconds(0));
   EXPECT_EQ(window.Startable(5, Seconds(0)), 3u);
-  window.OnEnded(StartEnd::kFailed);
+  window.OnEnded(StartEnd::kFailed, Seconds(0));
   EXPECT_EQ(window.Startable(5, Seconds(0)), 0u);
   EXPECT_EQ(window.StopReason(), "2 nodes failed (max_failures 2)");
 }
 
-TEST(RolloutWindow, SleepsBetweenBatches) {
+TEST(RolloutWindow, ABatchEndsAndTheSleepPassesBeforeTheNextBegins) {
   RolloutWindow window({.batch_size = 2, .batch_sleep = Seconds(60)});
   EXPECT_EQ(window.Startable(5, Seconds(0)), 2u);
-  window.OnStarted(1, Seconds(0));
+  window.OnStarted(1);
   EXPECT_EQ(window.Startable(4, Seconds(0)), 1u);
-  EXPECT_FALSE(window.NextTime(1).has_value());
-  window.OnStarted(1, Seconds(10));
-  EXPECT_EQ(window.Startable(3, Seconds(69)), 0u);
-  EXPECT_EQ(window.NextTime(1), Seconds(70));
-  EXPECT_EQ(window.Startable(3, Seconds(70)), 2u);
-  window.OnStarted(2, Seconds(70));
-  EXPECT_EQ(window.Startable(1, Seconds(129)), 0u);
-  EXPECT_EQ(window.Startable(1, Seconds(130)), 1u);
+  window.OnStarted(1);
+  window.OnEnded(StartEnd::kSucceeded, Seconds(10));
+  EXPECT_EQ(window.Startable(3, Seconds(1000)), 0u) << "one of the batch is under way";
+  EXPECT_FALSE(window.NextDeadline(3).has_value());
+  window.OnEnded(StartEnd::kSucceeded, Seconds(1000));
+  EXPECT_EQ(window.Startable(3, Seconds(1059)), 0u);
+  EXPECT_EQ(window.NextDeadline(3), Seconds(1060));
+  EXPECT_EQ(window.Startable(3, Seconds(1060)), 2u);
+}
+
+TEST(RolloutWindow, WithoutASleepABatchEndsAllTheSame) {
+  RolloutWindow window({.batch_size = 1, .max_failures = 1});
+  EXPECT_EQ(window.Startable(5, Seconds(0)), 1u);
+  window.OnStarted(1);
+  EXPECT_EQ(window.Startable(4, Seconds(0)), 0u);
+  window.OnEnded(StartEnd::kSucceeded, Seconds(5));
+  EXPECT_FALSE(window.NextDeadline(4).has_value());
+  EXPECT_EQ(window.Startable(4, Seconds(5)), 1u);
+  window.OnStarted(1);
+  window.OnEnded(StartEnd::kFailed, Seconds(6));
+  EXPECT_EQ(window.Startable(3, Seconds(6)), 0u);
+  EXPECT_EQ(window.StopReason(), "1 node failed (max_failures 1)");
 }
 
 TEST(StartEndOf, SortsOutcomes) {
@@ -191,10 +221,10 @@ TEST(StartEndOf, SortsOutcomes) {
 
 TEST(RolloutWindow, ASleepThatIsOverChangesNothingWhileAnotherLimitHolds) {
   RolloutWindow window({.canary = 1, .batch_size = 1, .batch_sleep = Seconds(5)});
-  window.OnStarted(1, Seconds(0));
-  EXPECT_FALSE(window.NextTime(3).has_value());
-  window.OnEnded(StartEnd::kSucceeded);
-  EXPECT_EQ(window.NextTime(3), Seconds(5));
+  window.OnStarted(1);
+  EXPECT_FALSE(window.NextDeadline(3).has_value());
+  window.OnEnded(StartEnd::kSucceeded, Seconds(0));
+  EXPECT_EQ(window.NextDeadline(3), Seconds(5));
 }
 
 }  // namespace

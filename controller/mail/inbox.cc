@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "api/catalog.h"
 #include "api/json.h"
+#include "api/wire_text.h"
 #include "base/ids.h"
 #include "base/version.h"
 #include "orch/bus/v1/envelope.pb.h"
@@ -15,13 +16,15 @@
 namespace orch::controller {
 namespace {
 
-// Parses what a verified signer wrote, strictly; `*refused` says what is wrong with it.
+// Parses what a verified signer wrote: strictly, but for texts that are not UTF-8, which are made
+// so, because how a node ended counts for more than how it says so. `*refused` says what is wrong
+// with it.
 template <typename Message>
 bool ParseSigned(const std::string& payload, const trust::Peer& peer, Message* message,
                  RefusedEnvelope* refused) {
   refused->key = base::Hex(peer.key_id);
   refused->why = RefusedEnvelope::Why::kMalformed;
-  if (!message->ParseFromString(payload)) {
+  if (api::ParseHealing(payload, message) == api::Parsed::kBroken) {
     refused->text = absl::StrCat("signed by ", peer.common_name, ": does not parse");
     return false;
   }

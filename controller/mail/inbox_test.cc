@@ -57,5 +57,49 @@ TEST(InboxTest, BringsRepliesHomeInTheOrderOfTheirArrival) {
   for (uint64_t i = 0; i < kReplies; ++i) ASSERT_EQ(came[i], i + 1);
 }
 
+// What one signed envelope brings home.
+OpenedBatch Bring(testing::TestCa* ca, trust::Domain domain, const std::string& payload) {
+  const auto node = testing::NewCredentials(ca, "n1.example.net", trust::Role::kNode);
+  const auto controller = testing::NewCredentials(ca, "controller", trust::Role::kController);
+  boost::asio::io_context io;
+  const base::Strand bus = boost::asio::make_strand(io);
+  OpenedBatch brought;
+  auto inbox = std::make_shared<Inbox>(
+      &io, bus, boost::asio::make_strand(io), controller, &base::SystemClock(),
+      [&brought](OpenedBatch batch) { brought = std::move(batch); });
+  boost::asio::post(bus, [&] {
+    bus::Delivery delivery;
+    delivery.body = node->Sign(domain, payload, true)->SerializeAsString();
+    domain == trust::Domain::kReply ? inbox->OnReply(std::move(delivery))
+                                    : inbox->OnPresence(std::move(delivery));
+  });
+  io.run();
+  return brought;
+}
+
+TEST(InboxTest, AReplyWhoseTextIsCutInsideACharacterCounts) {
+  testing::TestCa ca;
+  orch::bus::v1::Reply reply;
+  reply.set_protocol(base::kProtocol);
+  reply.set_node("n1.example.net");
+  reply.mutable_outcome()->set_state(orch::v1::NODE_STATE_FAILED);
+  reply.mutable_outcome()->set_reason(std::string(127, 'a') + "\xc3");
+  const OpenedBatch batch = Bring(&ca, trust::Domain::kReply, reply.SerializeAsString());
+  EXPECT_TRUE(batch.refused.empty());
+  ASSERT_EQ(batch.replies.size(), 1u);
+  EXPECT_EQ(batch.replies[0].reply.outcome().reason(), std::string(127, 'a') + "\xef\xbf\xbd");
+}
+
+TEST(InboxTest, APresenceWithOtherBytesIsHeard) {
+  testing::TestCa ca;
+  orch::bus::v1::Presence presence;
+  presence.set_protocol(base::kProtocol);
+  presence.set_node("n1.example.net");
+  presence.set_version("\xe9");
+  const OpenedBatch batch = Bring(&ca, trust::Domain::kPresence, presence.SerializeAsString());
+  ASSERT_EQ(batch.presences.size(), 1u);
+  EXPECT_EQ(batch.presences[0].presence.version(), "\xef\xbf\xbd");
+}
+
 }  // namespace
 }  // namespace orch::controller

@@ -12,6 +12,7 @@
 #include "api/errors.h"
 #include "base/ids.h"
 #include "base/status.h"
+#include "base/text.h"
 #include "bus/stomp/address.h"
 
 namespace orch::controller {
@@ -24,7 +25,7 @@ constexpr size_t kWordsMax = 500;
 
 // In one line: PuppetDB draws pictures.
 std::string Shown(absl::string_view text) {
-  std::string words(text.substr(0, kWordsMax));
+  std::string words = base::ToUtf8(text, kWordsMax);
   absl::RemoveExtraAsciiWhitespace(&words);
   std::replace_if(words.begin(), words.end(), absl::ascii_isspace, ' ');
   return absl::Utf8SafeCEscape(words);

@@ -1,4 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// The roster is a cache of what nodes said and may be wrong in both directions; it must never cause
+// a run on a node that would not agree, and never leave one out silently. So what it can't tell is
+// `maybe` and is asked, and named nodes are kept even if nobody has heard of them. A presence
+// counts only if it is newer than the last one by the node's own start and sequence, which a
+// replayed one is not; a node whose clock was put back is believed after it has been silent for
+// long. Ages are steady times, so that a step of the controller's clock makes no node stale. Each
+// change is remembered twice, for watchers and for the store, because each takes its list at its
+// own pace.
+
 #include "controller/roster/roster.h"
 
 #include <algorithm>
@@ -47,7 +57,7 @@ Roster::Heard Roster::OnPresence(const orch::bus::v1::Presence& presence,
   heard.fresh = true;
   heard.back =
       first || entry.state != orch::v1::ROSTER_STATE_PRESENT || entry.IsOtherStart(presence);
-  if (heard.back) back_at_ = now.steady;
+  if (heard.back) newest_at_ = now.steady;
   entry.Update(presence, certificate_end, std::move(chain));
   entry.state = presence.leaving() ? orch::v1::ROSTER_STATE_GONE : orch::v1::ROSTER_STATE_PRESENT;
   entry.last_seen = now.wall;
@@ -73,7 +83,7 @@ void Roster::OnAsked(base::Now now) { asked_at_ = std::min(asked_at_, now.steady
 bool Roster::Settled(base::Now now) {
   const absl::Duration asked = now.steady - asked_at_;
   settled_ = settled_ || asked >= kSettleMax ||
-             (asked >= kSettleMin && now.steady - back_at_ >= kSettleQuiet);
+             (asked >= kSettleMin && now.steady - newest_at_ >= kSettleQuiet);
   return settled_;
 }
 

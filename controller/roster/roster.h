@@ -108,7 +108,7 @@ class Roster {
   const absl::Duration stale_after_;
   bool settled_ = false;
   absl::Duration asked_at_ = absl::InfiniteDuration();  // steady
-  absl::Duration back_at_ = absl::ZeroDuration();       // the last that was new, or new again
+  absl::Duration newest_at_ = absl::ZeroDuration();     // the last that was new, or new again
   ParsedFactsBudget budget_;                            // outlives entries_
   std::map<std::string, std::unique_ptr<RosterEntry>> entries_;
   std::set<std::string> changed_;

@@ -6,6 +6,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "api/json.h"
+#include "api/names.h"
+#include "base/gzip.h"
 #include "base/proto_time.h"
 #include "base/status.h"
 #include "target/known_calls.h"
@@ -80,16 +82,21 @@ const nlohmann::json* RosterEntry::facts() const {
     too_deep |= depth > kFactsDepthMax;
     return depth <= kFactsDepthMax;
   };
-  auto json = nlohmann::json::parse(facts_.json(), watch, /*allow_exceptions=*/false);
+  std::string unpacked;
+  if (!facts_.json_gzip().empty()) {
+    unpacked = base::Gunzip(facts_.json_gzip(), kFactsBytesMax).value_or("");
+  }
+  const std::string& text = facts_.json_gzip().empty() ? facts_.json() : unpacked;
+  auto json = nlohmann::json::parse(text, watch, /*allow_exceptions=*/false);
   // Signed by the node, so it harms only itself: no facts are better than wrong ones.
   if (too_deep || !json.is_object()) json = nlohmann::json::object();
   auto parsed = std::make_unique<const nlohmann::json>(std::move(json));
-  if (budget_->bytes + facts_.json().size() > kParsedFactsBytesMax) {
+  if (budget_->bytes + text.size() > kParsedFactsBytesMax) {
     budget_->overflow = std::move(parsed);
     return budget_->overflow.get();
   }
   parsed_ = std::move(parsed);
-  parsed_bytes_ = facts_.json().size();
+  parsed_bytes_ = text.size();
   budget_->bytes += parsed_bytes_;
   return parsed_.get();
 }
@@ -127,7 +134,7 @@ void RosterEntry::FromStored(const StoredNode& row) {
 
 orch::v1::Node RosterEntry::ToNode(bool with_facts) const {
   orch::v1::Node node;
-  node.set_name(absl::StrCat("nodes/", identity_));
+  node.set_name(api::NodeName(identity_));
   node.set_identity(identity_);
   node.set_state(state);
   *node.mutable_last_seen() = ToTimestamp(last_seen);

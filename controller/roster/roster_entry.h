@@ -57,6 +57,8 @@ class RosterEntry {
   // than kFactsDepthMax levels deep, for one). Valid until the facts of any entry are asked for or
   // changed.
   static constexpr int kFactsDepthMax = 24;
+  // Of facts that came packed, unpacked; nodes send no more.
+  static constexpr size_t kFactsBytesMax = 1 << 20;
   const nlohmann::json* facts() const;
 
   StoredNode ToStored() const;

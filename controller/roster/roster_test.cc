@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "absl/strings/str_cat.h"
+#include "base/gzip.h"
 #include "base/proto_time.h"
 
 namespace orch::controller {
@@ -63,6 +64,22 @@ class RosterTest : public testing::Test {
   absl::Time start_ = clock_.Read().wall - absl::Hours(1);
   Roster roster_{kStale};
 };
+
+TEST_F(RosterTest, FactsThatCamePackedAreFacts) {
+  orch::bus::v1::Presence presence = Whole("large", "");
+  presence.mutable_facts()->clear_json();
+  presence.mutable_facts()->set_json_gzip(
+      base::Gzip("{\"role\":\"web\",\"much\":\"" + std::string(500'000, 'x') + "\"}"));
+  Hear(presence);
+  EXPECT_EQ(roster_.Find("large")->facts()->at("role"), "web");
+  // What a hostile node packs is unpacked to a bound.
+  presence = Whole("hostile", "");
+  presence.mutable_facts()->clear_json();
+  presence.mutable_facts()->set_json_gzip(
+      base::Gzip("{\"a\":\"" + std::string(RosterEntry::kFactsBytesMax, 'x') + "\"}"));
+  Hear(presence);
+  EXPECT_TRUE(roster_.Find("hostile")->facts()->empty());
+}
 
 TEST_F(RosterTest, FactsNestedTooDeeplyAreNone) {
   const auto nested = [](int levels) {

@@ -5,9 +5,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "api/errors.h"
-#include "base/proto_time.h"
 #include "base/status.h"
+#include "controller/job/states.h"
+#include "controller/store/job_record.h"
 #include "controller/store/store.h"
 
 namespace orch::controller {
@@ -17,21 +17,78 @@ namespace {
 constexpr absl::Duration kTimerMin = absl::Milliseconds(5);
 constexpr absl::Duration kTimerOverdue = absl::Seconds(1);
 constexpr absl::Duration kBackPause = absl::Milliseconds(500);
-// After a request's expiry, when its last answers should have arrived.
-constexpr absl::Duration kAfterExpiry = absl::Seconds(5);
+
+// A request as it is stored; without its bytes it can't be published again.
+SentRequest FromStored(StoredRequest stored) {
+  SentRequest sent;
+  sent.request_id = stored.request_id();
+  sent.digest = stored.digest();
+  sent.expires = absl::FromUnixMillis(stored.expire_ms());
+  if (!stored.envelope().empty()) {
+    sent.envelope = std::make_shared<const std::string>(std::move(*stored.mutable_envelope()));
+  }
+  sent.nodes.assign(stored.nodes().begin(), stored.nodes().end());
+  return sent;
+}
 
 }  // namespace
 
+StoredRequest ToStored(const SignedRequest& request, const std::vector<std::string>& nodes,
+                       bool with_bytes) {
+  StoredRequest stored;
+  stored.set_request_id(request.request_id);
+  stored.set_digest(request.digest);
+  if (with_bytes) stored.set_envelope(*request.envelope);
+  for (const std::string& node : nodes) stored.add_nodes(node);
+  stored.set_expire_ms(absl::ToUnixMillis(request.expires));
+  return stored;
+}
+
+NamesHeld NamesIn(const orch::v1::JobSpec& spec) {
+  NamesHeld held;
+  held.names = static_cast<size_t>(spec.nodes_size() + spec.target().identities_size());
+  for (const std::string& name : spec.nodes()) held.bytes += name.size();
+  for (const std::string& name : spec.target().identities()) held.bytes += name.size();
+  return held;
+}
+
 JobRun::JobRun(DispatcherContext* context, std::unique_ptr<Job> job, orch::bus::v1::Request request,
-               bool sensitive, std::function<void(JobRun*)> on_over)
+               bool sensitive, std::function<void(JobRun*)> on_ended)
     : context_(context),
       job_(std::move(job)),
       request_(std::move(request)),
       trace_(base::ParseTraceparent(request_.traceparent())),
       sensitive_(sensitive),
-      on_over_(std::move(on_over)),
-      log_(0),
+      names_held_(NamesIn(job_->setup().spec)),
+      on_ended_(std::move(on_ended)),
+      readers_(context, job_->setup().id, &job_->setup().spec),
+      sent_(context->options.plants),
+      judge_number_(context->judge_number),
+      cancel_(std::make_shared<JobCancel>(context, &request_)),
       timer_(context->strand, context->clock) {}
+
+std::shared_ptr<JobRun> JobRun::Restore(DispatcherContext* context, UnfinishedJob stored,
+                                        std::function<void(JobRun*)> on_ended) {
+  const orch::v1::Job& status = stored.status.job();
+  JobSetup setup = SetupFrom(stored.record);
+  setup.plants = context->options.plants;
+  auto job = Job::Restore(std::move(setup), status, stored.status.cancelled(),
+                          std::move(stored.nodes), context->clock->Read());
+  auto run = std::make_shared<JobRun>(context, std::move(job), stored.record.request(),
+                                      stored.record.sensitive(), std::move(on_ended));
+  run->restored_ = true;
+  run->judge_number_ = 0;  // the policy may have changed meanwhile
+  const bool mutating = run->job_->setup().mutating;
+  run->publish_again_ = !mutating;
+  run->readers_.Restore(status, run->job_->last_sequence());
+  for (StoredRequest& request : stored.requests) {
+    run->sent_.Add(FromStored(std::move(request)), /*watched=*/mutating);
+  }
+  for (const std::string& node : run->job_->nodes().StartedNames()) {
+    context->start_budget->Adopt(run->StartOf(node));
+  }
+  return run;
+}
 
 StoreWrite JobRun::TakeFirstWrite(StoredJob record, std::vector<JobRequestPart> parts) {
   StoreWrite write;
@@ -42,16 +99,11 @@ StoreWrite JobRun::TakeFirstWrite(StoredJob record, std::vector<JobRequestPart> 
   write.update.emplace();
   write.update->id = id();
   write.update->changes = job_->TakeChanges(Now());
-  log_.Append(write.update->changes.events);
-  *write.update->status.mutable_job() = visible_ = job_->Snapshot(false);
+  readers_.Append(write.update->changes.events);
+  *write.update->status.mutable_job() = job_->Snapshot(false);
+  first_visible_ = write.update->status.job();
   for (const JobRequestPart& part : parts) {
-    StoredRequest stored;
-    stored.set_request_id(part.request.request_id);
-    stored.set_digest(part.request.digest);
-    if (!sensitive_) stored.set_envelope(*part.request.envelope);
-    for (const std::string& node : part.nodes) stored.add_nodes(node);
-    stored.set_expire_ms(absl::ToUnixMillis(part.request.expires));
-    write.requests.emplace_back(id(), std::move(stored));
+    write.requests.emplace_back(id(), ToStored(part.request, part.nodes, !sensitive_));
   }
   parts_ = std::move(parts);
   return write;
@@ -59,7 +111,7 @@ StoreWrite JobRun::TakeFirstWrite(StoredJob record, std::vector<JobRequestPart> 
 
 void JobRun::OnStored() {
   const auto self = shared_from_this();
-  OnDurable(visible_.last_sequence(), visible_);
+  OnDurable(std::exchange(first_visible_, {}));
   if (!context_->connected) stalled_since_ = Now().steady;
   nudge_at_ = Now().steady + kNudgeInterval;
   PublishParts();
@@ -71,21 +123,22 @@ void JobRun::Flush() {
   if (stopped_) return;
   const base::Now now = Now();
   Job::Changes changes = job_->TakeChanges(now);
+  TellBudget(std::exchange(changes.ends, {}));
   if (!changes.empty()) {
-    log_.Append(changes.events);
+    readers_.Append(changes.events);
     StoreWrite write;
     write.update.emplace();
     write.update->id = id();
     *write.update->status.mutable_job() = job_->Snapshot(false);
     write.update->status.set_cancelled(job_->cancelled());
     write.update->changes = std::move(changes);
-    const orch::v1::Job visible = write.update->status.job();
-    context_->store->PostWrite(std::move(write), Store::OnFailure::kRetry,
-                               [weak = weak_from_this(), visible](absl::Status status) {
-                                 auto self = weak.lock();
-                                 if (self != nullptr && status.ok())
-                                   self->OnDurable(visible.last_sequence(), visible);
-                               });
+    orch::v1::Job visible = write.update->status.job();
+    context_->store->PostWrite(
+        std::move(write), Store::OnFailure::kRetry,
+        [weak = weak_from_this(), visible = std::move(visible)](absl::Status status) {
+          auto self = weak.lock();
+          if (self != nullptr && status.ok()) self->OnDurable(visible);
+        });
   }
   if (job_->state() == orch::v1::JOB_STATE_STOPPING && !cancel_sent_) SendCancel();
   StartNodes();
@@ -102,101 +155,30 @@ void JobRun::FlushSoon() {
   });
 }
 
-void JobRun::OnDurable(uint64_t sequence, orch::v1::Job visible) {
-  log_.OnDurable(std::max(sequence, log_.durable()));
-  visible_ = std::move(visible);
-  while (!when_durable_.empty() && when_durable_.front().first <= log_.durable()) {
-    const auto call = std::move(when_durable_.front().second);
-    when_durable_.pop_front();
-    call();
-  }
-  std::vector<Reader> readers;
-  for (auto it = readers_.begin(); it != readers_.end();) {
-    if (it->second.after >= log_.durable() && !IsEnd(visible_.state())) {
-      ++it;
-      continue;
-    }
-    readers.push_back(std::move(it->second));
-    readers_.erase(it++);
-  }
-  for (Reader& reader : readers) AnswerReader(std::move(reader));
-  if (!IsEnd(visible_.state()) || over_) return;
-  over_ = true;
-  on_over_(this);
+void JobRun::OnDurable(orch::v1::Job visible) {
+  const bool ended = IsEnd(visible.state());
+  readers_.OnDurable(std::move(visible));
+  if (ended && !std::exchange(told_end_, true)) on_ended_(this);
 }
 
-orch::v1::Job JobRun::Visible() const {
-  orch::v1::Job job = visible_;
-  *job.mutable_spec() = job_->setup().spec;
-  return job;
-}
-
-absl::Status JobRun::CheckReadable(uint64_t after_sequence) const {
-  if (after_sequence > job_->last_sequence()) {
-    return api::Error(absl::StatusCode::kOutOfRange, "SEQUENCE_BEYOND_LOG",
-                      absl::StrCat("the log of ", JobName(id()), " ends at ", job_->last_sequence(),
-                                   ", before ", after_sequence));
+void JobRun::Change(const JobChangeRequest& request, JobDone done) {
+  absl::Status status;
+  switch (request.change) {
+    case JobChange::kCancel:
+      job_->Cancel(request.caller, request.reason, Now());
+      break;
+    case JobChange::kPause:
+      status = job_->Pause(request.caller, Now());
+      break;
+    case JobChange::kResume:
+      status = JudgeAgain();
+      if (status.ok()) status = job_->Resume(request.caller, Now());
+      break;
   }
-  if (readers_.size() >= kReadersMax) {
-    return api::WithRetry(api::Error(absl::StatusCode::kResourceExhausted, "TOO_MANY_WATCHERS",
-                                     absl::StrCat(JobName(id()), " is watched by ", kReadersMax)),
-                          absl::Seconds(5));
-  }
-  return absl::OkStatus();
-}
-
-void JobRun::Read(uint64_t reader_id, uint64_t after_sequence, size_t bytes_max, ReadDone done) {
-  if (const absl::Status status = CheckReadable(after_sequence); !status.ok()) return done(status);
-  Reader reader{after_sequence, bytes_max, std::move(done)};
-  if (after_sequence < log_.durable() || IsEnd(visible_.state())) {
-    return AnswerReader(std::move(reader));
-  }
-  readers_.insert_or_assign(reader_id, std::move(reader));
-}
-
-void JobRun::AnswerReader(Reader reader) {
-  JobLogPart part;
-  part.job = Visible();
-  auto finish = [reader, part](std::vector<JobLog::Event> events) mutable {
-    const uint64_t last = events.empty() ? reader.after : events.back()->sequence();
-    part.ended = IsEnd(part.job.state()) && last >= part.job.last_sequence();
-    part.events = std::move(events);
-    reader.done(std::move(part));
-  };
-  auto events = log_.Read(reader.after, reader.bytes_max);
-  if (events.has_value()) return finish(*std::move(events));
-  context_->store->PostRead<std::vector<JobLog::Event>>(
-      [id = id(), after = reader.after, bytes = reader.bytes_max](StoreRows* rows) {
-        return rows->ReadEvents(id, after, bytes);
-      },
-      [finish, done = reader.done](absl::StatusOr<std::vector<JobLog::Event>> stored) mutable {
-        if (!stored.ok()) return done(stored.status());
-        finish(*std::move(stored));
-      });
-}
-
-void JobRun::AnswerWhenDurable(JobDone done) {
+  if (!status.ok()) return done(status);
   const uint64_t sequence = job_->last_sequence();
   Flush();
-  if (log_.durable() >= sequence) return done(Visible());
-  when_durable_.emplace_back(sequence, [this, done = std::move(done)] { done(Visible()); });
-}
-
-void JobRun::Cancel(const std::string& caller, const std::string& reason, JobDone done) {
-  job_->Cancel(caller, reason, Now());
-  AnswerWhenDurable(std::move(done));
-}
-
-void JobRun::Pause(const std::string& caller, JobDone done) {
-  const absl::Status status = job_->Pause(caller, Now());
-  if (!status.ok()) return done(status);
-  AnswerWhenDurable(std::move(done));
-}
-
-void JobRun::Resume(const std::string& caller, JobDone done) {
-  const absl::Status status = job_->Resume(caller, Now());
-  if (!status.ok()) return done(status);
-  AnswerWhenDurable(std::move(done));
+  readers_.WhenDurable(sequence, [this, done = std::move(done)] { done(Visible()); });
 }
 
 void JobRun::OnTimer() {
@@ -207,12 +189,15 @@ void JobRun::OnTimer() {
     nudge_at_ = now.steady + nudge_interval_;
     nudge_interval_ = std::min(nudge_interval_ * 2, kNudgeInterval);
   }
-  if (now.steady >= back_at_) {
+  if (now.steady >= nudge_back_at_) {
     Nudge(&back_);
     back_.clear();
-    back_at_ = absl::InfiniteDuration();
+    nudge_back_at_ = absl::InfiniteDuration();
   }
-  OnExpiries(now);
+  while (const auto expired = sent_.TakeExpired(*job_, now)) {
+    // Who has not accepted by now may still say that it did.
+    if (context_->connected) AskOwed(*expired);
+  }
   if (now.steady >= stalled_since_ + kBusStallMax && job_->state() == orch::v1::JOB_STATE_RUNNING) {
     job_->GiveUpWaiting(
         absl::StrCat("not sent: the bus has been away for ", absl::FormatDuration(kBusStallMax)),
@@ -221,29 +206,16 @@ void JobRun::OnTimer() {
   Flush();
 }
 
-void JobRun::OnExpiries(base::Now now) {
-  while (!expiring_.empty() && now.wall >= expiring_.front().first + kAfterExpiry) {
-    const std::string request_id = std::move(expiring_.front().second);
-    expiring_.pop_front();
-    SentRequest& sent = requests_[request_id];
-    sent.envelope.reset();
-    // Who has not accepted by now may still say that it did.
-    if (context_->connected) NudgeRequest(request_id, &sent, nullptr, now);
-  }
-}
-
 void JobRun::ArmTimer() {
   if (job_->ended()) {
     timer_.cancel();
     return;
   }
   const base::Now now = Now();
-  absl::Duration at =
-      std::min({job_->NextDeadline().value_or(absl::InfiniteDuration()), nudge_at_, back_at_});
+  absl::Duration at = std::min({job_->NextDeadline().value_or(absl::InfiniteDuration()),
+                                sent_.NextDeadline(now).value_or(absl::InfiniteDuration()),
+                                nudge_at_, nudge_back_at_});
   if (job_->waiting() > 0) at = std::min(at, stalled_since_ + kBusStallMax);
-  if (!expiring_.empty()) {
-    at = std::min(at, now.steady + (expiring_.front().first + kAfterExpiry - now.wall));
-  }
   absl::Duration wait = at - now.steady;
   if (wait < -kTimerMin) wait = kTimerOverdue;
   timer_.expires_after(std::clamp(wait, kTimerMin, absl::Duration(absl::Hours(1))));
@@ -270,17 +242,16 @@ void JobRun::OnBusChange(bool connected) {
 void JobRun::OnNodeBack(const std::string& node) {
   const auto state = job_->StateOf(node);
   if (!state.has_value() || IsTerminal(*state) || !job_->setup().mutating) return;
-  if (requests_.empty()) return;
+  if (sent_.empty()) return;
   back_.insert(node);
-  back_at_ = std::min(back_at_, Now().steady + kBackPause);
+  nudge_back_at_ = std::min(nudge_back_at_, Now().steady + kBackPause);
   ArmTimer();
 }
 
 void JobRun::Stop() {
   stopped_ = true;
   timer_.cancel();
-  readers_.clear();
-  when_durable_.clear();
+  readers_.Stop();
 }
 
 }  // namespace orch::controller

@@ -13,8 +13,8 @@
 
 namespace orch::controller {
 
-// Calls that ended, by method and canonical code, and handshakes that were refused. The methods are
-// those of the API: nothing that a caller invents becomes a label. Thread-safe.
+// Calls that ended, by method and canonical code. The methods are those of the API: nothing that a
+// caller invents becomes a label. Thread-safe.
 class CallCounts {
  public:
   static constexpr size_t kCodes = 17;
@@ -29,8 +29,6 @@ class CallCounts {
 
   // Constant in its keys after construction, `JobService/GetJob`.
   const std::map<std::string, ByCode>& by_method() const { return by_method_; }
-
-  std::atomic<uint64_t> handshakes_refused{0};
 
  private:
   std::map<std::string, ByCode> by_method_;

@@ -7,21 +7,10 @@
 
 #include "absl/strings/match.h"
 #include "api/errors.h"
+#include "base/text.h"
 #include "google/rpc/status.pb.h"
 
 namespace orch::controller {
-namespace {
-
-std::string Cut(absl::string_view text, size_t max) {
-  if (text.size() <= max) return std::string(text);
-  size_t end = max;
-  // Bytes 10xxxxxx continue a UTF-8 character.
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
-  return std::string(text.substr(0, end));
-}
-
-}  // namespace
-
 grpc::Status ToGrpc(const absl::Status& status) {
   if (status.ok()) return grpc::Status::OK;
   if (api::ReasonOf(status).empty()) {
@@ -34,7 +23,7 @@ grpc::Status ToGrpc(const absl::Status& status) {
   }
   google::rpc::Status wire;
   wire.set_code(static_cast<int>(status.code()));
-  wire.set_message(Cut(status.message(), kErrorMessageMax));
+  wire.set_message(base::ToUtf8(status.message(), kErrorMessageMax));
   std::vector<std::pair<std::string, std::string>> details;
   status.ForEachPayload([&details](absl::string_view url, const absl::Cord& payload) {
     if (!absl::StartsWith(url, api::kTypeUrlPrefix)) return;

@@ -83,5 +83,12 @@ TEST(GrpcStatusTest, LargeDetailsGoTheErrorInfoStays) {
   EXPECT_EQ(DetailsOf(status).details_size(), 1);
 }
 
+TEST(GrpcStatusTest, AMessageOfOtherBytesIsMadeText) {
+  const grpc::Status status =
+      ToGrpc(absl::UnavailableError(std::string(kErrorMessageMax - 1, 'x') + "é"));
+  EXPECT_EQ(status.error_message(), std::string(kErrorMessageMax - 1, 'x'));
+  EXPECT_EQ(ToGrpc(absl::UnavailableError("a\xff")).error_message(), "a\xef\xbf\xbd");
+}
+
 }  // namespace
 }  // namespace orch::controller

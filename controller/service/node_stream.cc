@@ -67,14 +67,17 @@ class WatchNodesStream : public OutStream<WatchNodesResponse> {
   // Changes first and then all: what changes in between is told twice rather than never.
   void Subscribe() {
     reader_id_ = NextReaderId();
-    core().parts.dispatcher->PostWatchNodes(
-        reader_id_, listing_.target, [weak = weak_from_this()](std::vector<Node> nodes) {
-          const auto self = weak.lock();
-          if (self == nullptr) return;
-          auto* stream = static_cast<WatchNodesStream*>(self.get());
-          asio::post(stream->strand(), [self, stream, nodes = std::move(nodes)]() mutable {
-            stream->OnChanged(std::move(nodes));
-          });
+    auto on_changed = [weak = weak_from_this()](std::vector<Node> nodes) {
+      const auto self = weak.lock();
+      if (self == nullptr) return;
+      auto* stream = static_cast<WatchNodesStream*>(self.get());
+      asio::post(stream->strand(), [self, stream, nodes = std::move(nodes)]() mutable {
+        stream->OnChanged(std::move(nodes));
+      });
+    };
+    core().parts.dispatcher.Post(
+        [id = reader_id_, target = listing_.target, on_changed](DispatcherApi& there) {
+          there.WatchNodes(id, target, on_changed);
         });
     Walk(listing_.target);
   }
@@ -137,7 +140,10 @@ class WatchNodesStream : public OutStream<WatchNodesResponse> {
     Write(std::move(message));
   }
   void OnEnded() override {
-    if (reader_id_ != 0) core().parts.dispatcher->PostForgetRead(reader_id_);
+    if (reader_id_ != 0) {
+      core().parts.dispatcher.Post(
+          [id = reader_id_](DispatcherApi& there) { there.ForgetRead(id); });
+    }
     watcher_.slot.reset();
     waiting_.clear();
     to_judge_.clear();
@@ -161,9 +167,10 @@ class WatchNodesStream : public OutStream<WatchNodesResponse> {
 grpc::ServerWriteReactor<WatchNodesResponse>* StartWatchNodes(std::shared_ptr<ServiceCore> core,
                                                               CallerEvidence who,
                                                               orch::v1::WatchNodesRequest request) {
+  absl::Status known = ValidateKnown(request);
   auto stream =
       std::make_shared<WatchNodesStream>(std::move(core), std::move(who), std::move(request));
-  stream->PostStart();
+  stream->PostStart(std::move(known));
   return stream.get();
 }
 

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 
+#include "api/names.h"
 #include "base/status.h"
 #include "controller/gate/validate.h"
 #include "controller/job/rollout.h"
@@ -66,7 +67,7 @@ class LogStream : public OutStream<Response> {
     if (reader_id_ == 0 || reading_) return;
     if (!part_.has_value()) return Read();
     Response message;
-    const bool ended = part_->ended;
+    const bool ended = part_->ended != nullptr;
     if (!part_->events.empty()) after_sequence_ = part_->events.back()->sequence();
     const bool said = Fill(*part_, &message);
     part_.reset();
@@ -76,20 +77,26 @@ class LogStream : public OutStream<Response> {
   }
 
   void OnEnded() override {
-    if (reader_id_ != 0) this->core().parts.dispatcher->PostForgetRead(reader_id_);
+    if (reader_id_ != 0) {
+      this->core().parts.dispatcher.Post(
+          [id = reader_id_](DispatcherApi& there) { there.ForgetRead(id); });
+    }
     watcher_.slot.reset();
   }
 
  private:
   void Read() {
     reading_ = true;
-    this->core().parts.dispatcher->PostReadLog(
-        reader_id_, job_id_, watcher_.visibility, after_sequence_, kBatchBytesMax,
-        OnStrand<JobLogPart>([](LogStream* self, JobLogPart part) {
-          self->reading_ = false;
-          self->part_ = std::move(part);
-          self->Wake();
-        }));
+    auto on_part = OnStrand<JobLogPart>([](LogStream* self, JobLogPart part) {
+      self->reading_ = false;
+      self->part_ = std::move(part);
+      self->Wake();
+    });
+    this->core().parts.dispatcher.Post([reader_id = reader_id_, job_id = job_id_,
+                                        viewer = watcher_.visibility, after = after_sequence_,
+                                        on_part = std::move(on_part)](DispatcherApi& there) {
+      there.ReadLog(reader_id, job_id, viewer, after, kBatchBytesMax, on_part);
+    });
   }
 
   // On the strand only.
@@ -112,15 +119,13 @@ class JobStream : public LogStream<Response> {
     Response first;
     *first.mutable_job() = job;
     this->Write(std::move(first));
-    constexpr size_t kPrefix = sizeof("jobs/") - 1;
-    this->StartReading(std::move(watcher), job.name().substr(std::min(kPrefix, job.name().size())),
-                       after_sequence);
+    this->StartReading(std::move(watcher), std::string(api::JobIdOf(job.name())), after_sequence);
   }
 
   bool Fill(const JobLogPart& part, Response* out) override {
     for (const auto& event : part.events) *out->add_events() = *event;
-    if (part.ended) *out->mutable_job() = part.job;
-    return part.ended || !part.events.empty();
+    if (part.ended != nullptr) *out->mutable_job() = *part.ended;
+    return part.ended != nullptr || !part.events.empty();
   }
   void FillHeartbeat(Response* out) override {
     *out->mutable_heartbeat()->mutable_time() = TimeUtil::GetCurrentTime();
@@ -174,7 +179,7 @@ class WatchJobStream : public JobStream<orch::v1::WatchJobResponse> {
   using Base = LogStream<orch::v1::WatchJobResponse>;
 
   void Begin() override {
-    absl::StatusOr<std::string> id = ParseJobName("name", request_.name());
+    absl::StatusOr<std::string> id = api::ParseJobName("name", request_.name());
     if (!id.ok()) return End(id.status());
     core().parts.gate->PostWatch(
         who(), OnStrand<Watcher>([id = *std::move(id)](Base* self, Watcher watcher) {
@@ -182,12 +187,12 @@ class WatchJobStream : public JobStream<orch::v1::WatchJobResponse> {
         }));
   }
   void Find(const std::string& id, Watcher watcher) {
-    core().parts.dispatcher->PostGetJob(
-        id, watcher.visibility,
-        OnStrand<orch::v1::Job>([watcher](Base* self, const orch::v1::Job& job) {
-          auto* stream = static_cast<WatchJobStream*>(self);
-          stream->Follow(watcher, job, stream->request_.after_sequence());
-        }));
+    auto on_job = OnStrand<orch::v1::Job>([watcher](Base* self, const orch::v1::Job& job) {
+      auto* stream = static_cast<WatchJobStream*>(self);
+      stream->Follow(watcher, job, stream->request_.after_sequence());
+    });
+    core().parts.dispatcher.Post([id, viewer = watcher.visibility, on_job = std::move(on_job)](
+                                     DispatcherApi& there) { there.GetJob(id, viewer, on_job); });
   }
 
   const orch::v1::WatchJobRequest request_;
@@ -213,10 +218,9 @@ class DiscoverStream : public LogStream<orch::v1::DiscoverNodesResponse> {
   void Ask(Watcher watcher) {
     core().parts.gate->PostDiscover(who(), request_, std::move(traceparent_),
                                     OnStrand<CreatedJob>([watcher](Base* self, CreatedJob created) {
-                                      constexpr size_t kPrefix = sizeof("jobs/") - 1;
-                                      const std::string& name = created.job.name();
                                       static_cast<DiscoverStream*>(self)->StartReading(
-                                          watcher, name.substr(std::min(kPrefix, name.size())), 0);
+                                          watcher, std::string(api::JobIdOf(created.job.name())),
+                                          0);
                                     }));
   }
 
@@ -225,7 +229,7 @@ class DiscoverStream : public LogStream<orch::v1::DiscoverNodesResponse> {
       if (!event->has_node()) continue;
       const orch::v1::JobNode& from = event->node();
       orch::v1::Node node;
-      node.set_name("nodes/" + from.node());
+      node.set_name(api::NodeName(from.node()));
       node.set_identity(from.node());
       if (from.state() == orch::v1::NODE_STATE_SUCCEEDED) {
         node.set_state(orch::v1::ROSTER_STATE_PRESENT);
@@ -237,11 +241,11 @@ class DiscoverStream : public LogStream<orch::v1::DiscoverNodesResponse> {
         silent_.mutable_silent()->Add(std::move(node));
       }
     }
-    if (part.ended) {
+    if (part.ended != nullptr) {
       out->mutable_silent()->Swap(silent_.mutable_silent());
       ChooseInto(out);
     }
-    return part.ended || out->nodes_size() > 0;
+    return part.ended != nullptr || out->nodes_size() > 0;
   }
 
   // A limit is one of those that answered, so they are known only at the end.
@@ -269,9 +273,9 @@ class DiscoverStream : public LogStream<orch::v1::DiscoverNodesResponse> {
 
 // gRPC holds the plain pointer until OnDone; the stream holds itself until then.
 template <typename Stream, typename... Arguments>
-Stream* Start(Arguments&&... arguments) {
+Stream* Start(absl::Status refused, Arguments&&... arguments) {
   auto stream = std::make_shared<Stream>(std::forward<Arguments>(arguments)...);
-  stream->PostStart();
+  stream->PostStart(std::move(refused));
   return stream.get();
 }
 
@@ -286,24 +290,28 @@ grpc::ServerWriteReactor<orch::v1::RunJobResponse>* StartRunJob(std::shared_ptr<
                                                                 CallerEvidence who,
                                                                 orch::v1::RunJobRequest request,
                                                                 std::string traceparent) {
+  absl::Status known = ValidateKnown(request);
   JobRequest job;
   job.spec = std::move(*request.mutable_spec());
   job.idempotency_key = std::move(*request.mutable_idempotency_key());
   job.validate_only = request.validate_only();
   job.traceparent = std::move(traceparent);
-  return Start<RunJobStream>(std::move(core), std::move(who), std::move(job));
+  return Start<RunJobStream>(std::move(known), std::move(core), std::move(who), std::move(job));
 }
 
 grpc::ServerWriteReactor<orch::v1::WatchJobResponse>* StartWatchJob(
     std::shared_ptr<ServiceCore> core, CallerEvidence who, orch::v1::WatchJobRequest request) {
-  return Start<WatchJobStream>(std::move(core), std::move(who), std::move(request));
+  absl::Status known = ValidateKnown(request);
+  return Start<WatchJobStream>(std::move(known), std::move(core), std::move(who),
+                               std::move(request));
 }
 
 grpc::ServerWriteReactor<orch::v1::DiscoverNodesResponse>* StartDiscoverNodes(
     std::shared_ptr<ServiceCore> core, CallerEvidence who, orch::v1::DiscoverNodesRequest request,
     std::string traceparent) {
-  return Start<DiscoverStream>(std::move(core), std::move(who), std::move(request),
-                               std::move(traceparent));
+  absl::Status known = ValidateKnown(request);
+  return Start<DiscoverStream>(std::move(known), std::move(core), std::move(who),
+                               std::move(request), std::move(traceparent));
 }
 
 }  // namespace orch::controller

@@ -40,12 +40,14 @@ class OutStream : public grpc::ServerWriteReactor<Response>, public Stoppable {
     boost::asio::post(strand_, [self = Shared(), status] { self->End(status); });
   }
 
-  // Called once, by the service, instead of any other method.
-  void PostStart() {
+  // Called once, by the service, instead of any other method. `refused`: why the request is not to
+  // be served at all, if it is not.
+  void PostStart(absl::Status refused) {
     self_ = Shared();
     boost::asio::post(core_->strand, [core = core_, self = self_] { core->streams.insert(self); });
-    boost::asio::post(strand_, [self = self_] {
+    boost::asio::post(strand_, [self = self_, refused = std::move(refused)] {
       if (self->core_->stopping) return self->End(Stopping());
+      if (!refused.ok()) return self->End(refused);
       self->ArmHeartbeat();
       self->ArmJudge();
       self->Begin();

@@ -6,19 +6,18 @@
 #include <grpcpp/impl/service_type.h>
 #include <grpcpp/resource_quota.h>
 
-#include <algorithm>
+#include <memory>
+#include <optional>
+#include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
-#include "absl/strings/strip.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "base/traceparent.h"
 #include "bus/stomp/address.h"
+#include "controller/service/parse_failure.h"
+#include "controller/edge/edge.h"
 #include "controller/service/service_core.h"
-#include "controller/service/service_listener.h"
-#include "controller/service/tls.h"
 
 namespace orch::controller {
 namespace {
@@ -28,7 +27,6 @@ constexpr int kRequestBytesMax = 4 << 20;
 constexpr int kStreamsPerConnectionMax = 256;
 constexpr int kMetadataBytesMax = 16 << 10;
 constexpr size_t kMemoryMax = 512 << 20;
-constexpr int kHandshakeTimeoutMs = 10'000;
 // We ask a silent peer whether it is there, and let peers ask us as often as every 10 s.
 constexpr int kKeepaliveTimeMs = 30'000;
 constexpr int kKeepaliveTimeoutMs = 10'000;
@@ -52,7 +50,6 @@ void SetArguments(grpc::ServerBuilder* builder) {
   const std::pair<const char*, int> integers[] = {
       {GRPC_ARG_MAX_CONCURRENT_STREAMS, kStreamsPerConnectionMax},
       {GRPC_ARG_MAX_METADATA_SIZE, kMetadataBytesMax},
-      {GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeTimeoutMs},
       {GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveTimeMs},
       {GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs},
       {GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1},
@@ -75,21 +72,18 @@ absl::Status TooManyCalls() {
                         kRetryDelay);
 }
 
-CallerEvidence EvidenceOf(const grpc::CallbackServerContext& context) {
-  CallerEvidence out;
-  // `ipv4:127.0.0.1:4711`, `ipv6:%5B::1%5D:4711`.
-  out.peer = absl::StrReplaceAll(context.peer(), {{"%5B", "["}, {"%5D", "]"}});
-  for (const char* prefix : {"ipv4:", "ipv6:"}) {
-    out.peer = std::string(absl::StripPrefix(out.peer, prefix));
-  }
-  const std::shared_ptr<const grpc::AuthContext> auth = context.auth_context();
-  if (auth == nullptr) return out;
-  const auto value = [&auth](const char* property) {
-    const std::vector<grpc::string_ref> values = auth->FindPropertyValues(property);
-    return values.empty() ? std::string() : std::string(values[0].data(), values[0].size());
-  };
-  out.certificate_pem = JoinChain(value("x509_pem_cert"), value("x509_pem_cert_chain"));
-  return out;
+std::optional<EdgeCaller> CallerOf(const ServiceCore& core,
+                                   const grpc::CallbackServerContext& context) {
+  return core.edge->callers().Find(context.peer());
+}
+
+CallerEvidence EvidenceOf(std::optional<EdgeCaller> caller) {
+  if (!caller.has_value()) return {.certificate_pem = "", .peer = "", .known = false};
+  return {.certificate_pem = std::move(caller->certificate_pem), .peer = std::move(caller->peer)};
+}
+
+CallerEvidence EvidenceOf(const ServiceCore& core, const grpc::CallbackServerContext& context) {
+  return EvidenceOf(CallerOf(core, context));
 }
 
 std::string TraceparentOf(const grpc::CallbackServerContext& context) {
@@ -119,26 +113,29 @@ class Services::Server {
           absl::StrCat("listen ", options.listen, ": insecure_loopback is for loopback only"));
     }
     gpr_set_log_function(&LogFromGrpc);
-    std::shared_ptr<grpc::ServerCredentials> credentials = grpc::InsecureServerCredentials();
-    if (!options.insecure_loopback) {
-      ORCH_ASSIGN_OR_RETURN(tls_, ServerTls::Make(core_->parts.credentials, options.roles,
-                                                  &core_->counts.handshakes_refused));
-      credentials = tls_->credentials();
-    }
-    ORCH_ASSIGN_OR_RETURN(listener_, ServiceListener::Bind(core_->parts.io, options.listen));
+    const auto& credentials = core_->parts.credentials;
+    ORCH_ASSIGN_OR_RETURN(
+        core_->edge, Edge::Bind(core_->parts.io, options.listen,
+                                options.insecure_loopback ? nullptr : credentials, options.roles));
     grpc::EnableDefaultHealthCheckService(true);
     grpc::ServerBuilder builder;
     SetArguments(&builder);
     using Kind = grpc::ServerBuilder::experimental_type::ExternalConnectionType;
-    std::unique_ptr<ServiceListener::Acceptor> acceptor =
-        builder.experimental().AddExternalConnectionAcceptor(Kind::FROM_FD, credentials);
+    // TLS ends at the edge.
+    std::shared_ptr<Acceptor> acceptor = builder.experimental().AddExternalConnectionAcceptor(
+        Kind::FROM_FD, grpc::InsecureServerCredentials());
     for (const auto& service : services_) builder.RegisterService(service.get());
+    builder.experimental().SetInterceptorCreators(ParseFailureInterceptors());
     server_ = builder.BuildAndStart();
     if (server_ == nullptr) {
       return absl::InternalError(absl::StrCat("listen ", options.listen, ": gRPC did not start"));
     }
     SetServing(false);
-    listener_->PostStart(std::move(acceptor));
+    core_->edge->PostStart([acceptor = std::move(acceptor)](int fd) {
+      Acceptor::NewConnectionParameters connection;
+      connection.fd = fd;
+      acceptor->HandleNewConnection(&connection);
+    });
     return absl::OkStatus();
   }
 
@@ -148,13 +145,13 @@ class Services::Server {
     for (const char* name : kServiceNames) health->SetServingStatus(name, serving);
   }
 
-  absl::Status UpdateCertificates() { return tls_ ? tls_->Update() : absl::OkStatus(); }
+  absl::Status UpdateCertificates() { return core_->edge->UpdateCertificates(); }
 
   void Stop(absl::Duration grace) {
     if (server_ == nullptr) return;
     SetServing(false);
     core_->stopping = true;
-    listener_->PostStop();
+    core_->edge->PostStop();
     boost::asio::post(core_->strand, [core = core_] {
       for (const auto& stream : core->streams) stream->PostStop(Stopping());
     });
@@ -163,15 +160,16 @@ class Services::Server {
     server_.reset();
   }
 
-  const std::string& address() const { return listener_->address(); }
+  const std::string& address() const { return core_->edge->address(); }
   const CallCounts& counts() const { return core_->counts; }
+  const EdgeCounts& edge_counts() const { return core_->edge->counts(); }
 
  private:
+  using Acceptor = grpc::experimental::ExternalConnectionAcceptor;
+
   const std::shared_ptr<ServiceCore> core_;
   std::vector<std::unique_ptr<grpc::Service>> services_;
-  std::unique_ptr<ServerTls> tls_;
   std::unique_ptr<grpc::Server> server_;
-  std::shared_ptr<ServiceListener> listener_;
 };
 
 Services::Services(std::unique_ptr<Server> server) : server_(std::move(server)) {}
@@ -189,5 +187,6 @@ void Services::SetServing(bool serving) { server_->SetServing(serving); }
 absl::Status Services::UpdateCertificates() { return server_->UpdateCertificates(); }
 void Services::Stop(absl::Duration grace) { server_->Stop(grace); }
 const CallCounts& Services::counts() const { return server_->counts(); }
+const EdgeCounts& Services::edge_counts() const { return server_->edge_counts(); }
 
 }  // namespace orch::controller

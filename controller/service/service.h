@@ -11,6 +11,7 @@
 #include "base/strand.h"
 #include "controller/audit/audit_store.h"
 #include "controller/context/dispatcher_api.h"
+#include "controller/edge/edge_connection.h"
 #include "controller/gate/gate.h"
 #include "controller/service/call_counts.h"
 #include "trust/identity.h"
@@ -30,14 +31,15 @@ struct ServiceOptions {
 struct ServiceParts {
   boost::asio::io_context* io = nullptr;
   std::shared_ptr<Gate> gate;
-  DispatcherApi* dispatcher = nullptr;
+  DispatcherPort dispatcher;
   AuditStore* audit = nullptr;
   std::shared_ptr<trust::Credentials> credentials;  // null only with insecure_loopback
 };
 
-// The gRPC side: JobService, NodeService, PolicyService, AuditService, health and reflection.
-// gRPC's own threads run only callbacks of one statement, a Post; the work is done on strands of
-// `io` (the gate's, the dispatcher's, one for each stream).
+// The gRPC side: JobService, NodeService, PolicyService, AuditService, health and reflection,
+// behind the edge, which ends TLS and guards HTTP/2. gRPC's own threads run only callbacks of one
+// statement, a Post; the work is done on strands of `io` (the gate's, the dispatcher's, one for
+// each stream).
 //
 // Lives on: whoever made it; no method blocks but Stop.
 class Services {
@@ -52,13 +54,14 @@ class Services {
   const std::string& address() const;
   // What grpc.health.v1 answers. Thread-safe.
   void SetServing(bool serving);
-  // After a reload of the credentials: new handshakes show the new certificate within seconds.
+  // After a reload of the credentials: new handshakes show the new certificate.
   absl::Status UpdateCertificates();
   // Refuses new calls, ends streams with UNAVAILABLE, waits for calls at most so long, cancels the
   // rest. Blocks: not for a thread of `io`, which must go on running.
   void Stop(absl::Duration grace);
 
   const CallCounts& counts() const;
+  const EdgeCounts& edge_counts() const;
 
  private:
   class Server;

@@ -6,12 +6,16 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
 #include "api/errors.h"
 #include "base/strand.h"
+#include "controller/gate/validate.h"
+#include "controller/edge/edge.h"
+#include "controller/service/call_shares.h"
 #include "controller/service/grpc_status.h"
 #include "controller/service/service.h"
 
@@ -27,6 +31,13 @@ class Stoppable : public std::enable_shared_from_this<Stoppable> {
   virtual void PostStop(absl::Status status) = 0;
 };
 
+// Unary calls of one caller that are not answered, of all ServiceOptions::calls_max.
+inline constexpr uint32_t kCallsOfCallerMax = 256;
+// Of those whose answer is a page of a list, which are work for the dispatcher: how many of a
+// caller it has at once, and how many more may wait for their turn.
+inline constexpr size_t kPagesAtOnceMax = 4;
+inline constexpr size_t kPagesWaitingMax = kCallsOfCallerMax;
+
 // Lives on: nothing of its own; `streams` on `strand`, the rest is constant or atomic.
 struct ServiceCore {
   ServiceParts parts;
@@ -36,6 +47,8 @@ struct ServiceCore {
   std::atomic<uint32_t> calls{0};
   base::Strand strand;
   absl::flat_hash_set<std::shared_ptr<Stoppable>> streams;
+  std::shared_ptr<Edge> edge;  // constant once the server runs
+  CallShares pages{{.at_once = kPagesAtOnceMax, .waiting = kPagesWaitingMax}};
 
   ServiceCore(ServiceParts p, ServiceOptions o)
       : parts(std::move(p)), options(std::move(o)), strand(parts.io->get_executor()) {}
@@ -53,7 +66,12 @@ absl::Status Stopping();
 // RESOURCE_EXHAUSTED TOO_MANY_CALLS with RetryInfo.
 absl::Status TooManyCalls();
 
-CallerEvidence EvidenceOf(const grpc::CallbackServerContext& context);
+// Who calls, as the edge knows it of the connection; nullopt: the connection is gone.
+std::optional<EdgeCaller> CallerOf(const ServiceCore& core,
+                                   const grpc::CallbackServerContext& context);
+// What the gate judges; nullopt: a caller who may nothing.
+CallerEvidence EvidenceOf(std::optional<EdgeCaller> caller);
+CallerEvidence EvidenceOf(const ServiceCore& core, const grpc::CallbackServerContext& context);
 // The W3C traceparent header in version 00, or empty; anything malformed is none.
 std::string TraceparentOf(const grpc::CallbackServerContext& context);
 
@@ -62,13 +80,16 @@ std::string TraceparentOf(const grpc::CallbackServerContext& context);
 template <typename Response>
 class UnaryCall {
  public:
-  UnaryCall(std::shared_ptr<ServiceCore> core, grpc::ServerUnaryReactor* reactor,
-            Response* response)
-      : core_(std::move(core)), reactor_(reactor), response_(response) {
+  UnaryCall(std::shared_ptr<ServiceCore> core, std::shared_ptr<EdgeParty> party,
+            grpc::ServerUnaryReactor* reactor, Response* response)
+      : core_(std::move(core)), party_(std::move(party)), reactor_(reactor), response_(response) {
     ++core_->calls;
+    ++party_->calls;
   }
   ~UnaryCall() {
     --core_->calls;
+    --party_->calls;
+    if (holds_a_place_) core_->pages.End(party_.get());
     if (!answered_.exchange(true)) reactor_->Finish(core_->template Count<Response>(Stopping()));
   }
   void Answer(absl::StatusOr<Response> result) {
@@ -76,12 +97,16 @@ class UnaryCall {
     if (result.ok()) response_->Swap(&*result);
     reactor_->Finish(core_->template Count<Response>(result.status()));
   }
+  // It has a place in `pages`, which its end gives back.
+  void HoldPlace() { holds_a_place_ = true; }
 
  private:
   const std::shared_ptr<ServiceCore> core_;
+  const std::shared_ptr<EdgeParty> party_;
   grpc::ServerUnaryReactor* const reactor_;
   Response* const response_;
   std::atomic<bool> answered_{false};
+  bool holds_a_place_ = false;  // before it is worked on
 };
 
 // Takes the result of a unary call. Copyable; the answer is serialised on a thread of `io`, not on
@@ -102,21 +127,40 @@ class Reply {
   std::shared_ptr<UnaryCall<Response>> call_;
 };
 
-// Hands a unary call to `work(evidence, reply)` on a thread of `io`.
+// Hands a unary call to `work(evidence, reply)` on a thread of `io`; one that answers with a page
+// when it is its caller's turn. One with a field that nobody knows here is refused.
 template <typename Response, typename Work>
 grpc::ServerUnaryReactor* PostCall(const std::shared_ptr<ServiceCore>& core,
-                                   grpc::CallbackServerContext* context, Response* response,
+                                   grpc::CallbackServerContext* context,
+                                   const google::protobuf::Message& request, Response* response,
                                    Work work) {
+  static const bool is_page = Response::descriptor()->FindFieldByName("next_page_token") != nullptr;
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-  if (core->stopping || core->calls >= core->options.calls_max) {
+  std::optional<EdgeCaller> caller = CallerOf(*core, *context);
+  const auto party = caller.has_value() ? caller->party : std::make_shared<EdgeParty>();
+  if (core->stopping || core->calls >= core->options.calls_max ||
+      party->calls >= kCallsOfCallerMax) {
     reactor->Finish(core->template Count<Response>(core->stopping ? Stopping() : TooManyCalls()));
     return reactor;
   }
-  Reply<Response> reply(core->parts.io,
-                        std::make_shared<UnaryCall<Response>>(core, reactor, response));
-  boost::asio::post(*core->parts.io,
-                    [reply = std::move(reply), evidence = EvidenceOf(*context),
-                     work = std::move(work)]() mutable { work(std::move(evidence), reply); });
+  if (const absl::Status known = ValidateKnown(request); !known.ok()) {
+    reactor->Finish(core->template Count<Response>(known));
+    return reactor;
+  }
+  const auto call = std::make_shared<UnaryCall<Response>>(core, party, reactor, response);
+  std::function<void()> start = [core, call, evidence = EvidenceOf(std::move(caller)),
+                                 work = std::move(work)]() mutable {
+    if (is_page) call->HoldPlace();
+    boost::asio::post(
+        *core->parts.io,
+        [reply = Reply<Response>(core->parts.io, std::move(call)), evidence = std::move(evidence),
+         work = std::move(work)]() mutable { work(std::move(evidence), reply); });
+  };
+  if (!is_page) {
+    start();
+  } else if (!core->pages.Begin(party.get(), std::move(start))) {
+    call->Answer(TooManyCalls());
+  }
   return reactor;
 }
 

@@ -78,7 +78,7 @@ rules:
     ASSERT_TRUE(audit.ok());
     audit_ = *audit;
     GateParts parts{.strand = base::Strand(io_.get_executor()),
-                    .dispatcher = &dispatcher_,
+                    .dispatcher = dispatcher_.port(),
                     .credentials = credentials,
                     .audit = [audit = audit_](auto record, auto done) {
                       audit->PostAppend(std::move(record), std::move(done));
@@ -88,7 +88,7 @@ rules:
     for (int i = 0; i < 2; ++i) threads_.emplace_back([this] { io_.run(); });
     auto services = Services::Start({.io = &io_,
                                      .gate = gate_,
-                                     .dispatcher = &dispatcher_,
+                                     .dispatcher = dispatcher_.port(),
                                      .audit = audit_.get(),
                                      .credentials = credentials},
                                     options_);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "api/names.h"
 #include "controller/gate/validate.h"
 #include "controller/service/out_stream.h"
 #include "controller/service/pages.h"
@@ -30,16 +31,16 @@ class JobServer : public JobService::CallbackService {
 
   grpc::ServerWriteReactor<RunJobResponse>* RunJob(grpc::CallbackServerContext* context,
                                                    const RunJobRequest* request) override {
-    return StartRunJob(core_, EvidenceOf(*context), *request, TraceparentOf(*context));
+    return StartRunJob(core_, EvidenceOf(*core_, *context), *request, TraceparentOf(*context));
   }
   grpc::ServerWriteReactor<WatchJobResponse>* WatchJob(grpc::CallbackServerContext* context,
                                                        const WatchJobRequest* request) override {
-    return StartWatchJob(core_, EvidenceOf(*context), *request);
+    return StartWatchJob(core_, EvidenceOf(*core_, *context), *request);
   }
   grpc::ServerUnaryReactor* CreateJob(grpc::CallbackServerContext* context,
                                       const CreateJobRequest* request,
                                       CreateJobResponse* response) override {
-    return PostCall(core_, context, response,
+    return PostCall(core_, context, *request, response,
                     [core = core_, request = *request, trace = TraceparentOf(*context)](
                         CallerEvidence who, Reply<CreateJobResponse> reply) mutable {
                       Create(*core, std::move(who), std::move(request), std::move(trace), reply);
@@ -49,7 +50,7 @@ class JobServer : public JobService::CallbackService {
                                    const GetJobRequest* request,
                                    GetJobResponse* response) override {
     return PostCall(
-        core_, context, response,
+        core_, context, *request, response,
         [core = core_, name = request->name()](CallerEvidence who, Reply<GetJobResponse> reply) {
           Get(core, std::move(who), name, reply);
         });
@@ -58,7 +59,7 @@ class JobServer : public JobService::CallbackService {
                                      const ListJobsRequest* request,
                                      ListJobsResponse* response) override {
     return PostCall(
-        core_, context, response,
+        core_, context, *request, response,
         [core = core_, request = *request](CallerEvidence who, Reply<ListJobsResponse> reply) {
           List(core, std::move(who), request, reply);
         });
@@ -67,7 +68,7 @@ class JobServer : public JobService::CallbackService {
                                          const ListJobNodesRequest* request,
                                          ListJobNodesResponse* response) override {
     return PostCall(
-        core_, context, response,
+        core_, context, *request, response,
         [core = core_, request = *request](CallerEvidence who, Reply<ListJobNodesResponse> reply) {
           ListNodes(core, std::move(who), request, reply);
         });
@@ -75,17 +76,17 @@ class JobServer : public JobService::CallbackService {
   grpc::ServerUnaryReactor* CancelJob(grpc::CallbackServerContext* context,
                                       const CancelJobRequest* request,
                                       CancelJobResponse* response) override {
-    return Change(context, response, JobChange::kCancel, request->name(), request->reason());
+    return Change(context, request, response, JobChange::kCancel, request->reason());
   }
   grpc::ServerUnaryReactor* PauseJob(grpc::CallbackServerContext* context,
                                      const PauseJobRequest* request,
                                      PauseJobResponse* response) override {
-    return Change(context, response, JobChange::kPause, request->name(), "");
+    return Change(context, request, response, JobChange::kPause, "");
   }
   grpc::ServerUnaryReactor* ResumeJob(grpc::CallbackServerContext* context,
                                       const ResumeJobRequest* request,
                                       ResumeJobResponse* response) override {
-    return Change(context, response, JobChange::kResume, request->name(), "");
+    return Change(context, request, response, JobChange::kResume, "");
   }
 
  private:
@@ -111,13 +112,14 @@ class JobServer : public JobService::CallbackService {
 
   static void Get(const std::shared_ptr<ServiceCore>& core, CallerEvidence who,
                   const std::string& name, Reply<GetJobResponse> reply) {
-    const absl::StatusOr<std::string> id = ParseJobName("name", name);
+    const absl::StatusOr<std::string> id = api::ParseJobName("name", name);
     if (!id.ok()) return reply(id.status());
-    core->parts.gate->PostVisibility(
-        std::move(who), [core, id = *id, reply](absl::StatusOr<JobVisibility> sees) {
-          if (!sees.ok()) return reply(sees.status());
-          core->parts.dispatcher->PostGetJob(id, *std::move(sees), WithJob(reply));
-        });
+    core->parts.gate->PostVisibility(std::move(who), [core, id = *id,
+                                                      reply](absl::StatusOr<JobVisibility> sees) {
+      if (!sees.ok()) return reply(sees.status());
+      core->parts.dispatcher.Post([id, viewer = *std::move(sees), done = WithJob(reply)](
+                                      DispatcherApi& there) { there.GetJob(id, viewer, done); });
+    });
   }
 
   static void List(const std::shared_ptr<ServiceCore>& core, CallerEvidence who,
@@ -131,14 +133,17 @@ class JobServer : public JobService::CallbackService {
           for (const int state : request.states()) states.push_back(static_cast<JobState>(state));
           auto fetch = [core, request, states, sees = *sees](int size, const std::string& token,
                                                              auto done) {
-            core->parts.dispatcher->PostListJobs(
-                sees, size, token, states, request.caller(), [done](absl::StatusOr<JobPage> page) {
-                  if (!page.ok()) return done(page.status());
-                  ListJobsResponse part;
-                  for (Job& job : page->jobs) part.mutable_jobs()->Add(std::move(job));
-                  part.set_next_page_token(std::move(page->next_page_token));
-                  done(std::move(part));
-                });
+            auto on_page = [done](absl::StatusOr<JobPage> page) {
+              if (!page.ok()) return done(page.status());
+              ListJobsResponse part;
+              for (Job& job : page->jobs) part.mutable_jobs()->Add(std::move(job));
+              part.set_next_page_token(std::move(page->next_page_token));
+              done(std::move(part));
+            };
+            core->parts.dispatcher.Post([sees, size, token, states, caller = request.caller(),
+                                         on_page](DispatcherApi& there) {
+              there.ListJobs(sees, size, token, states, caller, on_page);
+            });
           };
           GatherPage<ListJobsResponse>(fetch, &ListJobsResponse::jobs_size, size,
                                        request.page_token(), reply);
@@ -149,7 +154,7 @@ class JobServer : public JobService::CallbackService {
                         const ListJobNodesRequest& request, Reply<ListJobNodesResponse> reply) {
     const absl::StatusOr<int> size = PageSize(request.page_size(), kNodesInPage, kPageMax);
     if (!size.ok()) return reply(size.status());
-    const absl::StatusOr<std::string> id = ParseJobName("parent", request.parent());
+    const absl::StatusOr<std::string> id = api::ParseJobName("parent", request.parent());
     if (!id.ok()) return reply(id.status());
     core->parts.gate->PostVisibility(std::move(who), [core, request, size = *size, id = *id,
                                                       reply](absl::StatusOr<JobVisibility> sees) {
@@ -157,32 +162,34 @@ class JobServer : public JobService::CallbackService {
       std::vector<NodeState> states;
       for (const int state : request.states()) states.push_back(static_cast<NodeState>(state));
       auto fetch = [core, id, states, sees = *sees](int size, const std::string& token, auto done) {
-        core->parts.dispatcher->PostListJobNodes(
-            id, sees, size, token, states, [done](absl::StatusOr<JobNodePage> page) {
-              if (!page.ok()) return done(page.status());
-              ListJobNodesResponse part;
-              for (JobNode& node : page->nodes) part.mutable_nodes()->Add(std::move(node));
-              part.set_next_page_token(std::move(page->next_page_token));
-              done(std::move(part));
-            });
+        auto on_page = [done](absl::StatusOr<JobNodePage> page) {
+          if (!page.ok()) return done(page.status());
+          ListJobNodesResponse part;
+          for (JobNode& node : page->nodes) part.mutable_nodes()->Add(std::move(node));
+          part.set_next_page_token(std::move(page->next_page_token));
+          done(std::move(part));
+        };
+        core->parts.dispatcher.Post([id, sees, size, token, states, on_page](DispatcherApi& there) {
+          there.ListJobNodes(id, sees, size, token, states, on_page);
+        });
       };
       GatherPage<ListJobNodesResponse>(fetch, &ListJobNodesResponse::nodes_size, size,
                                        request.page_token(), reply);
     });
   }
 
-  template <typename Response>
-  grpc::ServerUnaryReactor* Change(grpc::CallbackServerContext* context, Response* response,
-                                   JobChange change, const std::string& name,
+  template <typename Request, typename Response>
+  grpc::ServerUnaryReactor* Change(grpc::CallbackServerContext* context, const Request* request,
+                                   Response* response, JobChange change,
                                    const std::string& reason) {
-    return PostCall(
-        core_, context, response,
-        [core = core_, change, name, reason](CallerEvidence who, Reply<Response> reply) {
-          absl::StatusOr<std::string> id = ParseJobName("name", name);
-          if (!id.ok()) return reply(id.status());
-          core->parts.gate->PostChangeJob(std::move(who), change, *std::move(id), reason,
-                                          WithJob(reply));
-        });
+    return PostCall(core_, context, *request, response,
+                    [core = core_, change, name = request->name(), reason](CallerEvidence who,
+                                                                           Reply<Response> reply) {
+                      absl::StatusOr<std::string> id = api::ParseJobName("name", name);
+                      if (!id.ok()) return reply(id.status());
+                      core->parts.gate->PostChangeJob(std::move(who), change, *std::move(id),
+                                                      reason, WithJob(reply));
+                    });
   }
 
   const std::shared_ptr<ServiceCore> core_;

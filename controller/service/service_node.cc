@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "api/names.h"
 #include "controller/gate/node_walk.h"
 #include "controller/gate/validate.h"
 #include "controller/service/out_stream.h"
@@ -20,7 +21,7 @@ class NodeServer : public NodeService::CallbackService {
                                       const ListNodesRequest* request,
                                       ListNodesResponse* response) override {
     return PostCall(
-        core_, context, response,
+        core_, context, *request, response,
         [core = core_, request = *request](CallerEvidence who, Reply<ListNodesResponse> reply) {
           List(core, std::move(who), request, reply);
         });
@@ -29,18 +30,19 @@ class NodeServer : public NodeService::CallbackService {
                                     const GetNodeRequest* request,
                                     GetNodeResponse* response) override {
     return PostCall(
-        core_, context, response,
+        core_, context, *request, response,
         [core = core_, name = request->name()](CallerEvidence who, Reply<GetNodeResponse> reply) {
           Get(*core, std::move(who), name, reply);
         });
   }
   grpc::ServerWriteReactor<DiscoverNodesResponse>* DiscoverNodes(
       grpc::CallbackServerContext* context, const DiscoverNodesRequest* request) override {
-    return StartDiscoverNodes(core_, EvidenceOf(*context), *request, TraceparentOf(*context));
+    return StartDiscoverNodes(core_, EvidenceOf(*core_, *context), *request,
+                              TraceparentOf(*context));
   }
   grpc::ServerWriteReactor<WatchNodesResponse>* WatchNodes(
       grpc::CallbackServerContext* context, const WatchNodesRequest* request) override {
-    return StartWatchNodes(core_, EvidenceOf(*context), *request);
+    return StartWatchNodes(core_, EvidenceOf(*core_, *context), *request);
   }
 
  private:
@@ -50,7 +52,8 @@ class NodeServer : public NodeService::CallbackService {
     const absl::StatusOr<int> size = PageSize(request.page_size(), kNodesInPage, kPageMax);
     if (!size.ok()) return reply(size.status());
     if (!request.page_token().empty()) {
-      const absl::StatusOr<std::string> after = ParseNodeName("page_token", request.page_token());
+      const absl::StatusOr<std::string> after =
+          api::ParseNodeName("page_token", request.page_token());
       if (!after.ok()) return reply(after.status());
     }
     core->parts.gate->PostListing(
@@ -67,7 +70,7 @@ class NodeServer : public NodeService::CallbackService {
     NodeWalk walk;
     walk.target = std::move(listing.target);
     walk.sees = std::move(listing.decision);
-    if (!token.empty()) walk.after = token.substr(sizeof("nodes/") - 1);
+    if (!token.empty()) walk.after = std::string(api::IdentityOf(token));
     walk.visit = [page, size, bytes = size_t{0}](const Node& node,
                                                  const target::NodeData*) mutable {
       Node shown = node;
@@ -91,7 +94,7 @@ class NodeServer : public NodeService::CallbackService {
 
   static void Get(ServiceCore& core, CallerEvidence who, const std::string& name,
                   Reply<GetNodeResponse> reply) {
-    const absl::StatusOr<std::string> identity = ParseNodeName("name", name);
+    const absl::StatusOr<std::string> identity = api::ParseNodeName("name", name);
     if (!identity.ok()) return reply(identity.status());
     core.parts.gate->PostGetNode(std::move(who), *identity, [reply](absl::StatusOr<Node> node) {
       if (!node.ok()) return reply(node.status());

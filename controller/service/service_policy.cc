@@ -5,6 +5,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "api/names.h"
 #include "base/ids.h"
 #include "controller/gate/node_walk.h"
 #include "controller/gate/validate.h"
@@ -58,9 +59,10 @@ class PolicyServer : public PolicyService::CallbackService {
  public:
   explicit PolicyServer(std::shared_ptr<ServiceCore> core) : core_(std::move(core)) {}
 
-  grpc::ServerUnaryReactor* WhoAmI(grpc::CallbackServerContext* context, const WhoAmIRequest*,
+  grpc::ServerUnaryReactor* WhoAmI(grpc::CallbackServerContext* context,
+                                   const WhoAmIRequest* request,
                                    WhoAmIResponse* response) override {
-    return PostCall(core_, context, response,
+    return PostCall(core_, context, *request, response,
                     [core = core_](CallerEvidence who, Reply<WhoAmIResponse> reply) {
                       core->parts.gate->PostWhoAmI(std::move(who), reply);
                     });
@@ -69,7 +71,7 @@ class PolicyServer : public PolicyService::CallbackService {
                                           const ExplainPolicyRequest* request,
                                           ExplainPolicyResponse* response) override {
     return PostCall(
-        core_, context, response,
+        core_, context, *request, response,
         [core = core_, request = *request](CallerEvidence who, Reply<ExplainPolicyResponse> reply) {
           const absl::StatusOr<Named> named = NamesIn(request);
           if (!named.ok()) return reply(named.status());
@@ -85,7 +87,7 @@ class PolicyServer : public PolicyService::CallbackService {
                                           const ExplainTargetRequest* request,
                                           ExplainTargetResponse* response) override {
     return PostCall(
-        core_, context, response,
+        core_, context, *request, response,
         [core = core_, request = *request](CallerEvidence who, Reply<ExplainTargetResponse> reply) {
           Explain(core, std::move(who), request, reply);
         });
@@ -145,7 +147,7 @@ class PolicyServer : public PolicyService::CallbackService {
                       const ExplainTargetRequest& request, Reply<ExplainTargetResponse> reply) {
     TargetQuestion question{std::move(who), request.node(), std::nullopt};
     if (!question.node.empty() && !base::IsIdentity(question.node)) {
-      const absl::StatusOr<std::string> identity = ParseNodeName("node", question.node);
+      const absl::StatusOr<std::string> identity = api::ParseNodeName("node", question.node);
       if (!identity.ok()) return reply(identity.status());
       question.node = *identity;
     }
@@ -171,11 +173,14 @@ class PolicyServer : public PolicyService::CallbackService {
 
   static void AskRoster(const std::shared_ptr<ServiceCore>& core, const TargetQuestion& question,
                         const Listing& listing, Reply<ExplainTargetResponse> reply) {
-    core->parts.dispatcher->PostExplainTarget(
-        listing.target, question.node,
-        [core, question, listing, reply](absl::StatusOr<ExplainedTarget> explained) {
-          if (!explained.ok()) return reply(explained.status());
-          CountVisible(*core, question, listing, *std::move(explained), reply);
+    auto on_explained = [core, question, listing,
+                         reply](absl::StatusOr<ExplainedTarget> explained) {
+      if (!explained.ok()) return reply(explained.status());
+      CountVisible(*core, question, listing, *std::move(explained), reply);
+    };
+    core->parts.dispatcher.Post(
+        [target = listing.target, node = question.node, on_explained](DispatcherApi& there) {
+          there.ExplainTarget(target, node, on_explained);
         });
   }
 
@@ -226,7 +231,7 @@ class AuditServer : public AuditService::CallbackService {
                                       const ListAuditRequest* request,
                                       ListAuditResponse* response) override {
     return PostCall(
-        core_, context, response,
+        core_, context, *request, response,
         [core = core_, request = *request](CallerEvidence who, Reply<ListAuditResponse> reply) {
           List(core, std::move(who), request, reply);
         });
@@ -244,7 +249,7 @@ class AuditServer : public AuditService::CallbackService {
       return reply(api::BadField("page_token", "is not one of ours"));
     }
     if (!request.job().empty()) {
-      const absl::StatusOr<std::string> id = ParseJobName("job", request.job());
+      const absl::StatusOr<std::string> id = api::ParseJobName("job", request.job());
       if (!id.ok()) return reply(id.status());
     }
     core->parts.gate->PostPermit(

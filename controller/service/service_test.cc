@@ -113,6 +113,41 @@ TEST_F(ServiceTest, ListsJobsInPages) {
   EXPECT_EQ(pages, 3);
 }
 
+TEST_F(ServiceTest, AFieldThatNobodyKnowsIsRefused) {
+  Start();
+  CreateJobRequest create;
+  create.mutable_spec()->mutable_action()->mutable_node_ping();
+  create.GetReflection()->MutableUnknownFields(&create)->AddVarint(99, 1);
+  CreateJobResponse created;
+  grpc::Status status = Call(Jobs(), &JobService::Stub::CreateJob, create, &created);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(status.error_message(), "CreateJobRequest: unknown field 99 in CreateJobRequest");
+  GetJobRequest get;
+  get.set_name(absl::StrCat("jobs/", TestUlid(1)));
+  get.GetReflection()->MutableUnknownFields(&get)->AddVarint(99, 1);
+  GetJobResponse got;
+  status = Call(Jobs(), &JobService::Stub::GetJob, get, &got);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+}
+
+TEST_F(ServiceTest, ARequestThatDoesNotParseIsTheCallersMistake) {
+  Start();
+  GetJobRequest get;
+  get.set_name("\xff");  // no text: no such message
+  GetJobResponse got;
+  const grpc::Status unary = Call(Jobs(), &JobService::Stub::GetJob, get, &got);
+  EXPECT_EQ(unary.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(ReasonOf(unary), "INVALID_ARGUMENT");
+  WatchJobRequest watch;
+  watch.set_name("\xff");
+  grpc::ClientContext context;
+  Limit(&context);
+  const auto stream = Jobs()->WatchJob(&context, watch);
+  WatchJobResponse message;
+  EXPECT_FALSE(stream->Read(&message));
+  EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+}
+
 TEST_F(ServiceTest, LargeNodesMakeSmallPages) {
   Start();
   dispatcher_.PostAddJob(TestUlid(1), "local=insecure");
@@ -372,7 +407,7 @@ TEST_F(ServiceTest, ABusyAddressIsNamed) {
   options.listen = services_->address();
   const auto second = Services::Start({.io = &io_,
                                        .gate = gate_,
-                                       .dispatcher = &dispatcher_,
+                                       .dispatcher = dispatcher_.port(),
                                        .audit = audit_.get(),
                                        .credentials = nullptr},
                                       options);
@@ -428,7 +463,7 @@ TEST_F(ServiceTest, InsecureIsForLoopback) {
   options.listen = "0.0.0.0:0";
   const auto second = Services::Start({.io = &io_,
                                        .gate = gate_,
-                                       .dispatcher = &dispatcher_,
+                                       .dispatcher = dispatcher_.port(),
                                        .audit = audit_.get(),
                                        .credentials = nullptr},
                                       options);

@@ -1,4 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// Writes that wait together are one transaction: an fsync takes milliseconds, and a fleet's answers
+// come by the thousand. If it fails they are tried one by one, because a single large row on an
+// almost full disk must not hold up the small ones. Behind the first write that must not be lost
+// and failed, later ones of its kind wait and all others fail: the store's order is the job's
+// order, and a sequence number that a reader has seen may not be given again. Completions are
+// posted only after the commit, so "done" means durable. The mutex guards the two queues alone and
+// is never held during a call of SQLite.
+
 #include "controller/store/store.h"
 
 #include <errno.h>

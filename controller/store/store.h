@@ -59,7 +59,9 @@ class Store {
   // Without Stop: what is not committed is lost, as with SIGKILL.
   ~Store();
 
-  absl::StatusOr<std::vector<UnfinishedJob>> LoadUnfinished() { return rows_->LoadUnfinished(); }
+  absl::StatusOr<std::vector<UnfinishedJob>> LoadUnfinished() {
+    return rows_->LoadUnfinished(options_.clock->Read().wall);
+  }
   absl::StatusOr<std::vector<std::pair<std::string, StoredNode>>> LoadNodes() {
     return rows_->LoadNodes();
   }

@@ -1,23 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
-// The part of StoreRows that answers.
+
+// StoreRows' reading half. Reads run on the store thread between commits, so they see whole
+// transactions and need no lock. Each answer is bounded twice, by number and by bytes: a page that
+// is cut short says so, because a thousand nodes with large results would not fit into one message
+// of gRPC. Outcomes are stored once, as the event that announced them, and a node's row points to
+// it by sequence number; two copies could differ. A record of a job that does not parse is an
+// error; one of the roster is skipped, since the node will speak again.
+
 #include <algorithm>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
+#include "api/names.h"
+#include "api/wire_text.h"
+#include "base/log.h"
 #include "base/proto_time.h"
 #include "base/status.h"
+#include "base/text.h"
 #include "controller/store/store_key.h"
 #include "controller/store/store_rows.h"
 
 namespace orch::controller {
 namespace {
 
-bool Parse(absl::string_view bytes, google::protobuf::MessageLite* out) {
-  return out->ParseFromArray(bytes.data(), static_cast<int>(bytes.size()));
-}
+using base::Statement;
 
-absl::Status Broken(const char* what) {
-  return absl::DataLossError(absl::StrCat("store: a record in ", what, " does not parse"));
+// What is said of a record that can't be read, where its message would be. Older versions wrote
+// texts that were no UTF-8, and disks lose bits: one such record hides nothing but itself.
+constexpr char kDamaged[] = "the record of this in the controller's store is damaged";
+constexpr char kGivenUp[] =
+    "a record of this job in the controller's store is damaged, so it could not be taken up again "
+    "after a restart; what its nodes did since then is not known";
+
+// False: it is damaged.
+bool Parse(absl::string_view bytes, google::protobuf::Message* out) {
+  return api::ParseHealing(bytes, out) != api::Parsed::kBroken;
 }
 
 // A bit for each state that is asked for; none asked means all.
@@ -30,14 +47,36 @@ int64_t StateMask(const std::vector<State>& states) {
   return states.empty() ? -1 : mask;
 }
 
-// `jobs.record` and `jobs.status` are in columns 0 and 1.
-absl::StatusOr<orch::v1::Job> JobFrom(const Statement& row) {
+// Columns 0 to 5 are record, status, id, caller, state, end_ms. Of a damaged job the latter still
+// tell whose it is and how it stands. `*whole` becomes false there.
+orch::v1::Job JobFrom(const Statement& row, bool* whole) {
   StoredJob record;
   StoredStatus status;
-  if (!Parse(row.BytesAt(0), &record) || !Parse(row.BytesAt(1), &status)) return Broken("jobs");
-  if (!status.has_job()) return std::move(*record.mutable_job());
-  *status.mutable_job()->mutable_spec() = std::move(*record.mutable_job()->mutable_spec());
-  return std::move(*status.mutable_job());
+  *whole = Parse(row.BytesAt(0), &record) & Parse(row.BytesAt(1), &status);
+  orch::v1::Job job = std::move(status.has_job() ? *status.mutable_job() : *record.mutable_job());
+  if (status.has_job()) *job.mutable_spec() = std::move(*record.mutable_job()->mutable_spec());
+  if (*whole) return job;
+  job.set_name(api::JobName(row.BytesAt(2)));
+  job.set_caller(std::string(row.BytesAt(3)));
+  job.set_state(static_cast<orch::v1::JobState>(row.IntAt(4)));
+  if (row.IntAt(5) != 0) {
+    *job.mutable_end_time() = ToTimestamp(absl::FromUnixMillis(row.IntAt(5)));
+  }
+  job.set_message(kDamaged);
+  return job;
+}
+
+// A node of a job as its row tells it, without what its last event says. Columns 0 to 2 are node,
+// state, send_ms.
+orch::v1::JobNode NodeFrom(const Statement& row, const std::string& job_id) {
+  orch::v1::JobNode node;
+  node.set_node(std::string(row.BytesAt(0)));
+  node.set_name(api::JobNodeName(job_id, node.node()));
+  node.set_state(static_cast<orch::v1::NodeState>(row.IntAt(1)));
+  if (row.IntAt(2) != 0) {
+    *node.mutable_send_time() = ToTimestamp(absl::FromUnixMillis(row.IntAt(2)));
+  }
+  return node;
 }
 
 // Adds `item` to the page if there is room for it; else there is more.
@@ -57,17 +96,25 @@ absl::Time TimeFrom(int64_t ms, absl::Time none) {
 }  // namespace
 
 absl::StatusOr<orch::v1::Job> StoreRows::GetJob(const std::string& id) {
-  Statement query = database_->Prepare("SELECT record, status FROM jobs WHERE id=?");
+  Statement query = database_->Prepare(
+      "SELECT record, status, id, caller, state, end_ms, key FROM jobs WHERE id=?");
   query.Text(id);
   ORCH_ASSIGN_OR_RETURN(const bool row, query.Next());
   if (!row) return absl::NotFoundError(absl::StrCat("there is no job jobs/", id));
-  return JobFrom(query);
+  bool whole = true;
+  orch::v1::Job job = JobFrom(query, &whole);
+  if (!whole) {
+    ORCH_ASSIGN_OR_RETURN(const uint64_t last, LastSequence(query.IntAt(6)));
+    job.set_last_sequence(last);
+  }
+  return job;
 }
 
 absl::StatusOr<Page<orch::v1::Job>> StoreRows::ListJobs(const JobsQuery& query) {
   // Ids are ULIDs, so their order is the order of creation; of one controller it is the keys', too.
   Statement select = database_->Prepare(
-      "SELECT record, status FROM jobs WHERE (?1='' OR id < ?1) AND (?2='' OR caller=?2) "
+      "SELECT record, status, id, caller, state, end_ms FROM jobs WHERE (?1='' OR id < ?1) AND "
+      "(?2='' OR caller=?2) "
       "AND ((?3 >> state) & 1) ORDER BY id DESC LIMIT ?4");
   select.Text(query.before_id).Text(query.caller).Int(StateMask(query.states));
   select.Int(static_cast<int64_t>(query.limit) + 1);
@@ -76,7 +123,8 @@ absl::StatusOr<Page<orch::v1::Job>> StoreRows::ListJobs(const JobsQuery& query) 
   while (true) {
     ORCH_ASSIGN_OR_RETURN(const bool row, select.Next());
     if (!row) return page;
-    ORCH_ASSIGN_OR_RETURN(orch::v1::Job job, JobFrom(select));
+    bool whole = true;
+    orch::v1::Job job = JobFrom(select, &whole);
     if (!Fits(job, query.limit, &bytes, &page)) return page;
   }
 }
@@ -94,21 +142,13 @@ absl::StatusOr<Page<orch::v1::JobNode>> StoreRows::ListNodes(const NodesQuery& q
   while (true) {
     ORCH_ASSIGN_OR_RETURN(const bool row, select.Next());
     if (!row) return page;
-    orch::v1::JobNode node;
-    const absl::string_view bytes = select.BytesAt(4);
-    if (!bytes.empty()) {
-      orch::v1::JobEvent event;
-      if (!Parse(bytes, &event)) return Broken("events");
-      node = std::move(*event.mutable_node());
-    } else {
-      node.set_node(std::string(select.BytesAt(0)));
-      node.set_name(absl::StrCat("jobs/", query.job_id, "/nodes/", node.node()));
-      node.set_state(static_cast<orch::v1::NodeState>(select.IntAt(1)));
-      if (select.IntAt(2) != 0) {
-        *node.mutable_send_time() = ToTimestamp(absl::FromUnixMillis(select.IntAt(2)));
-      }
-    }
-    node.set_late_evidence(std::string(select.BytesAt(3)));
+    orch::v1::JobNode node = NodeFrom(select, query.job_id);
+    orch::v1::JobEvent event;
+    const bool whole = Parse(select.BytesAt(4), &event);
+    if (event.has_node()) node = std::move(*event.mutable_node());
+    if (!whole) node.set_message(kDamaged);
+    const absl::string_view late = select.BytesAt(3);
+    node.set_late_evidence(base::ToUtf8(late, 3 * late.size()));
     if (!Fits(node, query.limit, &size, &page)) return page;
   }
 }
@@ -119,18 +159,53 @@ absl::StatusOr<std::vector<std::shared_ptr<const orch::v1::JobEvent>>> StoreRows
   std::vector<std::shared_ptr<const orch::v1::JobEvent>> events;
   if (after_sequence >= (uint64_t{1} << kSequenceBits) - 1) return events;
   Statement select =
-      database_->Prepare("SELECT event FROM events WHERE id > ? AND id < ? ORDER BY id");
+      database_->Prepare("SELECT event, id FROM events WHERE id > ? AND id < ? ORDER BY id");
   select.Int(EventId(key, after_sequence)).Int(EventId(key + 1, 0));
   for (size_t bytes = 0; bytes < bytes_max;) {
     ORCH_ASSIGN_OR_RETURN(const bool row, select.Next());
     if (!row) break;
     auto event = std::make_shared<orch::v1::JobEvent>();
-    if (!Parse(select.BytesAt(0), event.get())) return Broken("events");
+    if (!Parse(select.BytesAt(0), event.get())) {
+      event->set_sequence(static_cast<uint64_t>(select.IntAt(1) - EventId(key, 0)));
+      ORCH_RETURN_IF_ERROR(FillDamaged(key, id, event.get()));
+    }
     bytes += select.BytesAt(0).size();
     if (bytes > bytes_max && !events.empty()) break;
     events.push_back(std::move(event));
   }
   return events;
+}
+
+absl::Status StoreRows::FillDamaged(int64_t key, const std::string& id, orch::v1::JobEvent* event) {
+  {
+    Statement select =
+        database_->Prepare("SELECT node, state, send_ms FROM job_nodes WHERE job=? AND sequence=?");
+    select.Int(key).Int(static_cast<int64_t>(event->sequence()));
+    ORCH_ASSIGN_OR_RETURN(const bool row, select.Next());
+    if (row) {
+      *event->mutable_node() = NodeFrom(select, id);
+      event->mutable_node()->set_message(kDamaged);
+      return absl::OkStatus();
+    }
+  }
+  // Readers need the first event and the last one; any other is skipped by them.
+  ORCH_ASSIGN_OR_RETURN(orch::v1::Job job, GetJob(id));
+  job.set_message(kDamaged);
+  if (event->sequence() == 1) {
+    *event->mutable_started()->mutable_job() = std::move(job);
+    Statement select =
+        database_->Prepare("SELECT node FROM job_nodes WHERE job=? ORDER BY position");
+    select.Int(key);
+    while (true) {
+      ORCH_ASSIGN_OR_RETURN(const bool row, select.Next());
+      if (!row) return absl::OkStatus();
+      event->mutable_started()->add_nodes(std::string(select.BytesAt(0)));
+    }
+  }
+  if (IsEnd(job.state()) && job.last_sequence() == event->sequence()) {
+    *event->mutable_finished() = std::move(job);
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::optional<KnownKey>> StoreRows::FindKey(const std::string& caller,
@@ -144,28 +219,68 @@ absl::StatusOr<std::optional<KnownKey>> StoreRows::FindKey(const std::string& ca
       KnownKey{std::string(select.BytesAt(0)), std::string(select.BytesAt(1))});
 }
 
-absl::StatusOr<std::vector<UnfinishedJob>> StoreRows::LoadUnfinished() {
-  std::vector<std::pair<int64_t, UnfinishedJob>> found;
+absl::StatusOr<std::vector<UnfinishedJob>> StoreRows::LoadUnfinished(absl::Time now) {
+  struct Found {
+    int64_t key = 0;
+    bool whole = true;
+    orch::v1::Job shown;
+    UnfinishedJob job;
+  };
+  std::vector<Found> found;
   {
     Statement select = database_->Prepare(
-        "SELECT record, status, key FROM jobs WHERE end_ms IS NULL ORDER BY key");
+        "SELECT record, status, id, caller, state, end_ms, key FROM jobs WHERE end_ms IS NULL "
+        "ORDER BY key");
     while (true) {
       ORCH_ASSIGN_OR_RETURN(const bool row, select.Next());
       if (!row) break;
-      UnfinishedJob job;
-      if (!Parse(select.BytesAt(0), &job.record) || !Parse(select.BytesAt(1), &job.status)) {
-        return Broken("jobs");
-      }
-      found.emplace_back(select.IntAt(2), std::move(job));
+      Found one;
+      one.key = select.IntAt(6);
+      one.shown = JobFrom(select, &one.whole);
+      Parse(select.BytesAt(0), &one.job.record);
+      Parse(select.BytesAt(1), &one.job.status);
+      found.push_back(std::move(one));
     }
   }
   std::vector<UnfinishedJob> jobs;
-  for (auto& [key, job] : found) {
-    ORCH_RETURN_IF_ERROR(LoadNodesOf(key, &job));
-    ORCH_RETURN_IF_ERROR(LoadRequestsOf(key, &job));
-    jobs.push_back(std::move(job));
+  for (Found& one : found) {
+    ORCH_RETURN_IF_ERROR(LoadNodesOf(one.key, &one.job));
+    ORCH_ASSIGN_OR_RETURN(const bool requests_whole, LoadRequestsOf(one.key, &one.job));
+    if (one.whole && requests_whole) {
+      jobs.push_back(std::move(one.job));
+      continue;
+    }
+    base::LogError("a job's record in the store is damaged: it is given up",
+                   {{"job_id", api::JobIdOf(one.shown.name())}, {"caller", one.shown.caller()}});
+    ORCH_RETURN_IF_ERROR(GiveUp(one.key, std::move(one.shown), now));
   }
   return jobs;
+}
+
+absl::StatusOr<uint64_t> StoreRows::LastSequence(int64_t key) {
+  Statement select = database_->Prepare("SELECT MAX(id) FROM events WHERE id>? AND id<?");
+  select.Int(EventId(key, 0)).Int(EventId(key + 1, 0));
+  ORCH_ASSIGN_OR_RETURN(const bool row, select.Next());
+  const int64_t last = row ? select.IntAt(0) : 0;
+  return last == 0 ? 0 : static_cast<uint64_t>(last - EventId(key, 0));
+}
+
+absl::Status StoreRows::GiveUp(int64_t key, orch::v1::Job job, absl::Time now) {
+  ORCH_ASSIGN_OR_RETURN(const uint64_t last, LastSequence(key));
+  job.set_state(orch::v1::JOB_STATE_FAILED);
+  job.set_message(kGivenUp);
+  job.set_last_sequence(last + 1);
+  *job.mutable_end_time() = ToTimestamp(now);
+  auto event = std::make_shared<orch::v1::JobEvent>();
+  event->set_sequence(last + 1);
+  *event->mutable_time() = ToTimestamp(now);
+  *event->mutable_finished() = job;
+  JobUpdate update;
+  update.id = std::string(api::JobIdOf(job.name()));
+  job.clear_spec();
+  *update.status.mutable_job() = std::move(job);
+  update.changes.events.push_back(std::move(event));
+  return ApplyUpdate(update);
 }
 
 absl::Status StoreRows::LoadNodesOf(int64_t key, UnfinishedJob* job) {
@@ -184,7 +299,7 @@ absl::Status StoreRows::LoadNodesOf(int64_t key, UnfinishedJob* job) {
   }
 }
 
-absl::Status StoreRows::LoadRequestsOf(int64_t key, UnfinishedJob* job) {
+absl::StatusOr<bool> StoreRows::LoadRequestsOf(int64_t key, UnfinishedJob* job) {
   Statement select = database_->Prepare("SELECT record FROM requests WHERE job=?");
   select.Int(key);
   absl::flat_hash_map<std::string, absl::Time> expiries;
@@ -192,7 +307,7 @@ absl::Status StoreRows::LoadRequestsOf(int64_t key, UnfinishedJob* job) {
     ORCH_ASSIGN_OR_RETURN(const bool row, select.Next());
     if (!row) break;
     StoredRequest request;
-    if (!Parse(select.BytesAt(0), &request)) return Broken("requests");
+    if (!Parse(select.BytesAt(0), &request)) return false;
     for (const std::string& node : request.nodes()) {
       expiries[node] = absl::FromUnixMillis(request.expire_ms());
     }
@@ -202,7 +317,7 @@ absl::Status StoreRows::LoadRequestsOf(int64_t key, UnfinishedJob* job) {
     auto expiry = expiries.find(node.node);
     if (expiry != expiries.end()) node.batch_expiry = expiry->second;
   }
-  return absl::OkStatus();
+  return true;
 }
 
 absl::StatusOr<std::vector<std::pair<std::string, StoredNode>>> StoreRows::LoadNodes() {

@@ -9,13 +9,17 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "base/sqlite.h"
 #include "controller/job/job.h"
-#include "controller/store/database.h"
 #include "controller/store/stored.pb.h"
 #include "orch/v1/job.pb.h"
 
 // What the store keeps and in which form: the schema, and each thing that is written or asked, as
 // plain blocking calls.
+//
+// Nothing is written that could not be read back: texts are made UTF-8 first. What can't be read
+// all the same (a lost bit, an older version's texts) is shown as damaged, in its message, and
+// hides nothing else.
 
 namespace orch::controller {
 
@@ -95,9 +99,9 @@ class StoreRows {
   // Opens the file and brings its schema forward. FailedPrecondition: it is newer than this build.
   static absl::StatusOr<std::unique_ptr<StoreRows>> Open(const std::string& path);
 
-  absl::Status Begin() { return database_->Execute("BEGIN IMMEDIATE"); }
-  absl::Status Commit() { return database_->Execute("COMMIT"); }
-  void Rollback() { (void)database_->Execute("ROLLBACK"); }
+  absl::Status Begin() { return database_->Begin(); }
+  absl::Status Commit() { return database_->Commit(); }
+  void Rollback() { database_->Rollback(); }
   absl::Status Apply(const StoreWrite& write, absl::Time now);
   // Writes one row that nothing reads, and commits it: an ok status proves that the disk takes
   // writes again after a failed one.
@@ -119,11 +123,13 @@ class StoreRows {
       const std::string& id, uint64_t after_sequence, size_t bytes_max);
   absl::StatusOr<std::optional<KnownKey>> FindKey(const std::string& caller, const std::string& key,
                                                   absl::Time now);
-  absl::StatusOr<std::vector<UnfinishedJob>> LoadUnfinished();
+  // A job whose records are damaged can't be gone on with: it is ended as FAILED, and is none of
+  // these.
+  absl::StatusOr<std::vector<UnfinishedJob>> LoadUnfinished(absl::Time now);
   absl::StatusOr<std::vector<std::pair<std::string, StoredNode>>> LoadNodes();
 
  private:
-  explicit StoreRows(std::unique_ptr<Database> database) : database_(std::move(database)) {}
+  explicit StoreRows(std::unique_ptr<base::Database> database) : database_(std::move(database)) {}
   absl::Status Migrate(const std::string& path);
   absl::Status InsertJob(const NewJobRow& job, absl::Time now);
   absl::Status ApplyUpdate(const JobUpdate& update);
@@ -131,9 +137,15 @@ class StoreRows {
   absl::Status KeepLate(const LateRow& late);
   absl::StatusOr<int64_t> KeyOf(const std::string& job_id);
   absl::Status LoadNodesOf(int64_t key, UnfinishedJob* job);
-  absl::Status LoadRequestsOf(int64_t key, UnfinishedJob* job);
+  // False: one of them is damaged.
+  absl::StatusOr<bool> LoadRequestsOf(int64_t key, UnfinishedJob* job);
+  // Of the job's last event; 0: it has none.
+  absl::StatusOr<uint64_t> LastSequence(int64_t key);
+  absl::Status GiveUp(int64_t key, orch::v1::Job job, absl::Time now);
+  // What the other rows tell of a damaged event.
+  absl::Status FillDamaged(int64_t key, const std::string& id, orch::v1::JobEvent* event);
 
-  std::unique_ptr<Database> database_;
+  std::unique_ptr<base::Database> database_;
 };
 
 }  // namespace orch::controller

@@ -1,13 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-// The part of StoreRows that opens and writes.
+
+// StoreRows' writing half. What changes is written as a whole row under its key, so that writing
+// the same state twice changes nothing. Events of all jobs stand in one table ordered by job and
+// sequence number (EventId), which makes reading on after a number, and forgetting a job, a range
+// of keys. A new job and its idempotency key are one transaction: with two a crash in between would
+// let a repeated call start the job again.
+
 #include "absl/strings/str_cat.h"
+#include "api/names.h"
+#include "api/wire_text.h"
 #include "base/proto_time.h"
 #include "base/status.h"
+#include "base/text.h"
+#include "controller/job/states.h"
 #include "controller/store/store_key.h"
 #include "controller/store/store_rows.h"
 
 namespace orch::controller {
 namespace {
+
+using base::Statement;
 
 // Events of all jobs stand in one table ordered by job and sequence: EventId.
 constexpr char kSchema1[] = R"(
@@ -55,7 +67,8 @@ Statement& Time(Statement& statement, absl::Time time) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<StoreRows>> StoreRows::Open(const std::string& path) {
-  ORCH_ASSIGN_OR_RETURN(std::unique_ptr<Database> database, Database::Open(path));
+  ORCH_ASSIGN_OR_RETURN(std::unique_ptr<base::Database> database,
+                        base::Database::Open({.name = "store", .path = path}));
   std::unique_ptr<StoreRows> rows(new StoreRows(std::move(database)));
   ORCH_RETURN_IF_ERROR(rows->Migrate(path));
   return rows;
@@ -95,7 +108,7 @@ absl::Status StoreRows::Apply(const StoreWrite& write, absl::Time now) {
       ORCH_RETURN_IF_ERROR(database_->Prepare("DELETE FROM nodes WHERE node=?").Text(node).Run());
       continue;
     }
-    const std::string record = row.SerializeAsString();
+    const std::string record = api::SerializeHealing(row);
     ORCH_RETURN_IF_ERROR(database_->Prepare("INSERT OR REPLACE INTO nodes VALUES(?,?)")
                              .Text(node)
                              .Blob(record)
@@ -116,7 +129,7 @@ absl::Status StoreRows::LimitPages(int64_t pages) {
 }
 
 absl::Status StoreRows::InsertJob(const NewJobRow& job, absl::Time now) {
-  const std::string record = job.record.SerializeAsString();
+  const std::string record = api::SerializeHealing(job.record);
   ORCH_RETURN_IF_ERROR(
       database_->Prepare("INSERT INTO jobs(id, caller, state, record, status) VALUES(?,?,?,?,?)")
           .Text(job.id)
@@ -138,7 +151,7 @@ absl::Status StoreRows::InsertJob(const NewJobRow& job, absl::Time now) {
 absl::Status StoreRows::ApplyUpdate(const JobUpdate& update) {
   ORCH_ASSIGN_OR_RETURN(const int64_t key, KeyOf(update.id));
   const orch::v1::Job& job = update.status.job();
-  const std::string status = update.status.SerializeAsString();
+  const std::string status = api::SerializeHealing(update.status);
   {
     Statement set = database_->Prepare("UPDATE jobs SET state=?, end_ms=?, status=? WHERE key=?");
     set.Int(job.state());
@@ -147,7 +160,7 @@ absl::Status StoreRows::ApplyUpdate(const JobUpdate& update) {
     ORCH_RETURN_IF_ERROR(set.Blob(status).Int(key).Run());
   }
   for (const auto& event : update.changes.events) {
-    const std::string bytes = event->SerializeAsString();
+    const std::string bytes = api::SerializeHealing(*event);
     ORCH_RETURN_IF_ERROR(database_->Prepare("INSERT OR REPLACE INTO events VALUES(?,?)")
                              .Int(EventId(key, event->sequence()))
                              .Blob(bytes)
@@ -161,7 +174,8 @@ absl::Status StoreRows::ApplyUpdate(const JobUpdate& update) {
     put.Int(static_cast<int64_t>(node.sequence));
     Time(put, node.send_time);
     Time(put, node.deadline);
-    node.late_evidence.empty() ? put.Null() : put.Text(node.late_evidence);
+    const std::string late = base::ToUtf8(node.late_evidence, 3 * node.late_evidence.size());
+    late.empty() ? put.Null() : put.Text(late);
     ORCH_RETURN_IF_ERROR(put.Run());
   }
   return absl::OkStatus();
@@ -169,7 +183,7 @@ absl::Status StoreRows::ApplyUpdate(const JobUpdate& update) {
 
 absl::Status StoreRows::InsertRequest(const std::string& job_id, const StoredRequest& request) {
   ORCH_ASSIGN_OR_RETURN(const int64_t key, KeyOf(job_id));
-  const std::string record = request.SerializeAsString();
+  const std::string record = api::SerializeHealing(request);
   return database_->Prepare("INSERT OR REPLACE INTO requests VALUES(?,?,?)")
       .Blob(request.request_id())
       .Int(key)
@@ -190,11 +204,12 @@ absl::Status StoreRows::KeepLate(const LateRow& late) {
     }
   }
   if (request.digest() != late.request_digest) return absl::OkStatus();
+  const std::string evidence = base::ToUtf8(late.evidence, 3 * late.evidence.size());
   return database_
       ->Prepare(
           "UPDATE job_nodes SET late_evidence=? WHERE node=? AND state<>? AND "
           "job=(SELECT key FROM jobs WHERE id=?)")
-      .Text(late.evidence)
+      .Text(evidence)
       .Text(late.node)
       .Int(late.state)
       .Text(late.job_id)
@@ -205,7 +220,7 @@ absl::StatusOr<int64_t> StoreRows::KeyOf(const std::string& job_id) {
   Statement query = database_->Prepare("SELECT key FROM jobs WHERE id=?");
   query.Text(job_id);
   ORCH_ASSIGN_OR_RETURN(const bool row, query.Next());
-  if (!row) return absl::NotFoundError(absl::StrCat("jobs/", job_id, " is not in the store"));
+  if (!row) return absl::NotFoundError(absl::StrCat(api::JobName(job_id), " is not in the store"));
   return query.IntAt(0);
 }
 

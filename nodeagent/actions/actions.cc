@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "api/catalog.h"
+#include "base/weak.h"
 #include "nodeagent/actions/actions_parts.h"
 #include "nodeagent/actions/node_actions.h"
 #include "nodeagent/actions/outcome.h"
@@ -38,16 +39,6 @@ class ActionList : public Actions {
       action.set_mutates(info.mutates);
     }
     return offered;
-  }
-
-  std::optional<Outcome> Admit(const Action& action) const override {
-    const api::ActionInfo* const info = api::InfoOf(action);
-    if (info == nullptr || !IsOffered(*info)) return Unsupported(action);
-    if (const absl::Status status = api::Validate(action, info->name); !status.ok()) {
-      return Refused("invalid", status.message());
-    }
-    if (action.kind_case() == Action::kPuppetRun) return runs_.Admit(action.puppet_run());
-    return std::nullopt;
   }
 
   // THE list.
@@ -144,19 +135,19 @@ class ActionList : public Actions {
   // Puppet's settings may have to be asked for first.
   template <typename Handler>
   void WithPaths(ActionCall call, Handler handler) {
-    parts_.paths->Get([alive = std::weak_ptr<bool>(alive_), call = std::move(call),
-                       handler](const absl::StatusOr<std::shared_ptr<const PuppetPaths>>& paths) {
-      if (alive.expired()) return;
-      if (!paths.ok()) {
-        return call.done(Refused("puppet_unavailable", paths.status().message()));
-      }
-      call.done(handler(call, **paths));
-    });
+    parts_.paths->Get(
+        lifetime_.Guard([call = std::move(call),
+                         handler](const absl::StatusOr<std::shared_ptr<const PuppetPaths>>& paths) {
+          if (!paths.ok()) {
+            return call.done(Refused("puppet_unavailable", paths.status().message()));
+          }
+          call.done(handler(call, **paths));
+        }));
   }
 
   const ActionsParts parts_;
   PuppetRuns runs_;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  base::Lifetime lifetime_;
 };
 
 }  // namespace

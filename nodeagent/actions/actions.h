@@ -15,28 +15,26 @@
 
 namespace orch::nodeagent {
 
-class Facts;         // nodeagent/facts.h
-class Journal;       // nodeagent/journal.h
-struct PuppetPaths;  // nodeagent/puppet_paths.h
+class Facts;         // nodeagent/facts/facts.h
+class Journal;       // nodeagent/journal/journal.h
+struct PuppetPaths;  // nodeagent/puppet/puppet_paths.h
 
-// What an action is given when it starts.
+// One request to do something, as an action is given it.
 struct ActionCall {
   std::string request_id;  // 16 bytes
   std::string job_id;      // may be empty
   std::string caller;      // `cert=operator`
   orch::v1::Action action;
-  absl::Duration timeout;  // how long it may take
-  // Sends news while it works; bounded by the agent. On the agent's strand.
+  absl::Duration timeout;  // how long the action may take; a Puppet run may be bounded further by
+                           // its own options
+  // Called on the agent's strand with news while the action works. The agent bounds how much of it
+  // travels.
   std::function<void(orch::v1::ActionProgress)> progress;
+  // Told when it begins to wait for others (another run's lock, its splay), and when that is over.
+  // On the agent's strand.
+  std::function<void(bool)> waits;
   // Called exactly once, on the agent's strand; not called if the agent stops first.
   std::function<void(orch::bus::v1::Outcome)> done;
-};
-
-// What a mutating action leaves in the journal before it starts anything, so that a restarted agent
-// finds it again: the directory of the run, which holds everything else.
-struct RunRecord {
-  std::string request_id;  // 16 bytes
-  std::string directory;   // <state_dir>/runs/<hex of request_id>
 };
 
 // The one place where actions are run: a switch over the action oneof, each handler in a file of
@@ -46,24 +44,22 @@ struct RunRecord {
 class Actions {
  public:
   virtual ~Actions() = default;
-  // By name, with schema digests: what presence announces.
+  // The actions that this node can do, by name with their schema digests, as presence announces
+  // them.
   virtual std::vector<orch::v1::NodeAction> Offered() const = 0;
-  // Whether `action` could start right now: nullopt, or the outcome REFUSED with its reason
-  // (`disabled`, `already_running`, `unsupported`, `invalid`, `busy`).
-  virtual std::optional<orch::bus::v1::Outcome> Admit(const orch::v1::Action& action) const = 0;
   // Runs it. Mutating actions have been accepted in the journal before; `call.done` may come at
   // once.
   virtual void Start(ActionCall call) = 0;
-  // After a restart: takes up a mutating action that the journal says was accepted and not ended.
-  // Ends with its real result if it ran or still runs, REFUSED `interrupted` if it can be proven
-  // that it never started and never will, LOST otherwise.
+  // Takes up, after a restart of the agent, a mutating action that the journal says was accepted
+  // and has not ended. Its outcome is the real result if it ran or still runs, REFUSED
+  // `interrupted` if it is proven that it never started and never will, and LOST otherwise.
   virtual void Resume(ActionCall call) = 0;
-  // Forgets what has not started for this job (it waits for a lock or a splay): those end
-  // CANCELLED.
+  // Ends the actions of this job that have not started yet (they wait for a lock or for their
+  // splay) with the outcome CANCELLED. Those that have started go on.
   virtual void Cancel(const std::string& job_id) = 0;
-  // What is under way, for status and capacity.
+  // How many actions are under way, those that wait included; for status and capacity.
   virtual int running() const = 0;
-  // Current Puppet state for presence.
+  // What Puppet is doing now, for presence.
   virtual orch::v1::PuppetStatusResult PuppetState() const = 0;
 };
 

@@ -34,7 +34,8 @@ struct ActionsParts {
 
 std::unique_ptr<Actions> NewActions(ActionsParts parts);
 
-// The agent's own program as an absolute path, also after the file was replaced by an upgrade.
+// The absolute path of the agent's own program. It names the new file after an upgrade has replaced
+// the old one.
 std::string OwnProgram();
 
 }  // namespace orch::nodeagent

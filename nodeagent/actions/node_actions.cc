@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "api/json.h"
+#include "base/proto_time.h"
 #include "base/version.h"
 #include "nodeagent/actions/outcome.h"
 #include "target/compare.h"
@@ -13,12 +14,6 @@ namespace orch::nodeagent {
 namespace {
 
 using nlohmann::json;
-
-void SetTime(absl::Time time, google::protobuf::Timestamp* out) {
-  const timespec parts = absl::ToTimespec(time);
-  out->set_seconds(parts.tv_sec);
-  out->set_nanos(static_cast<int32_t>(parts.tv_nsec));
-}
 
 orch::bus::v1::Outcome IfItFits(orch::v1::ActionResult result) {
   const size_t size = result.ByteSizeLong();
@@ -33,8 +28,8 @@ orch::bus::v1::Outcome RunNodePing(absl::Time now, absl::Time start_time) {
   orch::v1::ActionResult result;
   orch::v1::NodePingResult& ping = *result.mutable_node_ping();
   ping.set_version(base::kVersion);
-  SetTime(now, ping.mutable_time());
-  SetTime(start_time, ping.mutable_start_time());
+  *ping.mutable_time() = ToTimestamp(now);
+  *ping.mutable_start_time() = ToTimestamp(start_time);
   return Succeeded(std::move(result));
 }
 
@@ -61,7 +56,7 @@ orch::bus::v1::Outcome RunNodeInventory(const Facts& facts,
     *inventory.mutable_facts() = api::ToStruct(*facts.facts());
     for (const std::string& name : *facts.classes()) inventory.add_classes(name);
     if (facts.read_time() != absl::InfinitePast()) {
-      SetTime(facts.read_time(), inventory.mutable_facts_time());
+      *inventory.mutable_facts_time() = ToTimestamp(facts.read_time());
     }
   }
   for (const std::string& name : *facts.actions()) inventory.add_actions(name);

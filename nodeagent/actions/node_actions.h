@@ -9,12 +9,13 @@
 #include "orch/bus/v1/reply.pb.h"
 #include "orch/v1/action.pb.h"
 
-// node.ping, node.facts, node.inventory: what a node knows of itself. Answer at once.
+// The actions node.ping, node.facts and node.inventory, which tell what a node knows of itself.
+// They change nothing and answer before they return.
 
 namespace orch::nodeagent {
 
-// Bytes of an inventory or of facts that fit into a reply; a larger answer fails, and says which
-// facts are large.
+// Bytes of the largest inventory or facts that fit into a reply. A larger answer is the outcome
+// FAILED, whose message names the largest facts.
 inline constexpr size_t kNodeAnswerMax = 192 << 10;
 
 orch::bus::v1::Outcome RunNodePing(absl::Time now, absl::Time start_time);

@@ -9,6 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "api/catalog.h"
+#include "base/proto_time.h"
 #include "base/status.h"
 
 namespace orch::nodeagent {
@@ -30,10 +31,6 @@ void AddValue(std::vector<std::string>* argv, absl::string_view name, absl::stri
 }
 
 }  // namespace
-
-absl::Duration ToDuration(const google::protobuf::Duration& proto) {
-  return absl::Seconds(proto.seconds()) + absl::Nanoseconds(proto.nanos());
-}
 
 absl::Status CheckPuppetRun(const orch::v1::PuppetRun& run, const PuppetConfig& config) {
   orch::v1::Action action;
@@ -92,6 +89,9 @@ std::vector<std::string> PuppetArguments(const orch::v1::PuppetRun& run, const P
   if (!run.tags().empty()) AddValue(&argv, "tags", absl::StrJoin(run.tags(), ","));
   if (!run.skip_tags().empty()) AddValue(&argv, "skip_tags", absl::StrJoin(run.skip_tags(), ","));
   if (!run.environment().empty()) AddValue(&argv, "environment", run.environment());
+  // Else a server that lacks it, or its ENC, answers with another one's catalog and Puppet applies
+  // that.
+  if (!apply && !EnvironmentAsked(run).empty()) argv.push_back("--strict_environment_mode");
   if (!run.server().empty()) {
     const std::pair<std::string, std::string> server =
         absl::StrSplit(run.server(), absl::MaxSplits(':', 1));
@@ -107,6 +107,10 @@ std::vector<std::string> PuppetArguments(const orch::v1::PuppetRun& run, const P
   if (run.debug()) argv.push_back("--debug");
   if (apply) argv.push_back(config.manifest());
   return argv;
+}
+
+std::string EnvironmentAsked(const orch::v1::PuppetRun& run) {
+  return run.allow_environment_override() ? "" : run.environment();
 }
 
 absl::Duration RunTimeout(const orch::v1::PuppetRun& run, absl::Duration allowed,

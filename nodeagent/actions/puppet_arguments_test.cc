@@ -55,6 +55,9 @@ TEST_F(PuppetArgumentsTest, EachOptionHasItsPlace) {
         " --ignoreschedules ", " --show_diff ", " --evaltrace --verbose --debug"}) {
     EXPECT_NE(line.find(part), std::string::npos) << part << " in " << line;
   }
+  EXPECT_NE(line.find(" --strict_environment_mode"), std::string::npos) << line;
+  run_.set_allow_environment_override(true);
+  EXPECT_EQ(Line().find("--strict_environment_mode"), std::string::npos);
   run_.set_noop(false);
   run_.set_use_cached_catalog(false);
   EXPECT_NE(Line().find(" --no-noop "), std::string::npos);
@@ -90,6 +93,27 @@ TEST_F(PuppetArgumentsTest, ValuesThatCouldBeOptionsAreRefused) {
   run_.Clear();
   for (int i = 0; i < 33; i++) run_.add_tags("t");
   EXPECT_NE(Refusal(), "");
+}
+
+TEST_F(PuppetArgumentsTest, WhatPuppetTakesIsTaken) {
+  for (const char* environment : {"2024_q1", "ABC123_test", "_x", "production"}) {
+    run_.set_environment(environment);
+    EXPECT_EQ(Refusal(), "") << environment;
+  }
+  run_.set_environment(std::string(255, 'x'));
+  EXPECT_EQ(Refusal(), "");
+  for (const char* tag : {"Profile::Base", "_x", "2nd", "a.b-c:d", "größe"}) {
+    run_.clear_tags();
+    run_.add_tags(tag);
+    EXPECT_EQ(Refusal(), "") << tag;
+  }
+  run_.clear_tags();
+  run_.set_environment(std::string(256, 'x'));
+  EXPECT_NE(Refusal(), "");
+  for (const char* environment : {"a-b", "a/b", "..", "a b", "é"}) {
+    run_.set_environment(environment);
+    EXPECT_NE(Refusal(), "") << environment;
+  }
 }
 
 TEST_F(PuppetArgumentsTest, OnlyServersOfTheConfigurationAreAccepted) {

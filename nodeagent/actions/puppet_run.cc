@@ -1,4 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// A request is a Task that goes through splay, lock and preparation to a RunFollower. All of these
+// wait, so each step is a callback, and a task may have ended (cancelled, the agent stopped) before
+// it comes: IfAlive is the one place that checks it. A run begins only where no task is Active:
+// `starting` is set before the worker writes the run's directory, so that a second request can't
+// slip in while that is under way. A cancel that arrives in this time is remembered and heeded
+// afterwards. A directory that exists already means that this very request was started before,
+// whatever the journal says: it is followed, never started again.
+
 #include "nodeagent/actions/puppet_run.h"
 
 #include <unistd.h>
@@ -9,7 +18,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/ids.h"
+#include "base/proto_time.h"
 #include "base/timer.h"
+#include "base/weak.h"
 #include "nodeagent/actions/outcome.h"
 #include "nodeagent/actions/puppet_arguments.h"
 #include "nodeagent/actions/run_follower.h"
@@ -70,6 +81,7 @@ struct Task {
   pid_t joined_pid = 0;                   // or the foreign one
   absl::Time joined_since;                // its lock's
   std::shared_ptr<RunFollower> follower;  // since its directory is written
+  bool told_waiting = false;              // for another run, to the controller
   bool starting = false;                  // its directory is being written, or read
   bool cancel_asked = false;              // meanwhile: heeded as soon as that is done
   bool ended = false;
@@ -87,14 +99,14 @@ struct PuppetRuns::State : std::enable_shared_from_this<PuppetRuns::State> {
   // Calls `next` with this state and `arguments` as long as it is there and the task has not ended.
   template <typename Next>
   auto IfAlive(TaskPtr task, Next next) {
-    return [weak = weak_from_this(), task, next](auto&&... arguments) {
-      const auto self = weak.lock();
-      if (self != nullptr && !task->ended) next(*self, task, arguments...);
-    };
+    return base::WhileAlive(weak_from_this(), [task, next](State& self, auto&&... arguments) {
+      if (!task->ended) next(self, task, arguments...);
+    });
   }
 
   void OnPaths(const TaskPtr& task, const Paths& paths);
   void TryStart(const TaskPtr& task, const Paths& paths);
+  void TellWaits(const TaskPtr& task, absl::Time since);
   void WaitForLock(const TaskPtr& task, const Paths& paths);
   void Join(const TaskPtr& task, const Paths& paths, const RunLockHolder& holder);
   void PollJoined(const TaskPtr& task, const Paths& paths);
@@ -123,6 +135,7 @@ void PuppetRuns::State::OnPaths(const TaskPtr& task, const Paths& paths) {
   const absl::Duration splay = DrawSplay(task->run(), parts.random);
   task->lock_deadline = now + splay + ToDuration(task->run().wait_for_lock());
   if (splay <= absl::ZeroDuration()) return TryStart(task, paths);
+  task->call.waits(true);
   task->timer.expires_after(splay);
   task->timer.async_wait(IfAlive(
       task, [paths](State& self, const TaskPtr& waiting, const boost::system::error_code& error) {
@@ -137,12 +150,28 @@ void PuppetRuns::State::TryStart(const TaskPtr& task, const Paths& paths) {
   const TaskPtr active = Active();
   const std::optional<RunLockHolder> holder = FindRunLockHolder(paths->agent_catalog_run_lockfile);
   if (active == nullptr && !holder.has_value()) return Prepare(task, paths);
+  const absl::Time since = active != nullptr ? active->started : holder->since;
   if (task->run().join()) {
+    TellWaits(task, since);
     task->joined = active;
     return Join(task, paths, holder.value_or(RunLockHolder()));
   }
-  if (parts.clock->Read().steady < task->lock_deadline) return WaitForLock(task, paths);
-  End(task, AlreadyRunning(active != nullptr ? active->started : holder->since));
+  if (parts.clock->Read().steady >= task->lock_deadline) return End(task, AlreadyRunning(since));
+  TellWaits(task, since);
+  WaitForLock(task, paths);
+}
+
+// Once: to whoever follows the job, and to the agent, whose room it then does not take.
+void PuppetRuns::State::TellWaits(const TaskPtr& task, absl::Time since) {
+  task->call.waits(true);
+  if (std::exchange(task->told_waiting, true)) return;
+  orch::v1::ActionProgress news;
+  news.mutable_puppet_run()->set_level("notice");
+  news.mutable_puppet_run()->set_source("orch");
+  news.mutable_puppet_run()->set_message(
+      absl::StrCat("waits for the Puppet run that works since ",
+                   absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", since, absl::UTCTimeZone())));
+  task->call.progress(std::move(news));
 }
 
 void PuppetRuns::State::WaitForLock(const TaskPtr& task, const Paths& paths) {
@@ -181,11 +210,11 @@ void PuppetRuns::State::PollJoined(const TaskPtr& task, const Paths& paths) {
   const auto next = IfAlive(task, [](State& self, const TaskPtr& waiting, const Outcome& outcome) {
     self.End(waiting, outcome);
   });
-  parts.worker->Post(
-      [next, strand = parts.strand, report = paths->lastrunreport, since = task->joined_since] {
-        const Outcome outcome = JudgeRun(GatherJoined(report, since));
-        base::asio::post(strand, [next, outcome] { next(outcome); });
-      });
+  parts.worker->Post([next, strand = parts.strand, report = paths->lastrunreport,
+                      since = task->joined_since, environment = EnvironmentAsked(task->run())] {
+    const Outcome outcome = JudgeRun(GatherJoined(report, since, environment));
+    base::asio::post(strand, [next, outcome] { next(outcome); });
+  });
 }
 
 void PuppetRuns::State::Prepare(const TaskPtr& task, const Paths& paths) {
@@ -199,10 +228,12 @@ void PuppetRuns::State::Prepare(const TaskPtr& task, const Paths& paths) {
   if (config.mode() == PUPPET_MODE_APPLY) spec.run_lock = paths->agent_catalog_run_lockfile;
   spec.report = paths->lastrunreport;
   spec.summary = paths->lastrunfile;
+  spec.environment_asked = EnvironmentAsked(task->run());
   spec.create_time = task->started = parts.clock->Read().wall;
   spec.timeout = RunTimeout(task->run(), task->call.timeout, config, *paths);
   if (task->run().kill_on_timeout()) spec.kill_after = spec.timeout;
   task->starting = true;
+  task->call.waits(false);
   const auto next = IfAlive(task, [](State& self, const TaskPtr& waiting,
                                      const absl::Status& status, const RunSpec& prepared) {
     waiting->starting = false;
@@ -273,7 +304,9 @@ void PuppetRuns::State::End(const TaskPtr& task, Outcome outcome) {
   if (outcome.result().has_puppet_run()) {
     outcome.mutable_result()->mutable_puppet_run()->set_joined(true);
   }
-  for (const TaskPtr& joiner : joiners) End(joiner, outcome);
+  for (const TaskPtr& joiner : joiners) {
+    End(joiner, JudgeEnvironment(EnvironmentAsked(joiner->run()), outcome));
+  }
 }
 
 PuppetRuns::PuppetRuns(PuppetRunsParts parts) : state_(std::make_shared<State>(std::move(parts))) {}
@@ -285,26 +318,6 @@ PuppetRuns::~PuppetRuns() {
     task->joined.reset();
     if (task->follower != nullptr) task->follower->Stop();
   }
-}
-
-std::optional<Outcome> PuppetRuns::Admit(const orch::v1::PuppetRun& run) const {
-  const PuppetConfig& config = state_->parts.paths->config();
-  if (const absl::Status status = CheckPuppetRun(run, config); !status.ok()) {
-    return Refused("invalid", status.message());
-  }
-  // Not known yet: looked at when it starts.
-  const std::shared_ptr<const PuppetPaths> paths = state_->parts.paths->Known();
-  if (paths == nullptr) return std::nullopt;
-  if (const std::optional<std::string> message = ReadDisabledLock(paths->agent_disabled_lockfile)) {
-    return Refused("disabled", *message);
-  }
-  if (run.join() || ToDuration(run.wait_for_lock()) > absl::ZeroDuration() || run.splay()) {
-    return std::nullopt;
-  }
-  if (const State::TaskPtr active = state_->Active()) return AlreadyRunning(active->started);
-  const std::optional<RunLockHolder> holder = FindRunLockHolder(paths->agent_catalog_run_lockfile);
-  if (holder.has_value()) return AlreadyRunning(holder->since);
-  return std::nullopt;
 }
 
 void PuppetRuns::Start(ActionCall call) {

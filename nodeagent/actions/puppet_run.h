@@ -28,10 +28,10 @@ struct PuppetRunsParts {
   base::Random* random = base::SystemRandom();  // for the splay
 };
 
-// puppet.run: at most one run of ours at a time, beside which Puppet's own lock is honoured. A
-// request first waits, if it is asked to: for its splay, for the lock; that much can be cancelled.
-// Then its directory is written, and from there on a RunFollower sees it through, also after a
-// restart of the agent.
+// Does puppet.run. A new run starts only when no other run of ours is under way and nobody holds
+// Puppet's own run lock. A request that asks for it first waits for its splay and for the lock, and
+// can be cancelled meanwhile. Then its directory (run_directory.h) is written, and a RunFollower
+// takes it to its outcome, also after a restart of the agent.
 //
 // Lives on: its strand.
 class PuppetRuns {
@@ -41,12 +41,10 @@ class PuppetRuns {
   PuppetRuns(const PuppetRuns&) = delete;
   PuppetRuns& operator=(const PuppetRuns&) = delete;
 
-  // Nullopt, or why it is refused at once.
-  std::optional<orch::bus::v1::Outcome> Admit(const orch::v1::PuppetRun& run) const;
   void Start(ActionCall call);
   void Resume(ActionCall call);
   void Cancel(const std::string& job_id);
-  // Those that wait included.
+  // Runs that are under way, those that wait included.
   int running() const;
 
  private:

@@ -123,8 +123,16 @@ TEST_F(PuppetRunTest, VerdictsFollowTheReport) {
        ""},
       {{{"report", "truncated"}, {"summary", "truncated"}},
        orch::v1::NODE_STATE_FAILED,
-       orch::v1::PUPPET_RUN_VERDICT_UNSPECIFIED,
+       orch::v1::PUPPET_RUN_VERDICT_UNKNOWN,
        "no_report"},
+      {{{"report", "none"}, {"status", "unchanged"}, {"noop_pending", true}},
+       orch::v1::NODE_STATE_SUCCEEDED,
+       orch::v1::PUPPET_RUN_VERDICT_NOOP_PENDING,
+       ""},
+      {{{"exit", 1}, {"log_after", {{"err", "Puppet", "postrun_command failed"}}}},
+       orch::v1::NODE_STATE_FAILED,
+       orch::v1::PUPPET_RUN_VERDICT_FAILED,
+       "failed"},
       {{{"signal", 9}},
        orch::v1::NODE_STATE_FAILED,
        orch::v1::PUPPET_RUN_VERDICT_UNSPECIFIED,
@@ -142,6 +150,30 @@ TEST_F(PuppetRunTest, VerdictsFollowTheReport) {
       EXPECT_EQ(outcome.message(), "no such class");
     }
   }
+}
+
+TEST_F(PuppetRunTest, ACatalogOfAnotherEnvironmentIsAFailure) {
+  orch::v1::PuppetRun run;
+  run.set_environment("staging");
+  Start(run, 'a');
+  EXPECT_EQ(Outcome('a').state(), orch::v1::NODE_STATE_SUCCEEDED) << Outcome('a').message();
+  Script({{"environment", "production"}});
+  Start(run, 'b');
+  EXPECT_EQ(Outcome('b').reason(), "environment_mismatch");
+  EXPECT_EQ(Outcome('b').message(), "asked for environment staging, but Puppet applied production");
+  run.set_allow_environment_override(true);
+  Start(run, 'c');
+  EXPECT_EQ(Outcome('c').state(), orch::v1::NODE_STATE_SUCCEEDED) << Outcome('c').message();
+  // Who joins a run of another environment does not get what it asked for either.
+  Script({{"wait_for", GoFile()}});
+  Start({}, 'd');
+  Puppet('d');
+  run.set_allow_environment_override(false);
+  run.set_join(true);
+  Start(run, 'e');
+  Go();
+  EXPECT_EQ(Outcome('d').state(), orch::v1::NODE_STATE_SUCCEEDED) << Outcome('d').message();
+  EXPECT_EQ(Outcome('e').reason(), "environment_mismatch");
 }
 
 TEST_F(PuppetRunTest, TheReportOfAnEarlierRunIsNotTaken) {
@@ -170,9 +202,6 @@ TEST_F(PuppetRunTest, ADisabledNodeRefuses) {
   EXPECT_EQ(outcome.reason(), "disabled");
   EXPECT_EQ(outcome.message(), "maintenance");
   EXPECT_TRUE(Starts().empty());
-  const std::optional<orch::bus::v1::Outcome> admitted = runs_->Admit(PuppetRun());
-  ASSERT_TRUE(admitted.has_value());
-  EXPECT_EQ(admitted->reason(), "disabled");
 }
 
 TEST_F(PuppetRunTest, OnlyOneRunAtATime) {
@@ -181,7 +210,6 @@ TEST_F(PuppetRunTest, OnlyOneRunAtATime) {
   Puppet('a');
   Start({}, 'b');
   EXPECT_EQ(Outcome('b').reason(), "already_running");
-  EXPECT_EQ(runs_->Admit(PuppetRun())->reason(), "already_running");
   Go();
   EXPECT_EQ(Outcome('a').state(), orch::v1::NODE_STATE_SUCCEEDED);
   EXPECT_EQ(Starts().size(), 1u);
@@ -197,7 +225,12 @@ TEST_F(PuppetRunTest, WaitsForTheLockOrJoins) {
   PuppetRun join;
   join.set_join(true);
   Start(join, 'c');
-  ASSERT_TRUE(Until([&] { return runs_->running() == 3; }));
+  ASSERT_TRUE(Until([&] { return waits_['b'] && waits_['c']; }));
+  EXPECT_FALSE(waits_['a']) << "it works";
+  EXPECT_EQ(runs_->running(), 3);
+  int told = 0;
+  for (const auto& line : progress_) told += line.message().find("waits for the Puppet run") == 0;
+  EXPECT_EQ(told, 2) << "each says so once";
   Go();
   EXPECT_EQ(Outcome('a').state(), orch::v1::NODE_STATE_SUCCEEDED);
   const orch::bus::v1::Outcome joined = Outcome('c');
@@ -287,7 +320,7 @@ TEST_F(PuppetRunTest, CancelReachesWhatIsBeingPrepared) {
   worker_->Post([done = go.get_future().share()] { done.wait(); });
   Start({}, 'b');
   // Busy: its directory is being written.
-  EXPECT_TRUE(Until([&] { return runs_->Admit({}).has_value(); }));
+  EXPECT_TRUE(Until([&] { return waits_.contains('b'); }));
   bool cancelled = false;
   base::asio::post(strand_, [&] {
     runs_->Cancel("job-b");

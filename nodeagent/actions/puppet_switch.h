@@ -8,12 +8,13 @@
 #include "orch/bus/v1/reply.pb.h"
 #include "orch/v1/action.pb.h"
 
-// puppet.status, puppet.enable, puppet.disable. They work on Puppet's own lock file, so that Puppet
-// itself and every other tool see the same. Answer at once, after a few system calls.
+// The actions puppet.status, puppet.enable and puppet.disable. They read and write Puppet's own
+// disabled lock, so that Puppet and every other tool see the same. They answer before they return,
+// after a few system calls.
 
 namespace orch::nodeagent {
 
-// Who asked, for the message that stays on the node.
+// Who asked; it becomes part of the message that stays on the node.
 struct SwitchCaller {
   std::string caller;
   std::string job_id;  // may be empty
@@ -29,8 +30,8 @@ orch::bus::v1::Outcome RunPuppetDisable(const orch::v1::PuppetDisable& action,
                                         const SwitchCaller& caller, const PuppetPaths& paths,
                                         absl::Time now);
 
-// After a restart in the middle: it is done if the node is as it should be, and otherwise it is not
-// done any more.
+// The outcome of an enable or disable during which the agent was restarted: SUCCEEDED if the node
+// is in the wanted state, else REFUSED `interrupted`, because the action is not done any more.
 orch::bus::v1::Outcome ResumePuppetEnable(const PuppetPaths& paths, absl::Time now);
 orch::bus::v1::Outcome ResumePuppetDisable(const PuppetPaths& paths, absl::Time now);
 

@@ -99,6 +99,10 @@ ActionCall RunFixture::Call(const orch::v1::PuppetRun& run, char id) {
     ORCH_CHECK_ON(strand_);
     progress_.push_back(progress.puppet_run());
   };
+  call.waits = [this, id](bool waits) {
+    ORCH_CHECK_ON(strand_);
+    waits_[id] = waits;
+  };
   call.done = [this, id](const orch::bus::v1::Outcome& outcome) {
     ORCH_CHECK_ON(strand_);
     outcomes_[id].push_back(outcome);

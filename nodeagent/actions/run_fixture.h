@@ -68,6 +68,7 @@ class RunFixture : public testing::Test {
   absl::Duration timeout_ = absl::Minutes(1);
   std::map<char, std::vector<orch::bus::v1::Outcome>> outcomes_;
   std::vector<orch::v1::PuppetRunProgress> progress_;
+  std::map<char, bool> waits_;  // what each said last
   int runs_ended_ = 0;
 };
 

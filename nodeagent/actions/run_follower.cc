@@ -1,4 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// Whether Puppet ran is answered by files alone, never by what this process remembers, so that a
+// follower that was just made after a restart and one that launched the run itself decide alike.
+// The order of looking matters: the exit record is read again after the wrapper was seen dead,
+// because it may have written it and ended in between. Nothing is taken for "never started" unless
+// the claim is ours, or the claimer is dead and left no record of a Puppet. The outcome is written
+// into the directory before anybody hears of it: a restarted agent has to say the same again.
+
 #include "nodeagent/actions/run_follower.h"
 
 #include <signal.h>
@@ -15,6 +23,7 @@
 #include "nodeagent/actions/outcome.h"
 #include "nodeagent/actions/run_outcome.h"
 #include "nodeagent/puppet/puppet_lock.h"
+#include "nodeagent/text/plain_file.h"
 
 namespace orch::nodeagent {
 namespace {
@@ -81,7 +90,7 @@ void RunFollower::Attach() {
   const absl::Duration passed = std::max(absl::ZeroDuration(), now.wall - spec_.create_time);
   deadline_ = now.steady + (spec_.timeout - passed);
   const absl::StatusOr<std::string> position =
-      base::ReadFile(PositionFile(directory_), kPositionFileMax);
+      ReadPlainFile(PositionFile(directory_), kPositionFileMax);
   if (position.ok()) {
     const std::vector<std::string> parts = absl::StrSplit(*position, ' ');
     RunLog::Position at;
@@ -240,24 +249,27 @@ void RunFollower::Judge() {
   judging_ = true;
   timer_.cancel();
   if (watch_ != nullptr) watch_->Stop();
-  parts_.worker->Post(
-      [weak = weak_from_this(), strand = parts_.strand, directory = directory_, spec = spec_] {
-        const RunEvidence evidence = GatherEvidence(directory, spec);
-        // Where the wrapper was killed, the lock that it took for Puppet is still there.
-        if (evidence.puppet.has_value()) ClearRunLock(spec.run_lock, evidence.puppet->process.pid);
-        orch::bus::v1::Outcome outcome = JudgeRun(evidence);
-        base::asio::post(strand, [weak, outcome = std::move(outcome)]() mutable {
-          const auto self = weak.lock();
-          if (self == nullptr) return;
-          // What was logged last; in pieces, if it is much.
-          for (size_t pieces = 0; self->done_ && pieces < kLogSearchMax / kLogReadMax; pieces++) {
-            const uint64_t before = self->log_.position().offset;
-            self->PassProgress();
-            if (self->log_.position().offset == before) break;
-          }
-          self->Finish(std::move(outcome));
-        });
-      });
+  parts_.worker->Post([weak = weak_from_this(), strand = parts_.strand, directory = directory_,
+                       spec = spec_] {
+    const RunEvidence evidence = GatherEvidence(directory, spec);
+    // Where the wrapper was killed, the lock that it took for Puppet is still there.
+    if (evidence.puppet.has_value()) ClearRunLock(spec.run_lock, evidence.puppet->process.pid);
+    orch::bus::v1::Outcome outcome = JudgeRun(evidence);
+    base::asio::post(strand, [weak, outcome = std::move(outcome)]() mutable {
+      const auto self = weak.lock();
+      if (self == nullptr) return;
+      // What was logged last; in pieces, if it is much.
+      for (size_t pieces = 0; self->done_ && pieces < kLogSearchMax / kLogReadMax; pieces++) {
+        const uint64_t before = self->log_.position().offset;
+        self->PassProgress();
+        if (self->log_.position().offset == before) break;
+      }
+      if (outcome.result().has_puppet_run()) {
+        outcome.mutable_result()->mutable_puppet_run()->set_progress_omitted(self->log_.omitted());
+      }
+      self->Finish(std::move(outcome));
+    });
+  });
 }
 
 void RunFollower::Finish(orch::bus::v1::Outcome outcome) {

@@ -24,10 +24,11 @@ namespace orch::nodeagent {
 inline constexpr absl::Duration kClaimTimeout = absl::Seconds(30);
 // How often a run that is under way is looked at.
 inline constexpr absl::Duration kFollowInterval = absl::Milliseconds(250);
-// Between SIGTERM and SIGKILL where the wrapper is gone; and how much longer one that is there is
-// waited for.
+// Where the wrapper is gone and the agent ends Puppet: the time between SIGTERM and SIGKILL. Where
+// a wrapper lives, three times this is how long it may take to end Puppet itself.
 inline constexpr absl::Duration kFollowKillGrace = absl::Seconds(30);
-// Outcomes stay on disk so long, in case the agent is killed before they are in the journal.
+// How long a run's directory is kept after its outcome was written, in case the agent is killed
+// before the outcome is in the journal.
 inline constexpr absl::Duration kRunDirectoryKept = absl::Hours(25);
 
 struct FollowerParts {
@@ -35,8 +36,11 @@ struct FollowerParts {
   base::Worker* worker = nullptr;
   const base::Clock* clock = nullptr;
   std::vector<std::string> wrapper;  // argv; the run's directory is appended
-  std::string systemd_run;  // empty: the wrapper gets a session of its own instead of a unit
-  int least_rank = 2;       // of the log's lines that are progress
+  // The path of systemd-run. Empty: the wrapper gets a session of its own in place of a transient
+  // unit.
+  std::string systemd_run;
+  // Lines of Puppet's log of this LogLevelRank and above travel as progress.
+  int least_rank = 2;
 };
 
 // Follows one run from its directory on disk to its outcome, whoever of agent, wrapper and Puppet
@@ -55,13 +59,15 @@ class RunFollower : public std::enable_shared_from_this<RunFollower> {
               std::function<void(orch::v1::ActionProgress)> progress,
               std::function<void(orch::bus::v1::Outcome)> done);
 
-  // The spec was just written: starts a wrapper.
+  // Starts a wrapper for a run whose spec was just written.
   void Launch();
-  // After a restart: claims what was not started, else follows on.
+  // Takes up a run after a restart of the agent: claims it if no wrapper has, so that it never
+  // starts, and otherwise goes on following it.
   void Attach();
-  // Ends CANCELLED, unless the wrapper was faster; it then goes on. Whether it ends so.
+  // Claims the run, so that it never starts, and ends it as CANCELLED. False: a wrapper has claimed
+  // it, and the run goes on.
   bool Cancel();
-  // Forgets the run; nobody is called any more. The run itself goes on.
+  // Stops following. Neither `done` nor `progress` is called any more; the run itself goes on.
   void Stop();
   const RunDirectory& directory() const { return directory_; }
 
@@ -96,7 +102,7 @@ class RunFollower : public std::enable_shared_from_this<RunFollower> {
   pid_t watched_ = 0;
   bool attached_ = false;
   bool judging_ = false;
-  // Puppet is being ended by us, since then (steady).
+  // Set while this follower ends Puppet, and since when (steady).
   std::optional<ProcessTree> ending_;
   absl::Duration ending_since_;
 };

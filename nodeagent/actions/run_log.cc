@@ -1,21 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nodeagent/actions/run_log.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
-#include "nodeagent/puppet/puppet_report.h"
 #include "nodeagent/text/clean_text.h"
+#include "nodeagent/text/plain_file.h"
 
 namespace orch::nodeagent {
 namespace {
@@ -30,6 +24,13 @@ std::string TextAt(const json& line, const char* name) {
   const auto field = line.find(name);
   if (field == line.end() || !field->is_string()) return "";
   return CleanText(field->get_ref<const std::string&>(), kProgressTextMax);
+}
+
+// To the microsecond, which all of Puppet's ways to write it keep; InfinitePast if it is no time.
+absl::Time InstantOf(const std::string& text) {
+  const std::optional<absl::Time> time = ParsePuppetTime(text);
+  if (!time.has_value()) return absl::InfinitePast();
+  return absl::FromUnixMicros(absl::ToUnixMicros(*time));
 }
 
 }  // namespace
@@ -52,9 +53,8 @@ std::optional<PuppetRunProgress> ParseLogLine(const std::string& line) {
   progress.set_file(TextAt(parsed, "file"));
   const json number = parsed.value("line", json());
   if (number.is_number_unsigned()) progress.set_line(number.get<uint32_t>());
-  absl::Time time;
-  if (absl::ParseTime(absl::RFC3339_full, TextAt(parsed, "time"), &time, nullptr)) {
-    const timespec parts = absl::ToTimespec(time);
+  if (const std::optional<absl::Time> time = ParsePuppetTime(TextAt(parsed, "time"))) {
+    const timespec parts = absl::ToTimespec(*time);
     progress.mutable_time()->set_seconds(parts.tv_sec);
     progress.mutable_time()->set_nanos(static_cast<int32_t>(parts.tv_nsec));
   }
@@ -69,20 +69,20 @@ void RunLog::Resume(Position position) {
 
 std::vector<PuppetRunProgress> RunLog::ReadMore() {
   std::vector<PuppetRunProgress> out;
-  const int fd = open(path_.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return out;
-  const absl::Cleanup closer = [fd] { close(fd); };
-  struct stat info;
-  if (fstat(fd, &info) != 0 || static_cast<uint64_t>(info.st_size) <= offset_) return out;
-  std::string chunk(std::min<uint64_t>(kLogReadMax, info.st_size - offset_), '\0');
-  const ssize_t size = pread(fd, chunk.data(), chunk.size(), static_cast<off_t>(offset_));
-  if (size <= 0) return out;
-  chunk.resize(size);
-  offset_ += size;
+  const absl::StatusOr<PlainFile> file = PlainFile::Open(path_);
+  if (!file.ok() || file->size() <= offset_) return out;
+  const absl::StatusOr<std::string> read = file->Read(offset_, kLogReadMax);
+  if (!read.ok() || read->empty()) return out;
+  const std::string& chunk = *read;
+  offset_ += chunk.size();
   size_t from = 0;
   for (size_t end = chunk.find('\n'); end != std::string::npos; end = chunk.find('\n', from)) {
     partial_.append(chunk, from, end - from);
-    if (!std::exchange(skipping_, false) && partial_.size() <= kLogLineMax) OnLine(partial_, &out);
+    if (std::exchange(skipping_, false) || partial_.size() > kLogLineMax) {
+      omitted_++;
+    } else {
+      OnLine(partial_, &out);
+    }
     partial_.clear();
     from = end + 1;
   }
@@ -95,16 +95,19 @@ std::vector<PuppetRunProgress> RunLog::ReadMore() {
 }
 
 void RunLog::OnLine(const std::string& line, std::vector<PuppetRunProgress>* out) {
-  if (passed_ > kProgressMax) return;
   std::optional<PuppetRunProgress> progress = ParseLogLine(line);
   if (!progress.has_value() || progress->source() == "Facter" ||
       LogLevelRank(progress->level()) < least_rank_) {
     return;
   }
-  if (++passed_ <= kProgressMax) {
+  if (passed_ < kProgressMax) {
+    passed_++;
     out->push_back(*std::move(progress));
     return;
   }
+  omitted_++;
+  if (passed_ > kProgressMax) return;
+  passed_++;
   PuppetRunProgress note;
   note.set_level("notice");
   note.set_message(absl::StrCat("more than ", kProgressMax, " lines; the rest is not shown"));
@@ -115,14 +118,14 @@ void RunLog::OnLine(const std::string& line, std::vector<PuppetRunProgress>* out
 
 RunLogSummary SearchRunLog(const std::string& path, const std::vector<std::string>& times) {
   RunLogSummary summary;
-  const std::set<std::string> wanted(times.begin(), times.end());
-  struct stat info;
-  if (stat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return summary;
-  if (static_cast<uint64_t>(info.st_size) > kLogSearchMax) return summary;
-  std::ifstream in(path, std::ios::binary);
-  std::string line;
-  while (std::getline(in, line)) {
-    if (line.size() > kLogLineMax) continue;
+  // Report and log may write the same instant in two ways.
+  std::set<absl::Time> wanted;
+  for (const std::string& time : times) wanted.insert(InstantOf(time));
+  wanted.erase(absl::InfinitePast());
+  absl::StatusOr<PlainFile> file = PlainFile::Open(path);
+  if (!file.ok() || file->size() > kLogSearchMax) return summary;
+  PlainLines lines(*std::move(file), kLogLineMax, kLogSearchMax);
+  for (std::string line; lines.Next(&line);) {
     const json parsed = json::parse(line, nullptr, false);
     if (!parsed.is_object()) continue;
     const std::string level = TextAt(parsed, "level");
@@ -130,7 +133,7 @@ RunLogSummary SearchRunLog(const std::string& path, const std::vector<std::strin
     const std::string message = TextAt(parsed, "message");
     if (source == "Facter" || LogLevelRank(level) < kNoticeRank) continue;
     summary.has_lines = true;
-    summary.has_a_time |= wanted.contains(TextAt(parsed, "time"));
+    summary.has_a_time |= wanted.contains(InstantOf(TextAt(parsed, "time")));
     if (source == "Puppet" && absl::StrContains(message, "already in progress; skipping")) {
       summary.says_locked = true;
     }
@@ -138,9 +141,13 @@ RunLogSummary SearchRunLog(const std::string& path, const std::vector<std::strin
       summary.says_disabled = true;
     }
     if (LogLevelRank(level) < kErrorRank) continue;
-    summary.errors.push_back(
-        source == "Puppet" || source.empty() ? message : absl::StrCat(source, ": ", message));
-    if (summary.errors.size() > kErrorsMax) summary.errors.pop_front();
+    if (source == "Puppet" && (absl::StrContains(message, "strict_environment_mode is set") ||
+                               absl::StrContains(message, "not found on server, aborting run"))) {
+      summary.says_environment = true;
+    }
+    const json number = parsed.value("line", json());
+    summary.errors.Add(MakePuppetError(source, message, TextAt(parsed, "file"),
+                                       number.is_number_unsigned() ? number.get<uint32_t>() : 0));
   }
   return summary;
 }

@@ -60,6 +60,7 @@ TEST_F(RunLogTest, TooManyLinesEndWithANote) {
   ASSERT_EQ(all.size(), static_cast<size_t>(kProgressMax) + 1);
   EXPECT_EQ(all[kProgressMax - 1].message(), absl::StrCat(kProgressMax - 1));
   EXPECT_EQ(all.back().source(), "orch");
+  EXPECT_EQ(log.omitted(), 5u);
 }
 
 TEST_F(RunLogTest, AnEndlessLineIsLeftOutAndTheNextOneRead) {
@@ -70,6 +71,7 @@ TEST_F(RunLogTest, AnEndlessLineIsLeftOutAndTheNextOneRead) {
   const std::vector<orch::v1::PuppetRunProgress> lines = log.ReadMore();
   ASSERT_EQ(lines.size(), 1u);
   EXPECT_EQ(lines[0].message(), "next");
+  EXPECT_EQ(log.omitted(), 1u);
 }
 
 TEST_F(RunLogTest, GoesOnWhereItWas) {
@@ -84,6 +86,19 @@ TEST_F(RunLogTest, GoesOnWhereItWas) {
   EXPECT_EQ(lines[0].message(), "two");
 }
 
+TEST_F(RunLogTest, TimesAreComparedHoweverTheyAreWritten) {
+  Write(Line("notice", "Puppet", "x", "2017-07-29T23:17:01.490934000+00:00"));
+  EXPECT_TRUE(SearchRunLog(path_, {"2017-07-29 23:17:01.490934 +00:00"}).has_a_time);
+  EXPECT_TRUE(SearchRunLog(path_, {"2017-07-30 01:17:01.490934 +02:00"}).has_a_time);
+  EXPECT_FALSE(SearchRunLog(path_, {"2017-07-29 23:17:01.490935 +00:00", "never"}).has_a_time);
+}
+
+TEST_F(RunLogTest, ALogWithoutEndOfLineTakesNoMemory) {
+  Write("x");
+  std::filesystem::resize_file(path_, uint64_t{500} << 20);
+  EXPECT_FALSE(SearchRunLog(path_, {}).has_lines);
+}
+
 TEST_F(RunLogTest, ASearchFindsErrorsTimesAndReasons) {
   Write(Line("err", "Facter", "noise", "t1") + Line("notice", "Puppet", "x", "t2"));
   EXPECT_FALSE(SearchRunLog(path_, {"t1"}).has_a_time);
@@ -92,8 +107,21 @@ TEST_F(RunLogTest, ASearchFindsErrorsTimesAndReasons) {
   EXPECT_TRUE(SearchRunLog(path_, {}).errors.empty());
   for (int i = 0; i < 25; i++) Write(Line("err", "/Exec[x]", absl::StrCat("failed ", i)));
   const RunLogSummary failed = SearchRunLog(path_, {});
-  ASSERT_EQ(failed.errors.size(), 20u);
-  EXPECT_EQ(failed.errors.back(), "/Exec[x]: failed 24");
+  ASSERT_EQ(failed.errors.list().size(), 20u);
+  // The first, which is most often the cause, and the last ones.
+  EXPECT_EQ(ErrorLine(failed.errors.list().front()), "/Exec[x]: failed 0");
+  EXPECT_EQ(ErrorLine(failed.errors.list()[1]), "/Exec[x]: failed 6");
+  EXPECT_EQ(ErrorLine(failed.errors.list().back()), "/Exec[x]: failed 24");
+  EXPECT_EQ(failed.errors.list().back().line(), 7u);
+  EXPECT_FALSE(failed.says_environment);
+  Write(Line("err", "Puppet",
+             "Not using catalog because its environment 'production' does not match agent "
+             "specified environment 'nosuch' and strict_environment_mode is set"));
+  EXPECT_TRUE(SearchRunLog(path_, {}).says_environment);
+  std::filesystem::remove(path_);
+  Write(Line("err", "Puppet",
+             "Failed to apply catalog: Environment 'nosuch' not found on server, aborting run."));
+  EXPECT_TRUE(SearchRunLog(path_, {}).says_environment);
   Write(Line("notice", "Puppet",
              "Run of Puppet configuration client already in progress; skipping  (/lock exists)"));
   EXPECT_TRUE(SearchRunLog(path_, {}).says_locked);

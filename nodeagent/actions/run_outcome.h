@@ -12,10 +12,11 @@
 
 namespace orch::nodeagent {
 
-// Everything that is left of a run that has ended.
+// What an ended run has left behind, from which its outcome is judged.
 struct RunEvidence {
   std::string previous_uuid;        // of the report that was there before
   std::string previous_summary;     // digest of the summary that was
+  std::string environment_asked;    // empty: any will do
   std::optional<RunPuppet> puppet;  // nullopt: somebody else's run, which was joined
   std::optional<RunExit> exit;      // nullopt: the wrapper was killed, so nobody knows
   bool earlier_boot = false;        // the machine was booted since Puppet started
@@ -25,18 +26,25 @@ struct RunEvidence {
   std::string output_tail;  // the last lines of Puppet's standard output and error
 };
 
-// Collects it from the run's directory. Blocks, for as long as a report takes to read.
+// Collects the evidence of a run of ours from its directory and from Puppet's files. Blocks for as
+// long as reading a report takes.
 RunEvidence GatherEvidence(const RunDirectory& directory, const RunSpec& spec);
 // The same of a run that is not ours, whose lock was taken at `since`: its report was written after
 // that.
-RunEvidence GatherJoined(const std::string& report, absl::Time since);
+RunEvidence GatherJoined(const std::string& report, absl::Time since,
+                         const std::string& environment_asked);
 
-// Whether the report is of this very run: another one than before, not older than its start, and
-// with lines of its own log. Puppet's files are shared with its daemon and with whoever runs Puppet
-// by hand. Pure.
+// Whether the report is of this very run: it differs from the one before, is not older than the
+// run's start, and has times of the run's own log. Puppet's files are shared with its daemon and
+// with whoever runs Puppet by hand, so none of these can be taken for granted. Pure.
 bool IsReportOfRun(const RunEvidence& evidence);
 
-// What it came to. Pure.
+// What it came to. A success only if all of it says so: the report, and how Puppet ended after it
+// had written it. Pure.
 orch::bus::v1::Outcome JudgeRun(const RunEvidence& evidence);
+
+// FAILED `environment_mismatch` if the run converged another environment than `asked`, whatever it
+// came to; else `outcome`. Pure.
+orch::bus::v1::Outcome JudgeEnvironment(const std::string& asked, orch::bus::v1::Outcome outcome);
 
 }  // namespace orch::nodeagent

@@ -72,11 +72,17 @@ TEST(RunOutcomeTest, VerdictsOfReports) {
   // Never "0 failed".
   evidence.report->status = "failed";
   evidence.report->resources.reset();
-  evidence.report->errors = {"first", "last"};
+  evidence.report->errors.Add(MakePuppetError("Puppet", "first", "/site.pp", 2));
+  evidence.report->errors.Add(MakePuppetError("Puppet", "last", "", 0));
   const orch::bus::v1::Outcome outcome = JudgeRun(evidence);
   EXPECT_EQ(outcome.result().puppet_run().verdict(), orch::v1::PUPPET_RUN_VERDICT_COMPILE_FAILED);
   EXPECT_EQ(outcome.state(), orch::v1::NODE_STATE_FAILED);
-  EXPECT_EQ(outcome.message(), "last");
+  // The cause comes first; "skipping run" and the like are its consequences.
+  EXPECT_EQ(outcome.message(), "first (file: /site.pp, line: 2)");
+  ASSERT_EQ(outcome.result().puppet_run().error_parts_size(), 2);
+  EXPECT_EQ(outcome.result().puppet_run().error_parts(0).file(), "/site.pp");
+  EXPECT_EQ(outcome.result().puppet_run().error_parts(0).line(), 2u);
+  EXPECT_EQ(outcome.result().puppet_run().errors(1), "last");
 }
 
 TEST(RunOutcomeTest, TheFirstFailedResourceIsTheMessage) {
@@ -86,10 +92,12 @@ TEST(RunOutcomeTest, TheFirstFailedResourceIsTheMessage) {
     orch::v1::ResourceChange& change = evidence.report->changes.emplace_back();
     change.set_resource(absl::StrCat("Exec[", i, "]"));
     change.set_message("returned 1");
+    change.set_file("/site.pp");
+    change.set_line(3);
     change.set_status(i == 0 ? orch::v1::RESOURCE_CHANGE_STATUS_CHANGED
                              : orch::v1::RESOURCE_CHANGE_STATUS_FAILED);
   }
-  EXPECT_EQ(JudgeRun(evidence).message(), "Exec[1]: returned 1");
+  EXPECT_EQ(JudgeRun(evidence).message(), "Exec[1]: returned 1 (file: /site.pp, line: 3)");
   EXPECT_EQ(JudgeRun(evidence).reason(), "failed");
 }
 
@@ -107,7 +115,7 @@ TEST(RunOutcomeTest, WithoutAReportTheExitCodeAndTheLogDecide) {
   evidence.summary->digest = "old";
   EXPECT_EQ(JudgeRun(evidence).reason(), "no_report");
   evidence.exit->exit_code = 1;
-  evidence.log.errors = {"Error: cannot"};
+  evidence.log.errors.Add(MakePuppetError("Puppet", "Error: cannot", "", 0));
   EXPECT_EQ(JudgeRun(evidence).reason(), "compile_failed");
   EXPECT_EQ(JudgeRun(evidence).message(), "Error: cannot");
   evidence.log.errors.clear();
@@ -119,6 +127,113 @@ TEST(RunOutcomeTest, WithoutAReportTheExitCodeAndTheLogDecide) {
   evidence.log.says_locked = false;
   evidence.log.says_disabled = true;
   EXPECT_EQ(JudgeRun(evidence).reason(), "disabled");
+}
+
+TEST(RunOutcomeTest, WhatGoesWrongAfterTheReportIsAFailure) {
+  for (const char* status : {"changed", "unchanged"}) {
+    RunEvidence evidence = Whole();
+    evidence.report->status = status;
+    evidence.report->errors.Add(MakePuppetError("/Stage[main]/X", "was told of", "", 0));
+    evidence.log.errors = evidence.report->errors;
+    evidence.log.errors.Add(
+        MakePuppetError("Puppet", "Could not run command from postrun_command", "", 0));
+    evidence.log.errors.Add(MakePuppetError("Puppet", "and so on", "", 0));
+    for (const int exit_code : {1, 4, 6, 127}) {
+      evidence.exit->exit_code = exit_code;
+      const orch::bus::v1::Outcome outcome = JudgeRun(evidence);
+      EXPECT_EQ(outcome.state(), orch::v1::NODE_STATE_FAILED) << exit_code;
+      EXPECT_EQ(outcome.reason(), "failed");
+      EXPECT_EQ(outcome.message(), "Could not run command from postrun_command");
+      EXPECT_EQ(outcome.result().puppet_run().verdict(), orch::v1::PUPPET_RUN_VERDICT_FAILED);
+      EXPECT_EQ(outcome.result().puppet_run().errors_size(), 3);
+    }
+    evidence.exit->exit_code = -1;
+    evidence.exit->signal = 11;
+    evidence.log.errors.clear();
+    evidence.report->errors.clear();
+    const orch::bus::v1::Outcome crashed = JudgeRun(evidence);
+    EXPECT_EQ(crashed.reason(), "killed");
+    EXPECT_EQ(crashed.message(), "Puppet was ended by signal 11 after its report");
+    // The same without a report: the summary has the last word on what was applied only.
+    evidence.report = absl::NotFoundError("no report");
+    evidence.exit->signal = 0;
+    evidence.exit->exit_code = 1;
+    EXPECT_EQ(JudgeRun(evidence).reason(), "failed");
+    EXPECT_EQ(JudgeRun(evidence).message(), "Puppet ended with exit code 1 after its report");
+    evidence.summary->resources->set_total(0);
+    EXPECT_EQ(JudgeRun(evidence).reason(), "compile_failed");
+  }
+}
+
+TEST(RunOutcomeTest, NoopWithoutAReportIsNeverUnchanged) {
+  RunEvidence evidence = Whole();
+  evidence.report = absl::NotFoundError("no report");
+  evidence.exit->exit_code = 0;
+  const auto verdict = [&evidence] { return JudgeRun(evidence).result().puppet_run().verdict(); };
+  // Nothing is said of events: it can't be told.
+  EXPECT_EQ(verdict(), orch::v1::PUPPET_RUN_VERDICT_UNKNOWN);
+  EXPECT_EQ(JudgeRun(evidence).state(), orch::v1::NODE_STATE_FAILED);
+  EXPECT_EQ(JudgeRun(evidence).reason(), "no_report");
+  evidence.summary->noop_events = 2;
+  EXPECT_EQ(verdict(), orch::v1::PUPPET_RUN_VERDICT_NOOP_PENDING);
+  EXPECT_EQ(JudgeRun(evidence).state(), orch::v1::NODE_STATE_SUCCEEDED);
+  evidence.summary->noop_events = 0;
+  EXPECT_EQ(verdict(), orch::v1::PUPPET_RUN_VERDICT_UNCHANGED);
+  evidence.summary->resources->set_out_of_sync(1);
+  EXPECT_EQ(verdict(), orch::v1::PUPPET_RUN_VERDICT_NOOP_PENDING);
+  evidence.summary->digest = "old";
+  EXPECT_EQ(verdict(), orch::v1::PUPPET_RUN_VERDICT_UNKNOWN);
+  // A report of an old Puppet has no `noop_pending`, but its resources tell.
+  evidence = Whole();
+  evidence.report->status = "unchanged";
+  evidence.report->resources->set_noop_pending(1);
+  evidence.exit->exit_code = 0;
+  EXPECT_EQ(verdict(), orch::v1::PUPPET_RUN_VERDICT_NOOP_PENDING);
+}
+
+TEST(RunOutcomeTest, AnotherEnvironmentIsAFailureWhateverPuppetDid) {
+  RunEvidence evidence = Whole();
+  evidence.environment_asked = "staging";
+  evidence.report->environment = "staging";
+  EXPECT_EQ(JudgeRun(evidence).state(), orch::v1::NODE_STATE_SUCCEEDED);
+  evidence.report->environment = "production";
+  for (const char* status : {"changed", "unchanged", "failed"}) {
+    evidence.report->status = status;
+    const orch::bus::v1::Outcome outcome = JudgeRun(evidence);
+    EXPECT_EQ(outcome.state(), orch::v1::NODE_STATE_FAILED);
+    EXPECT_EQ(outcome.reason(), "environment_mismatch");
+    EXPECT_EQ(outcome.message().substr(0, 62),
+              "asked for environment staging, but Puppet applied production; P")
+        << outcome.message();
+    EXPECT_EQ(outcome.result().puppet_run().verdict(), orch::v1::PUPPET_RUN_VERDICT_FAILED);
+  }
+  evidence.report = absl::NotFoundError("no report");
+  evidence.summary->environment = "production";
+  EXPECT_EQ(JudgeRun(evidence).reason(), "environment_mismatch");
+  // A run that was joined as well.
+  evidence = Whole();
+  evidence.puppet.reset();
+  evidence.exit.reset();
+  evidence.environment_asked = "staging";
+  evidence.report->environment = "production";
+  EXPECT_EQ(JudgeRun(evidence).reason(), "environment_mismatch");
+  // Puppet said no by itself.
+  evidence = Whole();
+  evidence.report->status = "failed";
+  evidence.report->resources.reset();
+  evidence.exit->exit_code = 1;
+  evidence.log.says_environment = true;
+  EXPECT_EQ(JudgeRun(evidence).reason(), "environment_mismatch");
+}
+
+TEST(RunOutcomeTest, ReportsOfOldPuppetsAreTaken) {
+  RunEvidence evidence = Whole();
+  evidence.report->time = "1970-01-01 00:16:41.49 +00:00";
+  EXPECT_TRUE(IsReportOfRun(evidence));
+  evidence.report->time = "1970-01-01 02:16:41.49 +02:00";
+  EXPECT_TRUE(IsReportOfRun(evidence));
+  evidence.report->time = "1970-01-01 02:16:41.49 +03:00";
+  EXPECT_FALSE(IsReportOfRun(evidence));
 }
 
 TEST(RunOutcomeTest, WhatNobodyKnowsIsLost) {

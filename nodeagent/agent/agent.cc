@@ -6,8 +6,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "api/catalog.h"
+#include "api/wire_text.h"
 #include "base/ids.h"
-#include "nodeagent/text/timestamps.h"
+#include "base/proto_time.h"
 
 namespace orch::nodeagent {
 
@@ -22,29 +23,33 @@ Agent::Agent(AgentParts parts)
       presence_(PresenceParts{parts_.clock, parts_.self.identity, parts_.self.collectives,
                               parts_.destinations, parts_.client, parts_.credentials,
                               parts_.actions, parts_.facts, parts_.presence_interval,
-                              parts_.start_time, parts_.random}) {}
+                              parts_.start_time, parts_.random}),
+      under_way_(parts_.clock, parts_.running_max),
+      cancels_(parts_.journal) {}
 
 Agent::~Agent() = default;
 
 void Agent::Start() {
   for (const std::string& collective : parts_.self.collectives) {
-    const auto take = Guard(
+    const auto take = lifetime_.Guard(
         [this, collective](const bus::Delivery& delivery) { OnMessage(collective, delivery); });
     parts_.client->Subscribe(parts_.destinations.Request(collective), take);
     parts_.client->Subscribe(parts_.destinations.Node(collective, parts_.self.identity), take);
   }
-  parts_.journal->PostUnfinished(Guard([this](absl::StatusOr<std::vector<JournalEntry>> entries) {
-    if (!entries.ok()) return LogJournal("read the journal", entries.status());
-    for (const JournalEntry& entry : *entries) Resume(entry);
-  }));
-  parts_.client->Start(Guard([this](bool connected) { OnConnection(connected); }));
+  cancels_.Load(parts_.clock);
+  parts_.journal->PostUnfinished(
+      lifetime_.Guard([this](absl::StatusOr<std::vector<JournalEntry>> entries) {
+        if (!entries.ok()) return LogJournal("read the journal", entries.status());
+        for (const JournalEntry& entry : *entries) Resume(entry);
+      }));
+  parts_.client->Start(lifetime_.Guard([this](bool connected) { OnConnection(connected); }));
 }
 
 // ---- A request's life. -------------------------------------------------------------------------
 
 void Agent::OnMessage(const std::string& collective, const bus::Delivery& delivery) {
   ORCH_CHECK_ON(parts_.strand);
-  ++counters_.received;
+  stops_.CountReceived();
   auto message = std::make_shared<Message>();
   message->collective = collective;
   message->now = parts_.clock->Read();
@@ -67,7 +72,7 @@ std::optional<Stop> Agent::Climb(const MessagePtr& message, const std::string& b
   if (auto stop = CheckOnce(*message)) return stop;
   if (!request.has_action()) return OnQuery(message);
   if (auto stop = CheckNode(*message)) return stop;
-  ++counters_.passed;
+  stops_.CountPassed();
   Run(message, message->now.wall);
   return std::nullopt;
 }
@@ -100,13 +105,12 @@ std::optional<Stop> Agent::CheckClock(const Message& message) const {
 std::optional<Stop> Agent::LookUp(const MessagePtr& message) {
   const std::string& id = message->request.request_id();
   if (climbing_.contains(id)) return Stop{Rung::kReplayed, "it is being looked at already"};
-  if (refused_.Contains(id, message->now.wall)) return Stop{Rung::kReplayed, "it was refused"};
   if (climbing_.size() >= kClimbingMax) {
     return Stop{Rung::kCapacity, "too many requests wait for the journal"};
   }
   climbing_.insert(id);
   parts_.journal->PostFind(
-      id, Guard([this, message](absl::StatusOr<std::optional<JournalEntry>> found) {
+      id, lifetime_.Guard([this, message](absl::StatusOr<std::optional<JournalEntry>> found) {
         OnLookedUp(message, found);
         parts_.on_change();
       }));
@@ -115,21 +119,17 @@ std::optional<Stop> Agent::LookUp(const MessagePtr& message) {
 
 void Agent::OnLookedUp(const MessagePtr& message,
                        const absl::StatusOr<std::optional<JournalEntry>>& found) {
+  std::optional<Stop> stop;
   if (!found.ok()) {
-    ++run_counters_.journal_failures;
-    climbing_.erase(message->request.request_id());
-    return Refuse(message, {Rung::kJournal, std::string(found.status().message())});
+    under_way_.CountJournalFailure();
+    stop = Stop{Rung::kJournal, std::string(found.status().message())};
+  } else if (!found->has_value()) {
+    stop = CheckNode(*message);
+    if (!stop) return Accept(message);
   }
-  if (found->has_value()) {
-    climbing_.erase(message->request.request_id());
-    return AnswerKnown(*message, **found);
-  }
-  if (refused_.Contains(message->request.request_id(), message->now.wall)) {
-    climbing_.erase(message->request.request_id());
-    return Refuse(message, {Rung::kReplayed, "it was refused meanwhile"});
-  }
-  if (const auto stop = CheckNode(*message)) return RefuseDurably(message, *stop);
-  Accept(message);
+  climbing_.erase(message->request.request_id());
+  if (stop) return Refuse(message, *stop);
+  AnswerKnown(*message, **found);
 }
 
 // What depends on this node as it is now: target, conditions, capacity.
@@ -138,20 +138,22 @@ std::optional<Stop> Agent::CheckNode(const Message& message) const {
   if (auto stop = CheckTarget(request, *parts_.facts)) return stop;
   if (auto stop = CheckConditions(request, policy_.get(), *parts_.facts)) return stop;
   if (leaving_) return Stop{Rung::kCapacity, "this node agent is being stopped"};
-  if (!request.job_id().empty() && cancelled_jobs_.Contains(request.job_id(), message.now.wall)) {
+  if (!request.job_id().empty() && cancels_.Contains(request.job_id(), message.now)) {
     return Stop{Rung::kCancelled, "the job was cancelled before the request arrived"};
   }
-  if (running_.size() >= static_cast<size_t>(parts_.running_max)) {
-    return Stop{Rung::kCapacity, absl::StrCat(running_.size(), " actions are under way")};
+  if (const auto full = under_way_.WhyFull(IsMutating(request))) {
+    return Stop{Rung::kCapacity, *full};
   }
   return std::nullopt;
 }
 
 // Durable before anything happens: from here on this request can't start a second time.
 void Agent::Accept(const MessagePtr& message) {
+  under_way_.BeginAccepting(message->request.request_id());
   parts_.journal->PostAccept(ForJournal(*message),
-                             Guard([this, message](absl::StatusOr<AcceptResult> result) {
+                             lifetime_.Guard([this, message](absl::StatusOr<AcceptResult> result) {
                                climbing_.erase(message->request.request_id());
+                               under_way_.EndAccepting(message->request.request_id());
                                OnAccepted(message, result);
                                parts_.on_change();
                              }));
@@ -159,12 +161,12 @@ void Agent::Accept(const MessagePtr& message) {
 
 void Agent::OnAccepted(const MessagePtr& message, const absl::StatusOr<AcceptResult>& result) {
   if (!result.ok()) {
-    ++run_counters_.journal_failures;
+    under_way_.CountJournalFailure();
     return Refuse(message, {Rung::kJournal, std::string(result.status().message())});
   }
   switch (result->acceptance) {
     case Acceptance::kAccepted: {
-      ++counters_.passed;
+      stops_.CountPassed();
       const absl::Time accepted = parts_.clock->Read().wall;
       replies_.SendAccepted(message->exchange.get(), accepted);
       return Run(message, accepted);
@@ -186,14 +188,15 @@ void Agent::OnAccepted(const MessagePtr& message, const absl::StatusOr<AcceptRes
 void Agent::Run(const MessagePtr& message, absl::Time accepted) {
   const Request& request = message->request;
   const std::string id = request.request_id();
-  running_[id] = Running{message->exchange, api::NameOf(request.action().action()),
-                         request.caller(), IsMutating(request), accepted};
-  if (running_[id].mutates) LogRequest("request accepted", id, running_[id]);
-  if (cancelled_jobs_.Contains(request.job_id(), parts_.clock->Read().wall)) {
+  under_way_.Add(id,
+                 Running{message->exchange, api::NameOf(request.action().action()),
+                         request.caller(), IsMutating(request), accepted},
+                 IsMutating(request) ? "request accepted" : "request started");
+  if (cancels_.Contains(request.job_id(), parts_.clock->Read())) {
     return OnDone(id, MakeOutcome(orch::v1::NODE_STATE_CANCELLED, "cancelled",
                                   "the job was cancelled before it started here"));
   }
-  LogRequest("request started", id, running_[id]);
+  if (IsMutating(request)) under_way_.Log("request started", id);
   parts_.actions->Start(MakeCall(request));
 }
 
@@ -207,62 +210,37 @@ void Agent::Resume(const JournalEntry& entry) {
   }
   const auto exchange = ResumedExchange(request, parts_.self.identity, entry.request.digest,
                                         entry.accept_time, parts_.clock->Read().wall);
-  running_[request.request_id()] = Running{exchange, api::NameOf(request.action().action()),
-                                           request.caller(), true, entry.accept_time};
-  LogRequest("request taken up again", request.request_id(), running_[request.request_id()]);
+  under_way_.Add(request.request_id(),
+                 Running{exchange, api::NameOf(request.action().action()), request.caller(), true,
+                         entry.accept_time},
+                 "request taken up again");
   parts_.actions->Resume(MakeCall(request));
 }
 
 // The end: kept first, then told.
 void Agent::OnDone(const std::string& request_id, Outcome outcome) {
-  const auto found = running_.find(request_id);
-  if (found == running_.end()) return;
-  const Running done = found->second;
-  running_.erase(found);
+  const Running* const running = under_way_.Find(request_id);
+  if (running == nullptr) return;
+  if (outcome.result().has_puppet_run()) {
+    auto* run = outcome.mutable_result()->mutable_puppet_run();
+    run->set_progress_omitted(run->progress_omitted() + running->exchange->omitted);
+  }
   FitOutcome(&outcome);
-  Count(outcome);
-  LogRequest("request ended", request_id, done, &outcome);
+  const Running done = *under_way_.End(request_id, outcome);
   parts_.on_change();
   if (!done.mutates) return replies_.SendOutcome(done.exchange.get(), outcome);
   presence_.OnChange();
   parts_.journal->PostFinish(
-      request_id, outcome.SerializeAsString(),
-      Guard([this, exchange = done.exchange, outcome](const absl::Status& status) {
+      request_id, api::SerializeHealing(outcome),
+      lifetime_.Guard([this, exchange = done.exchange, outcome](const absl::Status& status) {
         // The controller learns it all the same: a restarted agent would only tell it again.
         if (!status.ok()) LogJournal("keep an outcome", status);
         replies_.SendOutcome(exchange.get(), outcome);
       }));
 }
 
-// One event of a request that was accepted; with the same ids as in the controller's log.
-void Agent::LogRequest(absl::string_view event, const std::string& request_id,
-                       const Running& running, const Outcome* outcome) const {
-  constexpr size_t kPrefix = sizeof("NODE_STATE_") - 1;
-  const Exchange& exchange = *running.exchange;
-  const double seconds = absl::ToDoubleSeconds(parts_.clock->Read().wall - running.accept_time);
-  base::LogInfo(event, {{"job_id", exchange.job_id},
-                        {"request_id", base::Hex(request_id)},
-                        {"action", running.action},
-                        {"caller", running.caller},
-                        {"controller", exchange.controller},
-                        {"state", outcome == nullptr
-                                      ? ""
-                                      : orch::v1::NodeState_Name(outcome->state()).substr(kPrefix)},
-                        {"reason", outcome == nullptr ? "" : outcome->reason()},
-                        {"since_accepted_seconds", seconds},
-                        {"trace_id", exchange.trace.trace_id},
-                        {"span_id", exchange.trace.span_id}});
-}
-
-void Agent::Count(const Outcome& outcome) {
-  if (orch::v1::NodeState_IsValid(outcome.state())) ++run_counters_.ended[outcome.state()];
-  if (!outcome.result().has_puppet_run()) return;
-  const int verdict = outcome.result().puppet_run().verdict();
-  if (orch::v1::PuppetRunVerdict_IsValid(verdict)) ++run_counters_.verdicts[verdict];
-}
-
 void Agent::LogJournal(absl::string_view what, const absl::Status& status) {
-  ++run_counters_.journal_failures;
+  under_way_.CountJournalFailure();
   base::LogError(what, {{"error", status.ToString()}});
 }
 
@@ -271,13 +249,17 @@ void Agent::LogJournal(absl::string_view what, const absl::Status& status) {
 JournalRequest Agent::ForJournal(const Message& message) const {
   Request kept = message.request;
   api::RedactSensitive(kept.mutable_action()->mutable_action());
-  return {kept.request_id(),
-          message.digest,
-          kept.job_id(),
-          kept.caller(),
-          kept.SerializeAsString(),
-          ToTime(kept.issue_time()),
-          ToTime(kept.expire_time())};
+  JournalRequest out;
+  out.request_id = kept.request_id();
+  out.digest = message.digest;
+  out.job_id = kept.job_id();
+  out.controller = kept.controller();
+  out.caller = kept.caller();
+  out.stops = kept.action().action().has_puppet_disable();
+  out.request = kept.SerializeAsString();
+  out.issue_time = ToTime(kept.issue_time());
+  out.expire_time = ToTime(kept.expire_time());
+  return out;
 }
 
 ActionCall Agent::MakeCall(const Request& request) {
@@ -286,19 +268,21 @@ ActionCall Agent::MakeCall(const Request& request) {
   call.job_id = request.job_id();
   call.caller = request.caller();
   call.action = request.action().action();
-  call.timeout = absl::Seconds(request.action().timeout().seconds()) +
-                 absl::Nanoseconds(request.action().timeout().nanos());
+  call.timeout = ToDuration(request.action().timeout());
   const api::ActionInfo* info = api::InfoOf(call.action);
   if (call.timeout <= absl::ZeroDuration() && info != nullptr) {
     call.timeout = info->mutates ? info->run_timeout : info->answer_timeout;
   }
   const std::string id = call.request_id;
-  call.progress = Guard([this, id](orch::v1::ActionProgress progress) {
-    const auto found = running_.find(id);
-    if (found == running_.end()) return;
-    replies_.SendProgress(found->second.exchange.get(), std::move(progress));
+  call.progress = lifetime_.Guard([this, id](orch::v1::ActionProgress progress) {
+    if (const Running* running = under_way_.Find(id)) {
+      replies_.SendProgress(running->exchange.get(), std::move(progress));
+    }
   });
-  call.done = Guard([this, id](Outcome outcome) { OnDone(id, std::move(outcome)); });
+  call.waits = lifetime_.Guard([this, id](bool waits) {
+    if (Running* running = under_way_.Find(id)) running->waits = waits;
+  });
+  call.done = lifetime_.Guard([this, id](Outcome outcome) { OnDone(id, std::move(outcome)); });
   return call;
 }
 
@@ -331,7 +315,7 @@ void Agent::OnTick() {
   }
   if (now.steady < next_purge_) return;
   next_purge_ = now.steady + kPurgeInterval;
-  parts_.journal->PostPurge(Guard([this](const absl::Status& status) {
+  parts_.journal->PostPurge(lifetime_.Guard([this](const absl::Status& status) {
     if (!status.ok()) LogJournal("purge the journal", status);
   }));
 }

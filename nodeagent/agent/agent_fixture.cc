@@ -7,7 +7,7 @@
 #include "api/catalog.h"
 #include "base/config.h"
 #include "base/ids.h"
-#include "nodeagent/text/timestamps.h"
+#include "base/proto_time.h"
 
 namespace orch::nodeagent {
 
@@ -141,7 +141,7 @@ void AgentTest::StartNode() {
     agent_->Start();
   });
   ASSERT_TRUE(
-      Until([&] { return facts_->json() == "{\"role\":\"web\"}" && presences_.size() > before; }));
+      Until([&] { return facts_->json() == facts_expected_ && presences_.size() > before; }));
   clock_.Advance(absl::Seconds(1));  // a new journal refuses what was issued before it
 }
 

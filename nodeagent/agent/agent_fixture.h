@@ -24,9 +24,6 @@ namespace orch::nodeagent {
 class FakeActions : public Actions {
  public:
   std::vector<orch::v1::NodeAction> Offered() const override;
-  std::optional<orch::bus::v1::Outcome> Admit(const orch::v1::Action& action) const override {
-    return std::nullopt;
-  }
   void Start(ActionCall call) override;
   void Resume(ActionCall call) override;
   void Cancel(const std::string& job_id) override;
@@ -53,6 +50,7 @@ class AgentTest : public ::testing::Test {
   // The options of the next StartNode.
   std::shared_ptr<const policy::Policy> own_policy_;
   int running_max_ = 16;
+  std::string facts_expected_ = "{\"role\":\"web\"}";  // as JSON in one line
 
   orch::bus::v1::Request NewRequest();
   orch::bus::v1::Request NewPing();

@@ -3,8 +3,12 @@
 // asked again.
 #include <gtest/gtest.h>
 
+#include <vector>
+
+#include "base/config.h"
+#include "base/gzip.h"
+#include "base/proto_time.h"
 #include "nodeagent/agent/agent_fixture.h"
-#include "nodeagent/text/timestamps.h"
 
 namespace orch::nodeagent {
 namespace {
@@ -63,7 +67,24 @@ TEST_F(RunTest, ProgressIsBounded) {
     }
   });
   Settle();
-  EXPECT_EQ(RepliesTo(run.request_id()).size(), 1u + kProgressPerSecondMax);
+  ASSERT_EQ(RepliesTo(run.request_id()).size(), 1u + kProgressPerSecondMax);
+  // What was left out is counted: with the next that is sent, and at the end.
+  clock_.Advance(absl::Seconds(1));
+  OnStrand([&] { actions_->calls.at(run.request_id()).progress(orch::v1::ActionProgress()); });
+  ASSERT_TRUE(
+      Until([&] { return RepliesTo(run.request_id()).size() == 2u + kProgressPerSecondMax; }));
+  EXPECT_EQ(RepliesTo(run.request_id()).back().progress().omitted(), 9u * kProgressPerSecondMax);
+  OnStrand([&] {
+    orch::bus::v1::Outcome outcome;
+    outcome.set_state(orch::v1::NODE_STATE_SUCCEEDED);
+    outcome.mutable_result()->mutable_puppet_run()->set_progress_omitted(1);
+    const auto done = actions_->calls.at(run.request_id()).done;
+    actions_->calls.clear();
+    done(outcome);
+  });
+  ASSERT_TRUE(Until([&] { return !OutcomeOf(run.request_id()).empty(); }));
+  EXPECT_EQ(RepliesTo(run.request_id()).back().outcome().result().puppet_run().progress_omitted(),
+            1u + 9u * kProgressPerSecondMax);
 }
 
 TEST_F(RunTest, DuplicatesStartOnce) {
@@ -169,6 +190,83 @@ TEST_F(RunTest, ARefusalHoldsAfterARestart) {
   Send(second);
   Settle();
   EXPECT_EQ(actions_->started, 0);
+}
+
+TEST_F(RunTest, WhatWasRefusedNeverStartsLaterWhoeverIsKilled) {
+  // Not yet valid: 15 s later, after a kill, the very same bytes would be.
+  Request early = NewRun();
+  *early.mutable_issue_time() = ToTimestamp(clock_.Read().wall + absl::Seconds(40));
+  *early.mutable_expire_time() = ToTimestamp(clock_.Read().wall + absl::Seconds(100));
+  Send(early);
+  ASSERT_TRUE(Until([&] { return !OutcomeOf(early.request_id()).empty(); }));
+  EXPECT_EQ(OutcomeOf(early.request_id()), "REFUSED not_yet_valid");
+  // Expired, by a clock that is set right later.
+  Request late = NewRun();
+  *late.mutable_issue_time() = ToTimestamp(clock_.Read().wall - absl::Milliseconds(500));
+  *late.mutable_expire_time() = ToTimestamp(clock_.Read().wall - absl::Milliseconds(1));
+  Send(late);
+  ASSERT_TRUE(Until([&] { return !OutcomeOf(late.request_id()).empty(); }));
+  // The clock was off.
+  Request beacon = NewRequest();
+  beacon.mutable_beacon()->set_sequence(1);
+  *beacon.mutable_issue_time() = ToTimestamp(clock_.Read().wall - absl::Seconds(31));
+  Send(beacon);
+  const Request clock = NewRun();
+  Send(clock);
+  ASSERT_TRUE(Until([&] { return !OutcomeOf(clock.request_id()).empty(); }));
+  EXPECT_EQ(OutcomeOf(clock.request_id()), "REFUSED clock");
+  StopNode();
+  StartNode();
+  clock_.Advance(absl::Seconds(15));
+  Send(early);
+  Send(clock);
+  ASSERT_TRUE(Until([&] { return RepliesTo(early.request_id()).size() == 2; }));
+  ASSERT_TRUE(Until([&] { return RepliesTo(clock.request_id()).size() == 2; }));
+  EXPECT_EQ(RepliesTo(early.request_id())[1].outcome().reason(), "not_yet_valid");
+  EXPECT_EQ(RepliesTo(clock.request_id())[1].outcome().reason(), "clock");
+  clock_.StepWall(-absl::Seconds(17));
+  Send(late);
+  Settle();
+  EXPECT_EQ(actions_->started + actions_->resumed, 0);
+}
+
+TEST_F(RunTest, ACancelHoldsAfterARestart) {
+  const Request withheld = NewRun();
+  Send(NewCancel(withheld.job_id()));
+  ASSERT_TRUE(Until([&] { return actions_->cancelled.size() == 1; }));
+  Settle();
+  StopNode();
+  StartNode();
+  Send(withheld);
+  ASSERT_TRUE(Until([&] { return !OutcomeOf(withheld.request_id()).empty(); }));
+  EXPECT_EQ(OutcomeOf(withheld.request_id()), "CANCELLED cancelled");
+  EXPECT_EQ(actions_->started + actions_->resumed, 0);
+}
+
+TEST_F(RunTest, ManyAtOnceAreBoundedAndThoseThatWaitTakeNoRoom) {
+  running_max_ = 2;
+  StopNode();
+  StartNode();
+  std::vector<Request> runs;
+  for (int i = 0; i < 6; ++i) runs.push_back(NewRun());
+  for (const Request& run : runs) Send(run);  // none has reached the journal when the last comes
+  ASSERT_TRUE(Until([&] { return actions_->started == 2 && Stopped(Rung::kCapacity) == 4; }));
+  // Neither a question nor another run is kept out by what only waits.
+  OnStrand([&] {
+    for (auto& [id, call] : actions_->calls) call.waits(true);
+  });
+  const Request third = NewRun();
+  SendAndStart(third);
+  const Request fourth = NewRun();
+  SendAndStart(fourth);
+  const Request fifth = NewRun();
+  Send(fifth);
+  ASSERT_TRUE(Until([&] { return !OutcomeOf(fifth.request_id()).empty(); }));
+  EXPECT_EQ(OutcomeOf(fifth.request_id()), "REFUSED busy");
+  const Request ping = NewPing();
+  Send(ping);
+  ASSERT_TRUE(Until([&] { return !OutcomeOf(ping.request_id()).empty(); }));
+  EXPECT_EQ(OutcomeOf(ping.request_id()), "SUCCEEDED");
 }
 
 TEST_F(RunTest, WithoutItsJournalItRefusesWhatWasIssuedBefore) {
@@ -281,6 +379,21 @@ TEST_F(RunTest, PresenceIsWholeAtFirstAndWhenAsked) {
   EXPECT_EQ(presences_[2].facts().json(), "{\"role\":\"web\"}");
 }
 
+TEST_F(RunTest, LargeFactsTravelPacked) {
+  StopNode();
+  const std::string facts = "{\"k8s\":\"" + std::string(300 << 10, 'x') + "\",\"role\":\"web\"}";
+  ASSERT_TRUE(base::WriteFileAtomically(directory_ + "/facts.json", facts, 0644).ok());
+  facts_expected_ = facts;
+  StartNode();
+  Request query = NewRequest();
+  query.mutable_presence_query()->set_facts(true);
+  Send(query);
+  ASSERT_TRUE(Until([&] { return presences_.back().has_facts(); }));
+  EXPECT_EQ(presences_.back().facts().json(), "");
+  EXPECT_EQ(*base::Gunzip(presences_.back().facts().json_gzip(), 1 << 20), facts);
+  EXPECT_EQ(presences_.back().fact_errors_size(), 0);
+}
+
 TEST_F(RunTest, PresenceFollowsPuppetsState) {
   actions_->puppet.set_enabled(true);
   actions_->puppet.set_disable_message("maintenance");
@@ -311,6 +424,24 @@ TEST_F(RunTest, PresenceIsRepeatedAfterTheFirstBeaconOfAConnection) {
     Settle();
     EXPECT_EQ(presences_.size(), 2u) << i;
   }
+}
+
+TEST_F(RunTest, ABeaconWithANewerRevocationListMakesTheNodeAskForIt) {
+  for (int i : {1, 2, 3, 4}) {
+    Request beacon = NewRequest();
+    beacon.mutable_beacon()->set_sequence(i);
+    (*beacon.mutable_beacon()->mutable_crl_numbers())[node_->CrlNumbers()[0].first] =
+        i == 1 ? "1" : "99";
+    Send(beacon);
+    Settle();
+    clock_.Advance(kPresenceRepeatSpread);
+    OnStrand([&] { agent_->OnTick(); });
+    Settle();
+  }
+  // At its connection, after its first beacon, and once for the list, whatever is heard meanwhile.
+  ASSERT_EQ(presences_.size(), 3u);
+  EXPECT_FALSE(presences_[1].behind_crls());
+  EXPECT_TRUE(presences_[2].behind_crls());
 }
 
 TEST_F(RunTest, ADeafNodeConnectsAnew) {

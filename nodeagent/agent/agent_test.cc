@@ -5,8 +5,8 @@
 #include "absl/strings/str_cat.h"
 #include "base/ids.h"
 #include "base/log.h"
+#include "base/proto_time.h"
 #include "nodeagent/agent/agent_fixture.h"
-#include "nodeagent/text/timestamps.h"
 
 namespace orch::nodeagent {
 namespace {

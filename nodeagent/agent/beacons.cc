@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
-#include "nodeagent/text/timestamps.h"
+#include "base/proto_time.h"
 
 namespace orch::nodeagent {
 

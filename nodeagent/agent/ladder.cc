@@ -6,8 +6,8 @@
 #include "absl/strings/str_cat.h"
 #include "api/catalog.h"
 #include "base/ids.h"
+#include "base/proto_time.h"
 #include "base/version.h"
-#include "nodeagent/text/timestamps.h"
 #include "target/target.h"
 
 namespace orch::nodeagent {

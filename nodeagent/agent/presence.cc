@@ -5,11 +5,13 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "api/wire_text.h"
+#include "base/gzip.h"
 #include "base/ids.h"
 #include "base/log.h"
+#include "base/proto_time.h"
 #include "base/sha256.h"
 #include "base/version.h"
-#include "nodeagent/text/timestamps.h"
 
 namespace orch::nodeagent {
 Presence::Presence(PresenceParts parts) : parts_(std::move(parts)) {}
@@ -24,6 +26,14 @@ void Presence::OnBeacon() {
   if (std::exchange(repeated_, true)) return;
   next_ = std::min(
       next_, parts_.clock->Read().steady + kPresenceRepeatSpread * parts_.random->Uniform(0, 1));
+}
+
+void Presence::AskForCrls() {
+  const absl::Duration now = parts_.clock->Read().steady;
+  if (now - crls_asked_ < kCrlAskInterval) return;
+  crls_asked_ = now;
+  behind_crls_ = true;
+  next_ = std::min(next_, now + kPresenceRepeatSpread * Random(0, 1));
 }
 
 void Presence::OnTick() {
@@ -107,16 +117,24 @@ void Presence::AddFacts(orch::bus::v1::Presence* presence) const {
   const std::string& json = parts_.facts->json();
   const std::vector<std::string>& classes =
       parts_.facts->classes() == nullptr ? kNone : *parts_.facts->classes();
-  size_t size = json.size();
-  for (const std::string& name : classes) size += name.size() + 2;
-  if (size > kPresenceFactsMax) {
+  size_t classes_size = 0;
+  for (const std::string& name : classes) classes_size += name.size() + 2;
+  const size_t size = json.size() + classes_size;
+  std::string packed;
+  if (size > kPresenceFactsMax) packed = base::Gzip(json);
+  if (!packed.empty() && packed.size() + classes_size > kPresenceFactsMax) {
     auto* error = presence->add_fact_errors();
     error->set_source("bus");
-    error->set_message(absl::StrCat("facts and classes have ", size, " bytes, more than the ",
-                                    kPresenceFactsMax, " that fit into a message"));
+    error->set_message(absl::StrCat("facts and classes have ", size,
+                                    " bytes, packed more than the ", kPresenceFactsMax,
+                                    " that fit into a message"));
     return;
   }
-  presence->mutable_facts()->set_json(json);
+  if (packed.empty()) {
+    presence->mutable_facts()->set_json(json);
+  } else {
+    presence->mutable_facts()->set_json_gzip(packed);
+  }
   for (const std::string& name : classes) presence->mutable_facts()->add_classes(name);
   *presence->mutable_facts()->mutable_time() = ToTimestamp(parts_.facts->read_time());
 }
@@ -126,9 +144,10 @@ void Presence::Send(bool whole, bool with_facts, bool leaving) {
   orch::bus::v1::Presence presence = Compose(whole || with_facts);
   presence.set_sequence(++sequence_);
   presence.set_leaving(leaving);
+  presence.set_behind_crls(behind_crls_);
   if (with_facts) AddFacts(&presence);
   const auto envelope =
-      parts_.credentials->Sign(trust::Domain::kPresence, presence.SerializeAsString(), whole);
+      parts_.credentials->Sign(trust::Domain::kPresence, api::SerializeHealing(presence), whole);
   if (!envelope.ok()) {
     base::LogError("sign a presence", {{"error", envelope.status().ToString()}});
     return;
@@ -139,7 +158,7 @@ void Presence::Send(bool whole, bool with_facts, bool leaving) {
                         now.wall + 2 * parts_.interval);
   }
   last_fingerprint_ = Fingerprint();
-  changed_ = false;
+  changed_ = behind_crls_ = false;
   last_sent_ = last_look_ = now.steady;
   if (whole) last_whole_ = now.steady;
   // Give or take a tenth: a fleet that was started at once does not stay in step.

@@ -26,9 +26,12 @@ inline constexpr absl::Duration kPresenceChangeMin = absl::Seconds(1);
 // Within this time of a connection's first beacon the presence is repeated: over a network of
 // brokers, the way to the controller may not have been there when the node connected.
 inline constexpr absl::Duration kPresenceRepeatSpread = absl::Seconds(10);
+// A node that is behind with revocation lists asks for them this often.
+inline constexpr absl::Duration kCrlAskInterval = absl::Minutes(5);
 // How often Puppet's files are looked at for news that nobody told us.
 inline constexpr absl::Duration kPuppetLookInterval = absl::Seconds(30);
-// Facts larger than this don't fit into an envelope beside the rest.
+// Facts larger than this don't fit into an envelope beside the rest; they travel packed, which
+// makes them smaller by five to ten.
 inline constexpr size_t kPresenceFactsMax = 200 << 10;
 
 struct PresenceParts {
@@ -58,6 +61,9 @@ class Presence {
   void OnDisconnected() { connected_ = false; }
   // A controller was heard.
   void OnBeacon();
+  // A beacon named a newer revocation list than there is here: the next presence, within
+  // kPresenceRepeatSpread, says so; again after kCrlAskInterval.
+  void AskForCrls();
   // Facts, classes or Puppet's state changed, or may have.
   void OnChange();
   void OnTick();
@@ -84,7 +90,9 @@ class Presence {
   bool repeated_ = false;  // since the connect
   bool changed_ = false;
   absl::Time deaf_time_ = absl::InfinitePast();
-  bool facts_owed_ = false;  // somebody asked before they were read
+  bool behind_crls_ = false;                               // and has not said so
+  absl::Duration crls_asked_ = -absl::InfiniteDuration();  // steady
+  bool facts_owed_ = false;                                // somebody asked before they were read
   uint64_t sequence_ = 0;
   std::string last_fingerprint_;
   absl::Duration last_sent_;   // steady

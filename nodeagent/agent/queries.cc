@@ -3,12 +3,25 @@
 // tells: beacons, CRLs.
 #include "absl/strings/str_cat.h"
 #include "base/ids.h"
+#include "base/proto_time.h"
 #include "nodeagent/agent/agent.h"
-#include "nodeagent/text/timestamps.h"
 
 namespace orch::nodeagent {
 
 using orch::bus::v1::Request;
+
+namespace {
+
+bool Offers(const Actions& actions, const std::string& action, bool* mutates) {
+  for (const orch::v1::NodeAction& offered : actions.Offered()) {
+    if (offered.name() != action) continue;
+    *mutates = offered.mutates();
+    return true;
+  }
+  return false;
+}
+
+}  // namespace
 
 // What changes nothing may be lost, but is not done twice.
 std::optional<Stop> Agent::CheckOnce(const Message& message) {
@@ -47,7 +60,7 @@ std::optional<Stop> Agent::OnQuery(const MessagePtr& message) {
     case Request::KIND_NOT_SET:
       ORCH_CHECK(false);  // Climb and the strict parse took them
   }
-  ++counters_.passed;
+  stops_.CountPassed();
   return std::nullopt;
 }
 
@@ -56,34 +69,27 @@ std::optional<Stop> Agent::OnDiscover(const Message& message) {
   const Request& request = message.request;
   if (auto stop = CheckTarget(request, *parts_.facts)) return stop;
   bool mutates = false;
-  if (!Offers(request.discover().action(), &mutates)) {
+  if (!Offers(*parts_.actions, request.discover().action(), &mutates)) {
     return Stop{Rung::kUnsupported,
                 absl::StrCat("this node does not offer ", request.discover().action())};
   }
   if (auto stop = CheckConditions(request, policy_.get(), *parts_.facts)) return stop;
   if (auto stop = CheckClock(message); stop && mutates) return stop;
-  ++counters_.passed;
+  stops_.CountPassed();
   orch::bus::v1::Discovered discovered;
   discovered.set_willing(true);
   replies_.SendDiscovered(message.exchange.get(), std::move(discovered));
   return std::nullopt;
 }
 
-bool Agent::Offers(const std::string& action, bool* mutates) const {
-  for (const orch::v1::NodeAction& offered : parts_.actions->Offered()) {
-    if (offered.name() != action) continue;
-    *mutates = offered.mutates();
-    return true;
-  }
-  return false;
-}
-
 std::optional<Stop> Agent::OnBeacon(const Message& message) {
   if (!beacons_.OnBeacon(message.request, message.now)) {
     return Stop{Rung::kReplayed, "a newer beacon was heard"};
   }
-  ++counters_.passed;
+  stops_.CountPassed();
   presence_.OnBeacon();
+  const Beacons::Seen& seen = beacons_.seen().at(message.request.controller());
+  if (parts_.credentials->IsBehind(seen.crl_numbers)) presence_.AskForCrls();
   const auto skew = beacons_.Skew(message.request.controller(), message.now);
   parts_.client->SetClockSkew(*skew);
   if (absl::AbsDuration(*skew) > kClockSkewMax && limiter_.Admit("clock skew", message.now)) {
@@ -97,7 +103,7 @@ std::optional<Stop> Agent::OnBeacon(const Message& message) {
 std::optional<Stop> Agent::OnCrl(const Message& message) {
   const auto whole = crl_parts_.OnPart(message.request.crl(), message.now);
   if (!whole.ok()) return Stop{Rung::kInvalid, std::string(whole.status().message())};
-  ++counters_.passed;
+  stops_.CountPassed();
   if (whole->empty()) return std::nullopt;
   const auto changed = parts_.credentials->UpdateCrl(*whole, message.now.wall);
   if (!changed.ok()) return Stop{Rung::kInvalid, std::string(changed.status().message())};
@@ -112,11 +118,7 @@ void Agent::OnCancel(const Message& message) {
                                   {"caller", message.request.caller()},
                                   {"trace_id", message.exchange->trace.trace_id},
                                   {"span_id", message.exchange->trace.span_id}});
-  // No request of the job that was issued before this can be valid longer.
-  const absl::Time until = ToTime(message.request.issue_time()) + kLifetimeMax + kFutureMax;
-  if (cancelled_jobs_.Add(job, until, message.now.wall) == ReplayWindow::Added::kFull) {
-    base::LogWarning("too many cancelled jobs to remember", {{"job_id", job}});
-  }
+  cancels_.Add(job, ToTime(message.request.issue_time()), message.now);
   parts_.actions->Cancel(job);
 }
 
@@ -124,22 +126,20 @@ void Agent::OnResultQuery(const MessagePtr& message) {
   // A request is never older than its job, and the job's id says when that was made. Without a job
   // nothing is known of when, so nothing is claimed.
   const std::string& job = message->request.job_id();
-  const absl::Time since = job.empty() ? absl::InfinitePast() : UlidTime(job);
-  parts_.journal->PostWholeSince(
-      since, Guard([this, message](bool whole) {
-        for (const std::string& id : message->request.result_query().request_ids()) {
-          parts_.journal->PostFind(
-              id,
-              Guard([this, message, id, whole](absl::StatusOr<std::optional<JournalEntry>> found) {
-                if (found.ok()) return AnswerResult(*message, id, *found, whole);
-                // Whether it was started is not known, and "unknown" would say that it was not:
-                // the controller asks again.
-                base::LogError(
-                    "look up a request in the journal",
-                    {{"request_id", base::Hex(id)}, {"error", found.status().ToString()}});
-              }));
-        }
-      }));
+  const absl::Time since = job.empty() ? absl::InfinitePast() : base::UlidTime(job);
+  parts_.journal->PostWholeSince(since, lifetime_.Guard([this, message](bool whole) {
+    for (const std::string& id : message->request.result_query().request_ids()) {
+      parts_.journal->PostFind(
+          id, lifetime_.Guard([this, message, id,
+                               whole](absl::StatusOr<std::optional<JournalEntry>> found) {
+            if (found.ok()) return AnswerResult(*message, id, *found, whole);
+            // Whether it was started is not known, and "unknown" would say that it was not:
+            // the controller asks again.
+            base::LogError("look up a request in the journal",
+                           {{"request_id", base::Hex(id)}, {"error", found.status().ToString()}});
+          }));
+    }
+  }));
 }
 
 // What is known of a mutating request, to the controller that made it: its outcome, or that it is
@@ -152,9 +152,9 @@ void Agent::AnswerResult(const Message& query, const std::string& request_id,
     const bool never_started = whole && !entry && !climbing_.contains(request_id);
     return replies_.SendUnknown(*query.exchange, request_id, never_started);
   }
-  const auto running = running_.find(request_id);
-  const auto exchange = running != running_.end()
-                            ? running->second.exchange
+  const Running* const running = under_way_.Find(request_id);
+  const auto exchange = running != nullptr
+                            ? running->exchange
                             : ResumedExchange(request, parts_.self.identity, entry->request.digest,
                                               entry->accept_time, parts_.clock->Read().wall);
   orch::bus::v1::Outcome outcome;

@@ -2,13 +2,16 @@
 #include "nodeagent/agent/replies.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "api/wire_text.h"
 #include "base/ids.h"
 #include "base/log.h"
+#include "base/proto_time.h"
 #include "base/version.h"
 #include "nodeagent/agent/ladder.h"
-#include "nodeagent/text/timestamps.h"
+#include "nodeagent/text/clean_text.h"
 
 namespace orch::nodeagent {
 namespace {
@@ -18,6 +21,8 @@ using orch::bus::v1::Reply;
 
 // How long a broker keeps a reply that nobody takes: a result query brings an outcome back later.
 constexpr absl::Duration kOutcomeLifetime = absl::Hours(1);
+// Bytes of what is said with an outcome that is made here.
+constexpr size_t kRefusalMessageMax = 2048;
 constexpr absl::Duration kNewsLifetime = absl::Minutes(2);
 
 }  // namespace
@@ -63,7 +68,7 @@ Outcome MakeOutcome(orch::v1::NodeState state, absl::string_view reason,
   Outcome outcome;
   outcome.set_state(state);
   outcome.set_reason(std::string(reason));
-  outcome.set_message(std::string(message));
+  outcome.set_message(CleanText(message, kRefusalMessageMax));
   return outcome;
 }
 
@@ -99,9 +104,14 @@ void Replies::SendAccepted(Exchange* exchange, absl::Time accepted) {
 }
 
 void Replies::SendProgress(Exchange* exchange, orch::v1::ActionProgress progress) {
-  if (exchange->progress >= kProgressMax || !client_->status().connected) return;
-  if (!exchange->progress_budget.Take(clock_->Read())) return;
+  if (exchange->progress >= kProgressMax || !client_->status().connected ||
+      !exchange->progress_budget.Take(clock_->Read())) {
+    ++exchange->omitted;
+    ++exchange->untold;
+    return;
+  }
   ++exchange->progress;
+  progress.set_omitted(std::exchange(exchange->untold, 0));
   Reply reply = Begin(exchange);
   *reply.mutable_progress() = std::move(progress);
   SendOnce(*exchange, reply, kNewsLifetime);
@@ -170,7 +180,7 @@ Reply Replies::Begin(Exchange* exchange) const {
 
 std::string Replies::Seal(const Reply& reply) const {
   const auto envelope =
-      credentials_->Sign(trust::Domain::kReply, reply.SerializeAsString(), /*with_chain=*/true);
+      credentials_->Sign(trust::Domain::kReply, api::SerializeHealing(reply), /*with_chain=*/true);
   if (!envelope.ok()) {
     base::LogError("sign a reply", {{"error", envelope.status().ToString()}});
     return "";
@@ -194,9 +204,8 @@ void Replies::Transmit(Unsent* unsent) {
   unsent->under_way = true;
   client_->SendWithReceipt(
       unsent->destination, unsent->body, unsent->expires,
-      [this, alive = std::weak_ptr<bool>(alive_), number = unsent->number](absl::Status status) {
-        if (!alive.expired()) OnSent(number, status);
-      });
+      lifetime_.Guard(
+          [this, number = unsent->number](const absl::Status& status) { OnSent(number, status); }));
 }
 
 void Replies::OnSent(uint64_t number, const absl::Status& status) {

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/strand.h"
 #include "base/traceparent.h"
+#include "base/weak.h"
 #include "bus/client/bus.h"
 #include "bus/stomp/destination.h"
 #include "orch/bus/v1/reply.pb.h"
@@ -53,6 +54,8 @@ struct Exchange {
   base::Traceparent trace;  // this node's span of it
   uint64_t sequence = 0;    // of the last reply
   int progress = 0;         // pieces of news sent
+  uint64_t omitted = 0;     // pieces of news that were not, all together
+  uint64_t untold = 0;      // of those, since the last that was sent
   Budget progress_budget{kProgressPerSecondMax};
 };
 // `node`: this one, for its span. `payload_digest`: of the bytes that were signed. `accepted`:
@@ -80,6 +83,7 @@ class Replies {
           bus::Bus* client, std::shared_ptr<trust::Credentials> credentials);
 
   void SendAccepted(Exchange* exchange, absl::Time accepted);
+  // Not sent, but counted, where there is too much of it or no connection.
   void SendProgress(Exchange* exchange, orch::v1::ActionProgress progress);
   void SendDiscovered(Exchange* exchange, orch::bus::v1::Discovered discovered);
   // To a result query: `request_id` is the one that was asked for, the digest that of the query.
@@ -115,7 +119,7 @@ class Replies {
   std::list<Unsent> unsent_;  // oldest first
   size_t unsent_bytes_ = 0;
   uint64_t next_number_ = 1;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  base::Lifetime lifetime_;
 };
 
 }  // namespace orch::nodeagent

@@ -9,27 +9,32 @@
 
 namespace orch::nodeagent {
 
-// Work that may block, for ever even (a file on a dead network file system), done beside the
-// strand: one errand after the other, each on a thread that ends with it. One that is not back
-// after kErrandOvertake no longer holds up the next.
+// Runs errands: work that may block, even for ever (reading a file on a dead network file system),
+// and must therefore not run on the strand. Each errand has a thread of its own, which ends with
+// it.
+//
+// Errands begin in the order in which they were posted, one after the other; an errand that has not
+// ended after kErrandOvertake no longer holds up the next one. At most kThreadsMax are under way;
+// further ones wait.
 //
 // Lives on: `strand`.
 class Errands {
  public:
   static constexpr absl::Duration kErrandOvertake = absl::Seconds(1);
   static constexpr absl::Duration kErrandLate = absl::Seconds(10);
-  // Errands that are not back; as many again wait.
+  // The most errands that are under way at once.
   static constexpr size_t kThreadsMax = 32;
 
   struct Errand {
-    std::function<void()> work;  // on a thread of its own; touches nothing of the strand's
-    std::function<void()> done;  // on the strand, when the work has ended
     std::function<void()>
-        late;  // on the strand, once, if it has not after kErrandLate; may be null
+        work;  // runs on its own thread, so it uses nothing that lives on the strand
+    std::function<void()> done;  // called on the strand when `work` has ended
+    // Called on the strand, once, if `work` has not ended after kErrandLate. May be null.
+    std::function<void()> late;
   };
 
   explicit Errands(base::Strand strand);
-  // Waits for those that are under way.
+  // Waits for the errands that are under way.
   ~Errands();
   Errands(const Errands&) = delete;
   Errands& operator=(const Errands&) = delete;

@@ -1,4 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// A node must never look as if facts had vanished because a program hung or a file was half
+// written: targets are matched against them, and policies too. So nothing is ever taken out of the
+// facts because a source fails; a piece keeps its good text until a merge has taken a newer one, or
+// until its file or program is gone. What is wrong is kept beside it: SetErrors() computes the
+// failing sources anew from the state of all of them after each event, because an error that was
+// set and cleared event by event would outlive its cause. The decisions about when to run and to
+// look are made here, with `now` as an argument; Facts only carries it out.
+
 #include "nodeagent/facts/fact_board.h"
 
 #include <algorithm>
@@ -14,6 +23,29 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr size_t kErrorTextMax = 300;
+
+constexpr char kReplaced[] = "\xef\xbf\xbd";  // U+FFFD, in place of bytes that are no UTF-8
+
+// Dotted path of the first name or value with kReplaced in it; empty if there is none.
+std::string FindReplaced(const Json& facts, const std::string& path) {
+  if (facts.is_string()) {
+    return facts.get_ref<const std::string&>().find(kReplaced) == std::string::npos ? "" : path;
+  }
+  if (!facts.is_structured()) return "";
+  for (const auto& [key, value] : facts.items()) {
+    const std::string inner = path.empty() ? key : absl::StrCat(path, ".", key);
+    if (key.find(kReplaced) != std::string::npos) return inner;
+    if (std::string found = FindReplaced(value, inner); !found.empty()) return found;
+  }
+  return "";
+}
+
+// Which fact is not as its source wrote it.
+std::string DoubtOf(const std::string& text) {
+  if (text.find(kReplaced) == std::string::npos) return "";
+  return absl::StrCat(FindReplaced(Json::parse(text, nullptr, false), ""),
+                      ": bytes that are not UTF-8 were replaced");
+}
 
 size_t BytesOf(const FactsText& text) { return text == nullptr ? 0 : text->size(); }
 
@@ -155,6 +187,7 @@ bool FactBoard::TakeRead(const std::string& name, Piece* piece, absl::StatusOr<s
     return room;
   }
   piece->error.clear();
+  if (!same) piece->doubt = DoubtOf(*read);
   piece->time = read_time_ = now.wall;
   if (same) return true;
   piece->fresh = std::make_shared<const std::string>(*std::move(read));
@@ -252,6 +285,7 @@ void FactBoard::SetErrors(base::Now now) {
       failing[source.plan.name] = "its files can't be read: no answer of the file system";
     }
     for (const auto& [name, piece] : source.pieces) {
+      if (!piece.doubt.empty()) failing[NameOf(source, name)] = piece.doubt;
       if (!piece.refused.empty()) failing[NameOf(source, name)] = piece.refused;
       if (!piece.error.empty()) failing[NameOf(source, name)] = piece.error;
     }
@@ -344,6 +378,7 @@ bool FactBoard::FromCache(const std::string& cache, base::Now now) {
       }
       Piece& piece = source.pieces[name];
       piece.good = std::make_shared<const std::string>(OneLine(value["facts"]));
+      piece.doubt = DoubtOf(*piece.good);
       piece.time = absl::FromUnixMicros(value["time_us"].get<int64_t>());
       if (piece.time <= now.wall) read_time_ = std::max(read_time_, piece.time);
     }

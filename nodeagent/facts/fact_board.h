@@ -111,6 +111,7 @@ class FactBoard {
     absl::Time time = absl::InfinitePast();  // of its reading
     std::string program;                     // its real path, if it is one
     std::string error;
+    std::string doubt;  // it is taken, but not as it was
     std::string refused;
     int failures = 0;  // of a program, one after the other
   };

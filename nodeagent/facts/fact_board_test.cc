@@ -55,6 +55,20 @@ class FactBoardTest : public testing::Test {
   std::unique_ptr<FactBoard> board_;
 };
 
+TEST(FactBoardTextTest, OneOddByteCostsOneFact) {
+  FactsConfig config;
+  config.add_sources()->set_file("/facts.json");
+  FactBoard board(config);
+  Look look;
+  look.names.insert("");
+  look.read.emplace("", "{\"a\":1,\"os\":{\"name\":\"\xef\xbf\xbd\"}}");
+  board.OnLook(0, std::move(look), LookReason::kTimer, base::Now{absl::Seconds(1), absl::Now()});
+  ASSERT_EQ(board.errors().size(), 1u);
+  EXPECT_EQ(board.errors()[0].source(), "/facts.json");
+  EXPECT_EQ(board.errors()[0].message(), "os.name: bytes that are not UTF-8 were replaced");
+  EXPECT_TRUE(board.changed()) << "the rest is taken";
+}
+
 TEST_F(FactBoardTest, IsCompleteWhenEverybodyHasHadHisSay) {
   EXPECT_FALSE(board_->complete());
   EXPECT_EQ(RunsOf(Program(""), LookReason::kChange), 1u);

@@ -1,4 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// A look runs on an errand's thread, because any call on a dead file system may never return; it
+// knows nothing of earlier looks but what its LookOrder tells. Three things make it less simple
+// than reading every file. Watches are set before anything is read, so that no change falls in
+// between. A file that makes no sense and was changed a moment ago is taken to be half written, and
+// is looked at again before it counts as an error. And an unchanged FileMark (device, inode, size,
+// times) spares a reading only if the file was not changed within the clock's tick before it.
+// Programs run as root, so one that others may write, or whose directory they may write, is not run
+// from a directory of facts.
+
 #include "nodeagent/facts/fact_files.h"
 
 #include <dirent.h>

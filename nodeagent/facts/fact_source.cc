@@ -1,10 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// Everything that can be wrong in the configuration of facts is found by CheckFacts, at start, by
+// the name of its field; PlanSources then can't fail, and whoever reads a SourcePlan needs no
+// defaults. FactSource is one message with a field for each kind instead of a oneof, because that
+// is how it reads best in YAML; so it is checked here that exactly one of them is set.
+
 #include "nodeagent/facts/fact_source.h"
 
 #include <algorithm>
 #include <set>
 
 #include "absl/strings/str_cat.h"
+#include "base/proto_time.h"
 #include "base/status.h"
 
 namespace orch::nodeagent {
@@ -19,7 +26,7 @@ constexpr char kAuto[] = "auto";
 constexpr char kFactsDirectory[] = "/etc/orch/facts.d";
 
 absl::Duration DurationOr(const google::protobuf::Duration& value, absl::Duration otherwise) {
-  const absl::Duration duration = absl::Seconds(value.seconds()) + absl::Nanoseconds(value.nanos());
+  const absl::Duration duration = ToDuration(value);
   return duration > absl::ZeroDuration() ? duration : otherwise;
 }
 
@@ -49,11 +56,13 @@ SourcePlan PlanOf(const FactSource& source, absl::Duration interval) {
     plan.paths = ProgramsOf(source.facter(), {"/opt/puppetlabs/bin/facter", "/usr/bin/facter"});
     plan.arguments.insert(plan.arguments.begin(), "--json");
     plan.also_good_exit = 1;
+    plan.prints_json = true;
     timeout = kCollectorTimeout;
   } else if (!source.ohai().empty()) {
     plan.kind = SourceKind::kProgram;
     plan.paths = ProgramsOf(source.ohai(), {"/opt/chef/bin/ohai", "/opt/cinc/bin/ohai",
                                             "/opt/cinc-workstation/bin/ohai", "/usr/bin/ohai"});
+    plan.prints_json = true;
     timeout = kCollectorTimeout;
   } else if (!source.program().empty()) {
     plan.kind = SourceKind::kProgram;

@@ -51,6 +51,8 @@ struct SourcePlan {
   // An exit code of a program, besides 0, that is no failure provided it printed facts: Facter
   // exits with 1 when it could not find out one fact of many.
   int also_good_exit = 0;
+  // A program that prints JSON and nothing else: whatever else it prints is an error.
+  bool prints_json = false;
 };
 
 // Adds the default sources (Facter, or Ohai where that is there) where `config` names none.

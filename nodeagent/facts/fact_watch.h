@@ -10,13 +10,14 @@
 
 namespace orch::nodeagent {
 
-// Tells that something happened in directories that are watched through inotify(7), not what: who
-// is told looks himself. Where the kernel has no inotify left, it tells every second.
+// Calls back when something may have changed in the watched directories. It does not say what: the
+// caller looks at its files again. Watches are made with inotify(7) on descriptor(). Where the
+// kernel has no inotify left, or SetPolling says so, the call comes every kWatchPoll instead.
 //
 // Lives on: `strand`.
 class FactWatch {
  public:
-  // What happens within it is told once.
+  // Changes within this time are told with one call.
   static constexpr absl::Duration kWatchGather = absl::Milliseconds(100);
   static constexpr absl::Duration kWatchPoll = absl::Seconds(1);
 
@@ -26,13 +27,14 @@ class FactWatch {
   FactWatch& operator=(const FactWatch&) = delete;
 
   void Start(std::function<void()> on_change);
-  // For inotify_add_watch(2), from any thread; -1: there is none.
+  // The descriptor for inotify_add_watch(2), which may be used from any thread; -1: the kernel gave
+  // none.
   int descriptor() const;
-  // Drops the watches that are not among `needed`.
+  // Removes all watches whose numbers are not in `needed`.
   void Keep(const std::set<int>& needed);
-  // Whether to tell every second, because not everything can be watched.
+  // With true `on_change` is called every kWatchPoll, for directories that can't be watched.
   void SetPolling(bool polling);
-  // Why there is no inotify; OK if there is.
+  // OK, or why there is no inotify.
   const absl::Status& status() const;
 
  private:

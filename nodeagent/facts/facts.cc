@@ -1,4 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// Nothing here waits: looks, parsing, merging and writing the cache are errands, programs are
+// commands, and each brings its result back to the strand. That makes the order of events the
+// problem, and these rules solve it: one look per source at a time, later ones are remembered and
+// not queued (the most demanding reason wins); one merge at a time, and none while a look that is
+// not late is under way; after construction facts() changes only in OnMerged. Callbacks hold the
+// state weakly, because an errand that hangs may outlive Facts. Before every source has answered
+// once nothing is published, unless the cache of the last run stands in: half of the facts would
+// match the wrong targets.
+
 #include "nodeagent/facts/facts.h"
 
 #include <algorithm>
@@ -190,9 +200,11 @@ void Facts::State::OnPrinted(size_t source, const std::string& name,
   running.erase({source, name});
   const auto facts = std::make_shared<absl::StatusOr<std::string>>(std::move(output));
   const bool some = board.plan(source).also_good_exit != 0;
-  const auto parse = [facts, some] {
+  const bool strict = board.plan(source).prints_json;
+  const auto parse = [facts, some, strict] {
     if (!facts->ok()) return;
-    absl::StatusOr<Json> parsed = target::ParsePrintedFacts(**facts);
+    absl::StatusOr<Json> parsed =
+        strict ? target::ParseJsonFacts(**facts) : target::ParsePrintedFacts(**facts);
     if (some && parsed.ok() && parsed->empty()) parsed = absl::InvalidArgumentError("nothing");
     *facts = parsed.ok() ? absl::StatusOr<std::string>(OneLine(*parsed))
                          : absl::InvalidArgumentError(absl::StrCat("what it printed is no facts: ",

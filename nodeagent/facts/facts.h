@@ -30,13 +30,15 @@ struct FactsParts {
   std::vector<std::string> collectives;
 };
 
-// What this node knows of itself, live: facts and classes from all sources, and the answers to the
-// calls of the target language. What a target is decided against.
+// What this node knows of itself now: facts and classes from all sources, and the answers to the
+// calls of the target language (`puppet()`, `resource()`, `fstat()`). Targets and the conditions of
+// policies are decided against it.
 //
 // A source that fails keeps its last good facts and is named in errors(). Files are watched;
 // programs (facter) run at start if their facts are older than the interval, then on a timer. A
-// restart begins with the facts of before, from disk. Nothing of it is waited for on the strand:
-// not for a program, nor for a file system. docs/facts.md has the whole.
+// restart begins with the last facts, from disk. The strand never waits for a program or a file
+// system, with one bounded exception: fstat() in Answer (kFstatPatience). docs/facts.md describes
+// all of it.
 //
 // Lives on: `strand`. facts() and classes() stay the same between two events of the strand.
 class Facts : public target::NodeView {
@@ -49,9 +51,11 @@ class Facts : public target::NodeView {
 
   // Begins to refresh. `on_change` is called on the strand when digest() or errors() changed.
   void Start(std::function<void()> on_change);
-  // Reads and runs all sources again soon: SIGHUP, the end of a Puppet run. Many calls make one.
+  // Begins to read and run all sources again, for SIGHUP and for the end of a Puppet run. Calls
+  // that come while that is under way are answered by one more round.
   void Refresh();
-  // Full names, sorted: what `-A` and `action()` see. Once, by main, from Actions::Offered().
+  // Sets the full names of the actions that this node offers, which `-A` and `action()` see. Called
+  // once, by main, with the names of Actions::Offered().
   void SetActions(std::vector<std::string> actions);
 
   // NodeView.
@@ -60,20 +64,23 @@ class Facts : public target::NodeView {
   const std::vector<std::string>* classes() const override;
   const std::vector<std::string>* actions() const override;
   const std::vector<std::string>& collectives() const override;
-  // puppet(), resource(), fstat(); reads Puppet's files, in milliseconds.
+  // Answers puppet(), resource() and fstat() from files, in milliseconds (node_calls.h has the
+  // errors).
   absl::StatusOr<nlohmann::json> Answer(const target::Call& call) const override;
 
-  // The facts as they go on the bus: one line of JSON, at most kFactsMax.
+  // The facts as they travel on the bus: one line of JSON of at most kFactsMax bytes; `{}` before
+  // any are known.
   const std::string& json() const;
-  // SHA-256 over facts without the volatile ones, and classes: what presence carries.
+  // SHA-256 over the classes and the facts without the volatile ones; presence carries it. Empty
+  // before any are known.
   const std::string& digest() const;
   // When something was last read; InfinitePast if nothing was.
   absl::Time read_time() const;
-  // Sources that fail, sorted by source.
+  // The sources that fail now, sorted by name, with why and since when.
   std::vector<orch::v1::FactSourceError> errors() const;
-  // The file or program that each top-level fact is of, by the fact's name.
+  // By the name of a top-level fact: the file or program that it is from.
   const std::map<std::string, std::string>& origins() const;
-  // Whether all sources have had their say since Start(), be it an error.
+  // Whether every source has answered or failed since Start(), and all of that is merged.
   bool settled() const;
 
  private:

@@ -17,15 +17,17 @@
 
 namespace orch::nodeagent {
 
-// How Facts works: looks at sources on errands, runs their programs, merges on an errand; FactBoard
-// decides. A change of a file goes FactWatch → Look → OnLook → MergeIfChanged → OnMerged.
+// The moving part of Facts: it looks at sources and merges on errands, runs programs as commands,
+// and writes the cache; FactBoard decides what is to be done. A change of a file goes FactWatch →
+// StartLook → OnLook → (programs → OnPrinted) → MergeIfChanged → OnMerged. Errands and commands
+// hold the state weakly: what comes back after Facts has gone is dropped.
 //
 // Lives on: Facts' strand.
 struct Facts::State : std::enable_shared_from_this<Facts::State> {
-  // Programs that run at once: one that hangs does not hold up the next.
+  // Programs that run at once. There are two, so that one that hangs does not hold up the others.
   static constexpr size_t kProgramsAtOnce = 2;
   static constexpr absl::Duration kSettleLook = absl::Milliseconds(500);
-  // Where Puppet's classes are is asked again so long after that failed.
+  // After Puppet could not say where its class file is, it is asked again this much later.
   static constexpr absl::Duration kClassfileRetry = absl::Seconds(30);
   static constexpr size_t kCacheMax = 16 << 20;
 
@@ -66,10 +68,10 @@ struct Facts::State : std::enable_shared_from_this<Facts::State> {
     absl::Status watch_error;
   };
   std::vector<Looking> looking;  // by source
-  bool classfile_known = false;  // or asked for in vain
+  bool classfile_known = false;  // Puppet has said where its classes are, or that it can't
   absl::Duration classfile_due = absl::InfiniteDuration();
 
-  std::deque<Run> waiting;  // to be run
+  std::deque<Run> waiting;  // programs that are to be run, in order
   std::map<Run, std::shared_ptr<Command>> running;
   bool merging = false;
   bool writing = false;
@@ -77,7 +79,7 @@ struct Facts::State : std::enable_shared_from_this<Facts::State> {
   bool cache_failed = false;
   uint64_t errors_told = 0;
 
-  // What is known.
+  // What others see: the facts of the last merge.
   bool known = false;
   bool complete = false;
   Merged now;

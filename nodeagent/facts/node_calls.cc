@@ -1,4 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// A caller chooses the paths and names that these calls look at, and the agent is root. fstat()
+// therefore opens the path first (O_PATH: that neither reads nor blocks) and decides by where the
+// descriptor really is; checking the path and opening it afterwards would let whoever may write a
+// directory on the way exchange it in between. Where there is no such file, the path that would be
+// made decides in the same way, so that a refusal tells nothing of what exists elsewhere. An answer
+// that is not known is an error and never a zero: a target must not match because a summary is
+// damaged.
+
 #include "nodeagent/facts/node_calls.h"
 
 #include <fcntl.h>
@@ -19,11 +28,13 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "base/config.h"
+#include "base/downcase.h"
 #include "base/ids.h"
 #include "base/sha256.h"
 #include "base/status.h"
 #include "nodeagent/puppet/puppet_state.h"
 #include "nodeagent/puppet/puppet_summary.h"
+#include "nodeagent/text/plain_file.h"
 
 namespace orch::nodeagent {
 namespace {
@@ -82,10 +93,9 @@ absl::StatusOr<bool> IsManaged(const std::string& resourcefile, const std::strin
     return absl::InvalidArgumentError(
         absl::StrCat("resource('", resource, "'): not of the form Type[title]"));
   }
-  // Puppet writes types in lower case there.
-  const std::string wanted =
-      absl::StrCat(absl::AsciiStrToLower(resource.substr(0, bracket)), resource.substr(bracket));
-  const absl::StatusOr<std::string> text = base::ReadFile(resourcefile, kResourceFileMax);
+  // Puppet writes the whole reference in lower case there, titles too.
+  const std::string wanted = base::Downcase(resource);
+  const absl::StatusOr<std::string> text = ReadPlainFile(resourcefile, kResourceFileMax);
   if (absl::IsNotFound(text.status())) return false;  // no catalog was applied yet
   if (!text.ok()) return text.status();
   for (const absl::string_view line : absl::StrSplit(*text, '\n')) {

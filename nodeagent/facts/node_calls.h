@@ -11,22 +11,26 @@
 #include "absl/time/time.h"
 #include "nodeagent/puppet/puppet_paths.h"
 
-// The calls of the target language that only a node can answer, from files alone, in milliseconds;
-// field names are MCollective's, or the API's. NotFound: no such field, with those there are.
-// Thread-safe.
+// Answers the calls of the target language that only a node can answer: puppet(), resource() and
+// fstat(). They read files and start no program, which takes milliseconds on a local disk. Names of
+// fields are MCollective's or the API's. NotFound: there is no such field (the error lists those
+// there are), or Puppet's settings are not known. Thread-safe.
 
 namespace orch::nodeagent {
 
-// Files above it are not hashed.
+// Bytes of the largest file that fstat() hashes.
 inline constexpr size_t kFstatHashMax = 8 << 20;
-// A strand waits so long for fstat(): a local disk answers in less, even to a digest.
+// How long a strand waits for fstat(). A local disk answers in less, also when it is asked for a
+// digest.
 inline constexpr absl::Duration kFstatPatience = absl::Milliseconds(200);
 
-// `puppet().field`. Unknown (DataLoss) where the last run's summary is damaged.
+// The value of `puppet().field`. DataLoss: the last run's summary is damaged, so its figures are
+// not known. `paths` may be null: NotFound then.
 absl::StatusOr<nlohmann::json> AnswerPuppet(const PuppetPaths* paths, const std::string& field,
                                             absl::Time now);
 
-// `resource('File[/srv]').field`: whether the last catalog manages it, and the last run's counts.
+// The value of `resource('File[/srv]').field`: `managed` says whether the last catalog manages the
+// resource, other fields are counts of the last run. InvalidArgument: not of the form Type[title].
 absl::StatusOr<nlohmann::json> AnswerResource(const PuppetPaths* paths, const std::string& resource,
                                               const std::string& field, absl::Time now);
 
@@ -37,8 +41,9 @@ absl::StatusOr<nlohmann::json> AnswerFstat(const std::vector<std::string>& allow
                                            const std::string& path, const std::string& field,
                                            absl::Time now);
 
-// The same for a strand, which must never hang with a file server: each is answered on a thread of
-// its own and waited for at most kFstatPatience. While one hangs the others are refused at once.
+// AnswerFstat for a strand, which must not hang with a file server: each call is answered on a
+// thread of its own and waited for at most kFstatPatience. While one of them hangs, further calls
+// are refused at once.
 class FstatAside {
  public:
   using Answerer = decltype(&AnswerFstat);
@@ -50,7 +55,7 @@ class FstatAside {
 
  private:
   const Answerer answerer_;
-  // Shared with the thread, which may outlive this.
+  // True while a call is under way. Shared with its thread, which may outlive this object.
   const std::shared_ptr<std::atomic<bool>> hangs_ = std::make_shared<std::atomic<bool>>(false);
 };
 

@@ -106,6 +106,11 @@ TEST_F(NodeCallsTest, ResourcesComeFromTheLastCatalog) {
   EXPECT_EQ(*AnswerResource(&paths, "File[/srv]", "managed", kNow), true);
   EXPECT_EQ(*AnswerResource(&paths, "Service[a b]", "managed", kNow), true);
   EXPECT_EQ(*AnswerResource(&paths, "Service[a]", "managed", kNow), false);
+  // Puppet lowers the whole reference, as Ruby does.
+  std::ofstream(paths.resourcefile) << "file[/etc/networkmanager.conf]\nnotify[échelle]\n";
+  EXPECT_EQ(*AnswerResource(&paths, "File[/etc/NetworkManager.conf]", "managed", kNow), true);
+  EXPECT_EQ(*AnswerResource(&paths, "Notify[Échelle]", "managed", kNow), true);
+  EXPECT_EQ(*AnswerResource(&paths, "Notify[Echelle]", "managed", kNow), false);
   EXPECT_EQ(*AnswerResource(&paths, "File[/srv]", "restarted_resources", kNow), 0);
   for (const char* bad : {"", "[x]", "File", "File[x", "/srv"}) {
     EXPECT_EQ(AnswerResource(&paths, bad, "managed", kNow).status().code(),

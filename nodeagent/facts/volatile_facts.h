@@ -5,13 +5,14 @@
 #include <string>
 #include <vector>
 
-// Facts that are no news when they change. Pure.
+// Volatile facts: facts such as uptime and free memory that change all the time. They are left out
+// of the digest that presence carries, so that their changes are no news. Pure.
 
 namespace orch::nodeagent {
 
-// Removes the facts that `pattern` names: a dotted path, `*` for any key.
+// Removes from `facts` what `pattern` names: a dotted path in which `*` stands for any key.
 void RemoveFact(nlohmann::json* facts, const std::string& pattern);
-// Facts that change all the time, as Facter and Ohai name them.
+// The patterns of such facts under the names that Facter and Ohai give them.
 std::vector<std::string> DefaultVolatileFacts();
 
 }  // namespace orch::nodeagent

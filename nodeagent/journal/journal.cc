@@ -21,7 +21,7 @@
 namespace orch::nodeagent {
 namespace {
 
-constexpr int kSchemaVersion = 1;
+constexpr int kSchemaVersion = 2;
 constexpr int kApplicationId = 0x6f726368;  // "orch"
 constexpr size_t kSequenceFileMax = 4096;
 // Another agent that is about to end may hold the file so long.
@@ -38,10 +38,16 @@ constexpr char kSchema[] = R"sql(
     outcome BLOB, end_us INTEGER);
   CREATE INDEX entries_by_state ON entries (state, end_us);
 )sql";
+// Forward-only: each takes a journal one version further.
+constexpr char kSchema2[] = R"sql(
+  ALTER TABLE entries ADD COLUMN controller TEXT NOT NULL DEFAULT '';
+  CREATE INDEX entries_by_party ON entries (controller, caller);
+  CREATE TABLE cancelled (job_id TEXT PRIMARY KEY NOT NULL, until_us INTEGER NOT NULL);
+)sql";
 
 constexpr char kColumns[] =
     "request_id, digest, job_id, caller, request, issue_us, expire_us, accept_us, state, outcome, "
-    "end_us";
+    "end_us, controller";
 
 // Rounded up, so that a floor never ends below the instant that it stands for.
 int64_t CeilMicros(absl::Time time) {
@@ -67,6 +73,7 @@ JournalEntry EntryOf(const Statement& row) {
   entry.state = static_cast<JournalState>(row.IntegerAt(8));
   entry.outcome = row.BytesAt(9);
   entry.end_time = FromMicros(row.IntegerAt(10));
+  entry.request.controller = row.BytesAt(11);
   return entry;
 }
 
@@ -95,13 +102,21 @@ absl::Status Journal::Create() {
   created_ = true;
   identity_ = base::Hex(options_.random->Bytes(16));
   ORCH_RETURN_IF_ERROR(Execute(db_, kSchema, "create"));
-  const std::string marks = absl::StrCat("PRAGMA application_id=", kApplicationId,
-                                         "; PRAGMA user_version=", kSchemaVersion);
-  ORCH_RETURN_IF_ERROR(Execute(db_, marks.c_str(), "create"));
-  Statement meta(db_, "INSERT INTO meta VALUES (?, 0, ?, ?)");
-  meta.Text(identity_).Integer(CeilMicros(newest_issue_)).Integer(CeilMicros(floor_));
-  ORCH_RETURN_IF_ERROR(meta.Run());
-  return Execute(db_, "COMMIT", "create");
+  const std::string mark = absl::StrCat("PRAGMA application_id=", kApplicationId);
+  ORCH_RETURN_IF_ERROR(Execute(db_, mark.c_str(), "create"));
+  {
+    Statement meta(db_, "INSERT INTO meta VALUES (?, 0, ?, ?)");
+    meta.Text(identity_).Integer(CeilMicros(newest_issue_)).Integer(CeilMicros(floor_));
+    ORCH_RETURN_IF_ERROR(meta.Run());
+  }
+  return Migrate(1);
+}
+
+absl::Status Journal::Migrate(int64_t version) {
+  if (version < 2) ORCH_RETURN_IF_ERROR(Execute(db_, kSchema2, "migrate"));
+  const std::string mark = absl::StrCat("PRAGMA user_version=", kSchemaVersion);
+  ORCH_RETURN_IF_ERROR(Execute(db_, mark.c_str(), "migrate"));
+  return Execute(db_, "COMMIT", "migrate");
 }
 
 absl::Status Journal::OpenDatabase() {
@@ -123,13 +138,20 @@ absl::Status Journal::OpenDatabase() {
   const absl::Cleanup rollback = [this] {
     if (sqlite3_get_autocommit(db_) == 0) Execute(db_, "ROLLBACK", "rollback").IgnoreError();
   };
+  // What reads is over before the schema is changed.
+  ORCH_ASSIGN_OR_RETURN(const int64_t written, ReadMeta());
+  if (written == 0) return Create();
+  return written < kSchemaVersion ? Migrate(written) : absl::OkStatus();
+}
+
+absl::StatusOr<int64_t> Journal::ReadMeta() {
   Statement tables(db_, "SELECT count(*) FROM sqlite_schema");
   ORCH_RETURN_IF_ERROR(tables.Run());
   Statement version(db_, "PRAGMA user_version");
   ORCH_RETURN_IF_ERROR(version.Run());
   Statement application(db_, "PRAGMA application_id");
   ORCH_RETURN_IF_ERROR(application.Run());
-  if (tables.IntegerAt(0) == 0 && version.IntegerAt(0) == 0) return Create();
+  if (tables.IntegerAt(0) == 0 && version.IntegerAt(0) == 0) return 0;
   if (application.IntegerAt(0) != kApplicationId) {
     return absl::DataLossError("not a journal of orch; move it away to start with an empty one");
   }
@@ -152,7 +174,7 @@ absl::Status Journal::OpenDatabase() {
   sequence_ = meta.IntegerAt(1);
   newest_issue_ = FromMicros(meta.IntegerAt(2));
   floor_ = FromMicros(meta.IntegerAt(3));
-  return absl::OkStatus();
+  return version.IntegerAt(0);
 }
 
 absl::Status Journal::CheckSequence(base::Now now) {
@@ -208,15 +230,39 @@ absl::Time Journal::Floor(base::Now now) const {
   return std::max(floor_, now.wall - (now.steady - opened_));
 }
 
-absl::StatusOr<bool> Journal::HasRoom() const {
+absl::StatusOr<bool> Journal::HasRoom(int reserve) const {
   Statement count(db_, "SELECT count(*) FROM entries");
   ORCH_RETURN_IF_ERROR(count.Run());
-  if (count.IntegerAt(0) >= options_.entries_max) return false;
+  if (count.IntegerAt(0) >= options_.entries_max + reserve) return false;
   Statement size(db_,
                  "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count(), "
                  "pragma_freelist_count(), pragma_page_size()");
   ORCH_RETURN_IF_ERROR(size.Run());
-  return size.IntegerAt(0) < kJournalBytesMax;
+  // What uses the reserve is small.
+  return size.IntegerAt(0) < kJournalBytesMax + int64_t{reserve} * (4 << 10);
+}
+
+absl::StatusOr<bool> Journal::HasShare(const JournalRequest& request) const {
+  if (request.stops) return true;
+  Statement count(db_, "SELECT count(*) FROM entries WHERE controller = ? AND caller = ?");
+  ORCH_RETURN_IF_ERROR(count.Text(request.controller).Text(request.caller).Run());
+  return count.IntegerAt(0) < options_.share_max;
+}
+
+absl::StatusOr<bool> Journal::MakeRoom(const JournalRequest& request, int reserve, base::Now now) {
+  ORCH_ASSIGN_OR_RETURN(bool share, HasShare(request));
+  if (!share) {
+    ORCH_RETURN_IF_ERROR(Forget(&request, now));
+    ORCH_ASSIGN_OR_RETURN(share, HasShare(request));
+    if (!share) return false;
+  }
+  ORCH_ASSIGN_OR_RETURN(bool room, HasRoom(reserve));
+  if (room) return true;
+  ORCH_RETURN_IF_ERROR(Purge(now));
+  ORCH_ASSIGN_OR_RETURN(room, HasRoom(reserve));
+  if (room) return true;
+  ORCH_RETURN_IF_ERROR(Forget(nullptr, now));
+  return HasRoom(reserve);
 }
 
 absl::StatusOr<AcceptResult> Journal::Accept(const JournalRequest& request, base::Now now) {
@@ -240,10 +286,13 @@ absl::StatusOr<AcceptResult> Journal::Accept(const JournalRequest& request, base
     result.acceptance = Acceptance::kExpired;
     return result;
   }
-  ORCH_ASSIGN_OR_RETURN(bool room, HasRoom());
-  if (!room) {
-    ORCH_RETURN_IF_ERROR(Purge(now));
-    ORCH_ASSIGN_OR_RETURN(room, HasRoom());
+  ORCH_ASSIGN_OR_RETURN(const bool room,
+                        MakeRoom(request, request.stops ? kJournalReserve : 0, now));
+  // Making room may have raised it above this request.
+  result.floor = Floor(now);
+  if (request.issue_time <= result.floor) {
+    result.acceptance = Acceptance::kStale;
+    return result;
   }
   if (!room || request.request.size() > kJournalRequestMax) {
     result.acceptance = Acceptance::kFull;
@@ -252,25 +301,72 @@ absl::StatusOr<AcceptResult> Journal::Accept(const JournalRequest& request, base
   // First the sequence: a crash between the two looks like a roll-back, which refuses too much,
   // never too little.
   ORCH_RETURN_IF_ERROR(WriteSequence(sequence_ + 1, request.issue_time));
-  ORCH_RETURN_IF_ERROR(Insert(request, now));
+  ORCH_RETURN_IF_ERROR(Insert(request, nullptr, now));
   sequence_++;
   result.acceptance = Acceptance::kAccepted;
   return result;
 }
 
-absl::Status Journal::Insert(const JournalRequest& request, base::Now now) {
+absl::StatusOr<bool> Journal::Refuse(const JournalRequest& request, const std::string& outcome,
+                                     base::Now now) {
+  ORCH_ASSIGN_OR_RETURN(const std::optional<JournalEntry> known, Find(request.request_id));
+  const absl::Time last = now.wall + kRefusalRememberedMax;
+  if (known.has_value() || request.issue_time > last) return false;
+  // What claims to be valid for ever is not remembered for ever: its lifetime alone refuses it.
+  JournalRequest kept = request;
+  kept.expire_time = std::min(kept.expire_time, last);
+  ORCH_ASSIGN_OR_RETURN(const bool room, MakeRoom(kept, kJournalReserve / 2, now));
+  if (!room || kept.request.size() > kJournalRequestMax || outcome.size() > kJournalOutcomeMax) {
+    return false;
+  }
+  ORCH_RETURN_IF_ERROR(WriteSequence(sequence_ + 1, kept.issue_time));
+  ORCH_RETURN_IF_ERROR(Insert(kept, &outcome, now));
+  sequence_++;
+  return true;
+}
+
+absl::Status Journal::Cancel(const std::string& job_id, absl::Time until, base::Now now) {
+  Statement forget(db_, "DELETE FROM cancelled WHERE until_us <= ?");
+  ORCH_RETURN_IF_ERROR(forget.Integer(CeilMicros(now.wall)).Run());
+  Statement count(db_, "SELECT count(*) FROM cancelled");
+  ORCH_RETURN_IF_ERROR(count.Run());
+  if (count.IntegerAt(0) >= kJournalCancelsMax) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("journal: ", kJournalCancelsMax, " cancelled jobs are remembered already"));
+  }
+  Statement insert(db_, "INSERT OR REPLACE INTO cancelled VALUES (?, ?)");
+  return insert.Text(job_id).Integer(CeilMicros(until)).Run();
+}
+
+absl::StatusOr<std::vector<CancelledJob>> Journal::Cancelled(base::Now now) const {
+  Statement select(db_, "SELECT job_id, until_us FROM cancelled WHERE until_us > ?");
+  select.Integer(CeilMicros(now.wall));
+  std::vector<CancelledJob> jobs;
+  for (;;) {
+    ORCH_ASSIGN_OR_RETURN(const bool more, select.Step());
+    if (!more) return jobs;
+    jobs.push_back({select.BytesAt(0), FromMicros(select.IntegerAt(1))});
+  }
+}
+
+absl::Status Journal::Insert(const JournalRequest& request, const std::string* outcome,
+                             base::Now now) {
   ORCH_RETURN_IF_ERROR(Execute(db_, "BEGIN IMMEDIATE", "accept"));
   const absl::Cleanup rollback = [this] {
     if (sqlite3_get_autocommit(db_) == 0) Execute(db_, "ROLLBACK", "rollback").IgnoreError();
   };
+  const std::string done = outcome == nullptr ? "" : *outcome;
   Statement insert(db_, absl::StrCat("INSERT INTO entries (", kColumns,
-                                     ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)"));
+                                     ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
   insert.Blob(request.request_id).Blob(request.digest).Text(request.job_id).Text(request.caller);
   insert.Blob(request.request)
       .Integer(CeilMicros(request.issue_time))
       .Integer(CeilMicros(request.expire_time))
       .Integer(CeilMicros(now.wall))
-      .Integer(static_cast<int>(JournalState::kAccepted));
+      .Integer(static_cast<int>(outcome == nullptr ? JournalState::kAccepted : JournalState::kDone))
+      .Blob(done)
+      .Integer(outcome == nullptr ? 0 : CeilMicros(now.wall))
+      .Text(request.controller);
   ORCH_RETURN_IF_ERROR(insert.Run());
   const absl::Time floor = Floor(now);
   Statement meta(db_, "UPDATE meta SET sequence = ?, newest_issue_us = ?, floor_us = ?");
@@ -278,14 +374,6 @@ absl::Status Journal::Insert(const JournalRequest& request, base::Now now) {
   ORCH_RETURN_IF_ERROR(meta.Run());
   ORCH_RETURN_IF_ERROR(Execute(db_, "COMMIT", "accept"));
   floor_ = floor;
-  return absl::OkStatus();
-}
-
-absl::Status Journal::MarkStarted(const std::string& request_id) {
-  Statement update(db_, "UPDATE entries SET state = max(state, ?) WHERE request_id = ?");
-  update.Integer(static_cast<int>(JournalState::kStarted)).Blob(request_id);
-  ORCH_RETURN_IF_ERROR(update.Run());
-  if (sqlite3_changes(db_) == 0) return absl::NotFoundError("journal: no such request");
   return absl::OkStatus();
 }
 
@@ -337,6 +425,27 @@ absl::Status Journal::Purge(base::Now now) {
   // Even if the clock jumped and jumps back: what is forgotten can't come again.
   ORCH_RETURN_IF_ERROR(RaiseFloor(FromMicros(newest.IntegerAt(1))));
   return Statement(db_, absl::StrCat("DELETE FROM entries", gone)).Run();
+}
+
+absl::Status Journal::Forget(const JournalRequest* party, base::Now now) {
+  // What is not expired, or was issued in the future, could still come again: it is kept.
+  const std::string oldest = absl::StrCat(
+      "SELECT rowid, issue_us FROM entries WHERE state = ?1 AND expire_us <= ?2 AND issue_us <= ?2",
+      party == nullptr ? "" : " AND controller = ?3 AND caller = ?4", " ORDER BY issue_us LIMIT ",
+      kJournalForgottenAtOnce);
+  const auto bind = [&](Statement& statement) {
+    statement.Integer(static_cast<int>(JournalState::kDone)).Integer(CeilMicros(now.wall));
+    if (party != nullptr) statement.Text(party->controller).Text(party->caller);
+  };
+  Statement newest(db_, absl::StrCat("SELECT count(*), max(issue_us) FROM (", oldest, ")"));
+  bind(newest);
+  ORCH_RETURN_IF_ERROR(newest.Run());
+  if (newest.IntegerAt(0) == 0) return absl::OkStatus();
+  ORCH_RETURN_IF_ERROR(RaiseFloor(FromMicros(newest.IntegerAt(1))));
+  Statement gone(
+      db_, absl::StrCat("DELETE FROM entries WHERE rowid IN (SELECT rowid FROM (", oldest, "))"));
+  bind(gone);
+  return gone.Run();
 }
 
 }  // namespace orch::nodeagent

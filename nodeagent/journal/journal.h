@@ -26,6 +26,13 @@ struct sqlite3;
 // acceptance; where that file is missing, as after a boot, or says more than the journal does, or
 // the journal is new, it counts as rolled back.
 //
+// What this node refused is in here as well, before the refusal is told, and so are the jobs that
+// were cancelled: neither may start later, whoever is killed meanwhile.
+//
+// Its room is shared: one caller of one controller fills no more than its share, and what a full
+// journal forgets first are results of ended requests that have expired, oldest first, also before
+// their retention is over. Requests that stop things, and refusals, have a reserve.
+//
 // Every call blocks (fsync). Lives on: a worker; the strand uses JournalStore
 // (journal_store.h).
 
@@ -33,6 +40,17 @@ namespace orch::nodeagent {
 
 // Entries at once; one more is refused as kFull. Live ones are never evicted.
 inline constexpr int kJournalEntriesMax = 10'000;
+// Of these, entries of one caller of one controller.
+inline constexpr int kJournalShareMax = 2'500;
+// Beyond them: for requests that stop things; refusals may take half of it.
+inline constexpr int kJournalReserve = 1'000;
+// Results that a full journal forgets at once.
+inline constexpr int kJournalForgottenAtOnce = 250;
+// Cancelled jobs at once.
+inline constexpr int kJournalCancelsMax = 16'384;
+// A refusal is remembered for no longer than this, and not at all if the request was issued so far
+// in the future.
+inline constexpr absl::Duration kRefusalRememberedMax = absl::Hours(1);
 // The file's size above which nothing more is accepted; outcomes of what was accepted still are
 // written.
 inline constexpr int64_t kJournalBytesMax = 256 << 20;
@@ -45,6 +63,7 @@ struct JournalOptions {
   std::string sequence_path;  // <run_dir>/journal.sequence, on a file system that a boot empties
   absl::Duration result_retention = absl::Hours(24);
   int entries_max = kJournalEntriesMax;
+  int share_max = kJournalShareMax;
   base::Random* random = base::SystemRandom();
   base::Plants plants;  // for test/sim alone
 };
@@ -54,7 +73,10 @@ struct JournalRequest {
   std::string request_id;  // 16 bytes
   std::string digest;      // SHA-256 of its payload
   std::string job_id;
+  std::string controller;
   std::string caller;
+  // It stops something: it may take the reserve, and no share keeps it out.
+  bool stops = false;
   // The serialised orch.bus.v1.Request without sensitive fields: what a restarted agent goes on
   // with.
   std::string request;
@@ -62,7 +84,7 @@ struct JournalRequest {
   absl::Time expire_time;
 };
 
-enum class JournalState { kAccepted = 1, kStarted = 2, kDone = 3 };
+enum class JournalState { kAccepted = 1, kDone = 3 };
 
 struct JournalEntry {
   JournalRequest request;
@@ -71,6 +93,11 @@ struct JournalEntry {
   // kDone only: the serialised orch.bus.v1.Outcome, and when.
   std::string outcome;
   absl::Time end_time;
+};
+
+struct CancelledJob {
+  std::string job_id;
+  absl::Time until;
 };
 
 enum class Acceptance {
@@ -101,8 +128,14 @@ class Journal {
 
   // Atomic and durable. An error means that nothing was accepted: refuse.
   absl::StatusOr<AcceptResult> Accept(const JournalRequest& request, base::Now now);
-  // From kAccepted to kStarted. NotFound.
-  absl::Status MarkStarted(const std::string& request_id);
+  // Remembers that it was refused with `outcome`, which is told only then. Durable. False: it is
+  // known already, or there is no room: nothing may be told.
+  absl::StatusOr<bool> Refuse(const JournalRequest& request, const std::string& outcome,
+                              base::Now now);
+  // Remembers until then that the job was cancelled. Durable. ResourceExhausted: too many are.
+  absl::Status Cancel(const std::string& job_id, absl::Time until, base::Now now);
+  // Jobs that were cancelled and may not start yet, each until when.
+  absl::StatusOr<std::vector<CancelledJob>> Cancelled(base::Now now) const;
   // To kDone. The first outcome stays: a second call changes nothing. NotFound.
   absl::Status Finish(const std::string& request_id, const std::string& outcome, base::Now now);
   absl::StatusOr<std::optional<JournalEntry>> Find(const std::string& request_id) const;
@@ -121,12 +154,21 @@ class Journal {
  private:
   explicit Journal(const JournalOptions& options);
   absl::Status OpenDatabase();
+  // The version of the schema that wrote it; 0: it is empty.
+  absl::StatusOr<int64_t> ReadMeta();
   absl::Status Create();  // within a transaction, which it commits
   absl::Status CheckSequence(base::Now now);
   absl::Status WriteSequence(uint64_t sequence, absl::Time issued);
   absl::Status RaiseFloor(absl::Time floor);
-  absl::StatusOr<bool> HasRoom() const;
-  absl::Status Insert(const JournalRequest& request, base::Now now);
+  absl::Status Migrate(int64_t version);  // within a transaction, which it commits
+  // Whether there is room for it beside `reserve` entries above the usual; makes some if need be.
+  absl::StatusOr<bool> MakeRoom(const JournalRequest& request, int reserve, base::Now now);
+  absl::StatusOr<bool> HasRoom(int reserve) const;
+  absl::StatusOr<bool> HasShare(const JournalRequest& request) const;
+  // Forgets the oldest of what is done and has expired, of this request's party or of all.
+  absl::Status Forget(const JournalRequest* party, base::Now now);
+  // Done at once where `outcome` is given.
+  absl::Status Insert(const JournalRequest& request, const std::string* outcome, base::Now now);
 
   const JournalOptions options_;
   sqlite3* db_ = nullptr;

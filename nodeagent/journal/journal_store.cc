@@ -33,12 +33,27 @@ void JournalStore::PostAccept(JournalRequest request,
       std::move(done));
 }
 
-void JournalStore::PostMarkStarted(std::string request_id, std::function<void(absl::Status)> done) {
+void JournalStore::PostRefuse(JournalRequest request, std::string outcome,
+                              std::function<void(absl::StatusOr<bool>)> done) {
+  Post<absl::StatusOr<bool>>(
+      [request = std::move(request), outcome = std::move(outcome)](
+          Journal& journal, base::Now now) { return journal.Refuse(request, outcome, now); },
+      std::move(done));
+}
+
+void JournalStore::PostCancel(std::string job_id, absl::Time until,
+                              std::function<void(absl::Status)> done) {
   Post<absl::Status>(
-      [request_id = std::move(request_id)](Journal& journal, base::Now now) {
-        return journal.MarkStarted(request_id);
+      [job_id = std::move(job_id), until](Journal& journal, base::Now now) {
+        return journal.Cancel(job_id, until, now);
       },
       std::move(done));
+}
+
+void JournalStore::PostCancelled(
+    std::function<void(absl::StatusOr<std::vector<CancelledJob>>)> done) {
+  Post<absl::StatusOr<std::vector<CancelledJob>>>(
+      [](Journal& journal, base::Now now) { return journal.Cancelled(now); }, std::move(done));
 }
 
 void JournalStore::PostFinish(std::string request_id, std::string outcome,

@@ -21,14 +21,18 @@ class JournalStore {
   ~JournalStore();
 
   void PostAccept(JournalRequest request, std::function<void(absl::StatusOr<AcceptResult>)> done);
-  void PostMarkStarted(std::string request_id, std::function<void(absl::Status)> done);
+  void PostRefuse(JournalRequest request, std::string outcome,
+                  std::function<void(absl::StatusOr<bool>)> done);
+  void PostCancel(std::string job_id, absl::Time until, std::function<void(absl::Status)> done);
+  void PostCancelled(std::function<void(absl::StatusOr<std::vector<CancelledJob>>)> done);
   void PostFinish(std::string request_id, std::string outcome,
                   std::function<void(absl::Status)> done);
   void PostFind(std::string request_id,
                 std::function<void(absl::StatusOr<std::optional<JournalEntry>>)> done);
   void PostUnfinished(std::function<void(absl::StatusOr<std::vector<JournalEntry>>)> done);
   void PostPurge(std::function<void(absl::Status)> done);
-  // Whether the journal was whole for requests issued then.
+  // Journal::WholeSince: whether a request issued at that time would be in the journal had it been
+  // accepted.
   void PostWholeSince(absl::Time issue_time, std::function<void(bool)> done);
 
  private:

@@ -2,6 +2,7 @@
 #include "nodeagent/journal/journal.h"
 
 #include <gtest/gtest.h>
+#include <sqlite3.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -40,6 +41,7 @@ class JournalTest : public testing::Test {
     request.request_id = std::string(16, id);
     request.digest = std::string(32, id);
     request.job_id = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
+    request.controller = "c1";
     request.caller = "cert=operator";
     request.request = std::string("payload\0of", 10) + id;
     request.issue_time = clock_.Read().wall;
@@ -76,10 +78,8 @@ TEST_F(JournalTest, KeepsTheFirstOutcomeOverARestart) {
   ASSERT_EQ(Accept(Request('a')), Acceptance::kAccepted);
   ASSERT_EQ(Accept(Request('b')), Acceptance::kAccepted);
   const std::string a(16, 'a');
-  EXPECT_TRUE(journal_->MarkStarted(a).ok());
   EXPECT_TRUE(journal_->Finish(a, "first", clock_.Read()).ok());
   EXPECT_TRUE(journal_->Finish(a, "second", clock_.Read()).ok());
-  EXPECT_TRUE(journal_->MarkStarted(a).ok());
   Open();
   EXPECT_EQ(journal_->reset_reason(), "");
   const std::optional<JournalEntry> entry = *journal_->Find(a);
@@ -94,7 +94,6 @@ TEST_F(JournalTest, KeepsTheFirstOutcomeOverARestart) {
 
 TEST_F(JournalTest, RefusesUnknownIdsAndOversizedOutcomes) {
   OpenFresh();
-  EXPECT_EQ(journal_->MarkStarted(std::string(16, 'x')).code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(journal_->Finish(std::string(16, 'x'), "", clock_.Read()).code(),
             absl::StatusCode::kNotFound);
   ASSERT_EQ(Accept(Request('a')), Acceptance::kAccepted);
@@ -234,6 +233,109 @@ TEST_F(JournalTest, FullRefusesUntilSomethingCanBePurged) {
   JournalRequest large = Request('f');
   large.request = std::string(kJournalRequestMax + 1, 'r');
   EXPECT_EQ(Accept(large), Acceptance::kFull);
+}
+
+TEST_F(JournalTest, AFullJournalForgetsResultsOfExpiredRequestsFirst) {
+  options_.entries_max = 3;
+  OpenFresh();
+  for (char id : {'a', 'b', 'c'}) ASSERT_EQ(Accept(Request(id)), Acceptance::kAccepted);
+  ASSERT_TRUE(journal_->Finish(std::string(16, 'b'), "done", clock_.Read()).ok());
+  const JournalRequest before = Request('e');
+  clock_.Advance(absl::Seconds(59));
+  EXPECT_EQ(Accept(Request('d')), Acceptance::kFull) << "the very same could come again";
+  clock_.Advance(absl::Seconds(1));
+  EXPECT_EQ(Accept(Request('d')), Acceptance::kAccepted);
+  EXPECT_FALSE(journal_->Find(std::string(16, 'b'))->has_value());
+  EXPECT_TRUE(journal_->Find(std::string(16, 'a'))->has_value()) << "what is not ended stays";
+  // The floor rose: what was forgotten can't come again, whatever the clock does.
+  clock_.StepWall(-absl::Seconds(30));
+  JournalRequest b = before;
+  b.request_id = std::string(16, 'b');
+  EXPECT_EQ(Accept(b), Acceptance::kStale);
+}
+
+TEST_F(JournalTest, OneCallerOfOneControllerHasAShare) {
+  options_.share_max = 2;
+  OpenFresh();
+  for (char id : {'a', 'b'}) ASSERT_EQ(Accept(Request(id)), Acceptance::kAccepted);
+  EXPECT_EQ(Accept(Request('c')), Acceptance::kFull);
+  JournalRequest other = Request('d');
+  other.caller = "cert=other";
+  EXPECT_EQ(Accept(other), Acceptance::kAccepted);
+  other = Request('e');
+  other.controller = "c2";
+  EXPECT_EQ(Accept(other), Acceptance::kAccepted);
+  JournalRequest stop = Request('f');
+  stop.stops = true;
+  EXPECT_EQ(Accept(stop), Acceptance::kAccepted) << "who may not start may still stop";
+  ASSERT_TRUE(journal_->Finish(std::string(16, 'a'), "done", clock_.Read()).ok());
+  clock_.Advance(absl::Seconds(60));
+  EXPECT_EQ(Accept(Request('g')), Acceptance::kFull) << "two of its own are still live";
+  ASSERT_TRUE(journal_->Finish(std::string(16, 'b'), "done", clock_.Read()).ok());
+  EXPECT_EQ(Accept(Request('h')), Acceptance::kAccepted);
+}
+
+TEST_F(JournalTest, WhatStopsThingsHasAReserve) {
+  options_.entries_max = 1;
+  OpenFresh();
+  ASSERT_EQ(Accept(Request('a')), Acceptance::kAccepted);
+  EXPECT_EQ(Accept(Request('b')), Acceptance::kFull);
+  JournalRequest stop = Request('c');
+  stop.stops = true;
+  EXPECT_EQ(Accept(stop), Acceptance::kAccepted);
+  EXPECT_TRUE(*journal_->Refuse(Request('d'), "refused", clock_.Read()));
+  EXPECT_TRUE(journal_->Cancel("job", clock_.Read().wall + absl::Hours(1), clock_.Read()).ok());
+}
+
+TEST_F(JournalTest, ARefusalIsKnownAgainAfterAKill) {
+  OpenFresh();
+  JournalRequest ahead = Request('a');
+  ahead.issue_time += absl::Seconds(40);
+  ahead.expire_time += absl::Seconds(40);
+  EXPECT_TRUE(*journal_->Refuse(ahead, "not yet valid", clock_.Read()));
+  EXPECT_FALSE(*journal_->Refuse(ahead, "again", clock_.Read())) << "the first one stays";
+  Open();
+  clock_.Advance(absl::Seconds(41));
+  const AcceptResult again = *journal_->Accept(ahead, clock_.Read());
+  EXPECT_EQ(again.acceptance, Acceptance::kDuplicate);
+  EXPECT_EQ(again.known.state, JournalState::kDone);
+  EXPECT_EQ(again.known.outcome, "not yet valid");
+  // What could start after everything of it is forgotten is not said to be refused.
+  JournalRequest far = Request('b');
+  far.issue_time += kRefusalRememberedMax + absl::Seconds(1);
+  EXPECT_FALSE(*journal_->Refuse(far, "no", clock_.Read()));
+}
+
+TEST_F(JournalTest, CancelledJobsAreRememberedUntilTheyCannotStart) {
+  OpenFresh();
+  const absl::Time until = clock_.Read().wall + absl::Minutes(15);
+  ASSERT_TRUE(journal_->Cancel("job", until, clock_.Read()).ok());
+  Open();
+  const std::vector<CancelledJob> jobs = *journal_->Cancelled(clock_.Read());
+  ASSERT_EQ(jobs.size(), 1u);
+  EXPECT_EQ(jobs[0].job_id, "job");
+  EXPECT_EQ(jobs[0].until, until);
+  clock_.Advance(absl::Minutes(15));
+  EXPECT_TRUE(journal_->Cancelled(clock_.Read())->empty());
+}
+
+TEST_F(JournalTest, AJournalOfTheFirstSchemaIsTakenOver) {
+  OpenFresh();
+  ASSERT_EQ(Accept(Request('a')), Acceptance::kAccepted);
+  journal_.reset();
+  sqlite3* db = nullptr;
+  ASSERT_EQ(sqlite3_open(options_.path.c_str(), &db), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(db,
+                         "DROP TABLE cancelled; DROP INDEX entries_by_party;"
+                         "ALTER TABLE entries DROP COLUMN controller; PRAGMA user_version=1",
+                         nullptr, nullptr, nullptr),
+            SQLITE_OK)
+      << sqlite3_errmsg(db);
+  sqlite3_close(db);
+  Open();
+  EXPECT_EQ(Accept(Request('a')), Acceptance::kDuplicate);
+  EXPECT_TRUE(journal_->Cancelled(clock_.Read())->empty());
+  EXPECT_EQ(journal_->reset_reason(), "");
 }
 
 TEST_F(JournalTest, WhatWasPurgedCannotComeAgainWhenTheClockJumpsBack) {

@@ -1,4 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// Three things may hang here that look harmless: exec(2) of a program on a dead file server, a
+// program that does not end, and a pipe that a grandchild holds open. So the start runs on a thread
+// of its own (Launch), the end is learned from a ProcessWatch and not from the end of the output,
+// and what the pipes hold at that moment is all that counts. The process group is killed at the end
+// in any case, while its number still belongs to our child: it is reaped after that, never before.
+// Dropping the handle does the same, at any moment, also between fork and the news of it.
+
 #include "nodeagent/process/command.h"
 
 #include <fcntl.h>

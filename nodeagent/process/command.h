@@ -12,15 +12,16 @@
 
 namespace orch::nodeagent {
 
-// A short program whose output we want: facter, `puppet config print`, systemd-run.
+// A short program that is run for its output: facter, `puppet config print`, systemd-run.
 struct CommandSpec {
   std::vector<std::string> argv;  // argv[0] is an absolute path; no shell, a constant environment
   absl::Duration timeout = absl::Seconds(60);
   size_t output_max = 1 << 20;  // bytes of its standard output
-  int also_good_exit = 0;       // besides 0
+  int also_good_exit = 0;       // an exit code besides 0 that is no failure
 };
 
-// One that is under way. Its process group is killed when the last reference goes.
+// A program that is under way. When the last reference to it goes, its process group is killed and
+// `done` is not called any more.
 class Command;
 
 // Completes when: it has ended, with its standard output; whatever it left in its process group is

@@ -1,4 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// A pid alone names nobody: it may be given to another process at any time. So a process is named
+// by pid, start time and boot, and is compared before it is signalled. A tree of processes is kept
+// as a list, to which is added what is seen to be a child or in the group of a known member,
+// because parents die and the link from child to parent is lost then: Scan has to be called while
+// the tree still stands. Between fork and exec only calls that do not allocate are made, since
+// another thread may have held the allocator's lock.
+
 #include "nodeagent/process/process.h"
 
 #include <dirent.h>

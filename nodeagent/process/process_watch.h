@@ -10,8 +10,8 @@
 
 namespace orch::nodeagent {
 
-// Tells when a process has ended, whether or not it is our child: by pidfd_open(2) where the kernel
-// has it, else by looking four times a second.
+// Calls back when a process has ended, whether or not it is our child. It uses pidfd_open(2) where
+// the kernel has it, and otherwise looks four times a second.
 //
 // Lives on: `strand`.
 class ProcessWatch : public std::enable_shared_from_this<ProcessWatch> {

@@ -16,6 +16,7 @@
 #include "base/ids.h"
 #include "base/status.h"
 #include "nodeagent/process/process.h"
+#include "nodeagent/text/plain_file.h"
 
 namespace orch::nodeagent {
 namespace {
@@ -27,7 +28,7 @@ constexpr int kTakeAttemptsMax = 8;
 
 // The pid in a lock; 0 if there is none.
 pid_t PidIn(const std::string& path) {
-  const absl::StatusOr<std::string> text = base::ReadFile(path, kRunLockMax);
+  const absl::StatusOr<std::string> text = ReadPlainFile(path, kRunLockMax);
   pid_t pid = 0;
   if (!text.ok() || !absl::SimpleAtoi(absl::StripAsciiWhitespace(*text), &pid)) return 0;
   return pid;
@@ -82,7 +83,7 @@ void ClearRunLock(const std::string& path, pid_t pid) {
 
 std::optional<std::string> ReadDisabledLock(const std::string& path) {
   if (path.empty() || access(path.c_str(), F_OK) != 0) return std::nullopt;
-  const absl::StatusOr<std::string> text = base::ReadFile(path, kDisabledLockMax);
+  const absl::StatusOr<std::string> text = ReadPlainFile(path, kDisabledLockMax);
   // That it is there forbids runs, whatever is in it.
   if (!text.ok()) return "";
   const nlohmann::json lock = nlohmann::json::parse(*text, nullptr, false);

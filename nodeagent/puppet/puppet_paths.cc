@@ -1,4 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// Asking Puppet costs one or two seconds of Ruby, and requests must not wait for that on the
+// strand: so an old answer, from the configuration or from disk, is gone on with wherever there is
+// one, and a new one is asked for beside it when puppet.conf has changed. The answer on disk is
+// bound to the program and the flags it came from, since an upgrade may move Puppet's files. Where
+// the configuration names every path, Puppet is never asked at all.
+
 #include "nodeagent/puppet/puppet_paths.h"
 
 #include <sys/stat.h>
@@ -58,11 +65,26 @@ std::vector<std::string> Flags(const PuppetConfig& config) {
   return flags;
 }
 
-// Modification time and size of a file as text; empty if it isn't there.
+// What tells that a file is another one; empty if it isn't there. A package keeps the times of its
+// files, but not when they were put here.
 std::string Stamp(const std::string& path) {
   struct stat info;
   if (path.empty() || stat(path.c_str(), &info) != 0) return "";
-  return absl::StrCat(info.st_mtim.tv_sec, ".", info.st_mtim.tv_nsec, "/", info.st_size);
+  return absl::StrCat(info.st_mtim.tv_sec, ".", info.st_mtim.tv_nsec, "/", info.st_ctim.tv_sec, ".",
+                      info.st_ctim.tv_nsec, "/", info.st_ino, "/", info.st_size);
+}
+
+// Files that change with Puppet itself: its defaults may be others then.
+constexpr std::array<const char*, 3> kVersionFiles = {
+    "/opt/puppetlabs/puppet/lib/ruby/vendor_ruby/puppet/version.rb",
+    "/usr/lib/ruby/vendor_ruby/puppet/version.rb",
+    "/usr/share/ruby/vendor_ruby/puppet/version.rb",
+};
+
+std::string ProgramStamp(const std::string& program) {
+  std::string stamp = absl::StrCat(program, " ", Stamp(program));
+  for (const char* file : kVersionFiles) absl::StrAppend(&stamp, "\n", Stamp(file));
+  return base::HexSha256(stamp);
 }
 
 // `runtimeout` as Puppet prints it: seconds, perhaps with a unit (s, m, h, d, y).
@@ -145,9 +167,8 @@ struct PuppetPathsFinder::State : std::enable_shared_from_this<PuppetPathsFinder
         cache_path(std::move(cache)) {}
 
   std::string Key() const {
-    const std::string program = PuppetProgram(config);
-    return base::HexSha256(
-        absl::StrCat(program, "\n", Stamp(program), "\n", absl::StrJoin(Flags(config), "\n")));
+    return base::HexSha256(absl::StrCat(ProgramStamp(PuppetProgram(config)), "\n",
+                                        absl::StrJoin(Flags(config), "\n")));
   }
   bool Complete() const {
     return !config.agent_disabled_lockfile().empty() &&
@@ -155,8 +176,9 @@ struct PuppetPathsFinder::State : std::enable_shared_from_this<PuppetPathsFinder
            !config.lastrunfile().empty() && !config.lastrunreport().empty() &&
            !config.classfile().empty() && !config.resourcefile().empty() && config.has_runtimeout();
   }
-  void Take(const nlohmann::json& values, std::string stamp) {
+  void Take(const nlohmann::json& values, std::string key, std::string stamp) {
     known = std::make_shared<const PuppetPaths>(FromValues(config, values));
+    key_known = std::move(key);
     config_stamp = std::move(stamp);
   }
   void ReadCache();
@@ -174,7 +196,10 @@ struct PuppetPathsFinder::State : std::enable_shared_from_this<PuppetPathsFinder
   const PuppetConfig config;
   const std::string cache_path;
   std::shared_ptr<const PuppetPaths> known;
-  std::string config_stamp;  // of puppet.conf, when `known` was asked for
+  // What the answer rests on, as it was when `known` was asked for: the program with its flags, and
+  // puppet.conf.
+  std::string key_known;
+  std::string config_stamp;
   absl::Duration checked = -absl::InfiniteDuration();
   bool fresh = false;
   std::shared_ptr<Command> command;  // while Puppet is asked
@@ -185,7 +210,7 @@ struct PuppetPathsFinder::State : std::enable_shared_from_this<PuppetPathsFinder
 };
 
 void PuppetPathsFinder::State::ReadCache() {
-  if (Complete()) return Take(nlohmann::json::object(), "");
+  if (Complete()) return Take(nlohmann::json::object(), Key(), "");
   const absl::StatusOr<std::string> text = base::ReadFile(cache_path, kCacheMax);
   if (!text.ok()) return;
   const nlohmann::json cache = nlohmann::json::parse(*text, nullptr, false);
@@ -196,15 +221,18 @@ void PuppetPathsFinder::State::ReadCache() {
   for (const char* name : kNames) {
     if (!values.contains(name) || !values[name].is_string()) return;
   }
-  Take(values, stamp.get<std::string>());
+  Take(values, Key(), stamp.get<std::string>());
 }
 
 bool PuppetPathsFinder::State::Fresh() {
   if (known == nullptr) return false;
   const absl::Duration now = clock->Read().steady;
-  if (Complete() || now - checked < kCheckInterval) return Complete() || fresh;
+  if (now - checked < kCheckInterval) return fresh;
   checked = now;
-  fresh = Stamp(known->config) == config_stamp;
+  const std::string key = Key();
+  // Nothing is asked for; but the program may be at another place now.
+  if (Complete() && key != key_known) Take(nlohmann::json::object(), key, "");
+  fresh = key == key_known && (Complete() || Stamp(known->config) == config_stamp);
   return fresh;
 }
 
@@ -237,7 +265,7 @@ void PuppetPathsFinder::State::OnPrinted(const absl::StatusOr<std::string>& outp
     return Tell(last_error);
   }
   const std::string stamp = Stamp((*values)["config"].get<std::string>());
-  Take(*values, stamp);
+  Take(*values, key_asked, stamp);
   fresh = true;
   checked = clock->Read().steady;
   const nlohmann::json cache = {{"key", key_asked}, {"config_stamp", stamp}, {"values", *values}};

@@ -15,7 +15,8 @@
 
 namespace orch::nodeagent {
 
-// Puppet's own settings that we read or write by; names as in `puppet config print`.
+// Where Puppet keeps the files that we read and write, and how it is started. Members have the
+// names of Puppet's settings, as in `puppet config print`.
 struct PuppetPaths {
   std::string program;
   // `--confdir …` and the like: begins the arguments of each Puppet that is started.
@@ -32,7 +33,8 @@ struct PuppetPaths {
 };
 
 // Knows PuppetPaths: from our configuration, else from what Puppet answered last, kept on disk as
-// long as puppet.conf stays as it was, else by asking `puppet config print`, which costs a second
+// long as puppet.conf and Puppet itself (its program, and its version.rb where packages put it)
+// stay as they were, else by asking `puppet config print`, which costs a second
 // or two of Ruby and is never waited for on the strand.
 //
 // Lives on: `strand`.
@@ -46,13 +48,14 @@ class PuppetPathsFinder {
   PuppetPathsFinder(const PuppetPathsFinder&) = delete;
   PuppetPathsFinder& operator=(const PuppetPathsFinder&) = delete;
 
-  // What is known; null as long as nothing is. Looks whether puppet.conf has changed and, if so,
-  // asks again in the background; until the answer is there the old one stays.
+  // What is known; null as long as nothing is. Looks whether any of those files has changed and, if
+  // so, asks again in the background; until the answer is there the old one stays.
   std::shared_ptr<const PuppetPaths> Known();
-  // Calls back, perhaps at once, when they are known and fresh. Errors: what `puppet config print`
-  // said.
+  // Calls `done` once, perhaps before it returns, when the paths are known and puppet.conf has not
+  // changed since. Errors: what `puppet config print` said; ResourceExhausted: too many wait
+  // already.
   void Get(std::function<void(absl::StatusOr<std::shared_ptr<const PuppetPaths>>)> done);
-  // Why asking failed last; OK if it did not.
+  // Why Puppet could not be asked the last time; OK if it could.
   const absl::Status& last_error() const;
   const PuppetConfig& config() const;
 
@@ -61,7 +64,7 @@ class PuppetPathsFinder {
   std::shared_ptr<State> state_;
 };
 
-// The program that is configured, or the first that exists of the usual places.
+// The configured program, else the first of the usual ones that exists; empty: there is none.
 std::string PuppetProgram(const PuppetConfig& config);
 
 }  // namespace orch::nodeagent

@@ -78,6 +78,23 @@ TEST_F(PuppetPathsTest, AChangedPuppetConfIsAskedAboutAgain) {
   EXPECT_NE(*Get(), kept) << "Get waits for the new one";
 }
 
+TEST_F(PuppetPathsTest, AnUpgradedPuppetIsAskedAgain) {
+  const std::string program = directory_ + "/puppet";
+  std::filesystem::copy_file(config_.program(), program);
+  config_.set_program(program);
+  Open();
+  const std::shared_ptr<const PuppetPaths> before = *Get();
+  // As a package does it: another file under the same name, with a time of its own making.
+  const auto time = std::filesystem::last_write_time(program);
+  std::filesystem::copy_file(program, program + ".new");
+  std::filesystem::last_write_time(program + ".new", time);
+  std::filesystem::rename(program + ".new", program);
+  EXPECT_EQ(finder_->Known(), before) << "looked at a moment ago";
+  clock_.Advance(absl::Seconds(2));
+  EXPECT_EQ(finder_->Known(), before) << "the old answer stays until there is a new one";
+  ASSERT_TRUE(Until([&] { return finder_->Known() != before; }));
+}
+
 TEST_F(PuppetPathsTest, OurConfigurationComesFirst) {
   config_.set_classfile("/mine");
   config_.mutable_runtimeout()->set_seconds(90);

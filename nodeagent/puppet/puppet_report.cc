@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// A report is read as a stream of values, because Puppet's reports grow to megabytes and a document
+// model would take thirty times that on every node of the fleet. Every part that is kept has a
+// limit, and what was left out is counted, so that the result says of itself that it is not
+// complete. A file may have been cut short: a report counts only if the field that follows the
+// resources was seen, else it is DataLoss.
+
 #include "nodeagent/puppet/puppet_report.h"
 
 #include <algorithm>
 #include <deque>
-#include <filesystem>
-#include <fstream>
+#include <streambuf>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -14,19 +20,48 @@
 #include "base/status.h"
 #include "nodeagent/puppet/report_reader.h"
 #include "nodeagent/text/clean_text.h"
+#include "nodeagent/text/plain_file.h"
 
 namespace orch::nodeagent {
 namespace {
 
 using orch::v1::ResourceChange;
 
-constexpr int kPeekLinesMax = 64;
-
 std::string Cut(const std::string& text) {
   std::string cut = CleanText(text, kReportTextMax);
   if (text.size() > kReportTextMax) cut += "…";
   return cut;
 }
+
+// A report's bytes for yaml-cpp, which keeps a line in memory while it looks for its end: the text
+// ends where a line is longer than kReportLineMax.
+class ReportBuffer : public std::streambuf {
+ public:
+  explicit ReportBuffer(PlainFile file) : file_(std::move(file)) {}
+
+ protected:
+  int_type underflow() override {
+    absl::StatusOr<std::string> read = file_.Read(offset_, kChunk);
+    if (!read.ok() || read->empty() || offset_ + read->size() > kReportMax) {
+      return traits_type::eof();
+    }
+    offset_ += read->size();
+    chunk_ = *std::move(read);
+    for (const char c : chunk_) {
+      line_ = c == '\n' ? 0 : line_ + 1;
+      if (line_ > kReportLineMax) return traits_type::eof();
+    }
+    setg(chunk_.data(), chunk_.data(), chunk_.data() + chunk_.size());
+    return traits_type::to_int_type(chunk_[0]);
+  }
+
+ private:
+  static constexpr size_t kChunk = 64 << 10;
+  const PlainFile file_;
+  uint64_t offset_ = 0;
+  size_t line_ = 0;
+  std::string chunk_;
+};
 
 bool IsErrorLevel(absl::string_view level) {
   return level == "err" || level == "alert" || level == "emerg" || level == "crit";
@@ -46,7 +81,7 @@ class Picker : public YamlVisitor {
     if (!ended_ || report_.status.empty() || report_.transaction_uuid.empty()) {
       return absl::DataLossError("truncated, or no report of Puppet");
     }
-    report_.errors.assign(errors_.begin(), errors_.end());
+    report_.errors = std::move(errors_);
     report_.log_times.assign(log_times_.begin(), log_times_.end());
     for (ResourceChange& change : skipped_) Keep(std::move(change));
     report_.changes_omitted += skipped_omitted_;
@@ -109,17 +144,21 @@ class Picker : public YamlVisitor {
     if (key == "message") log_message_ = Cut(value);
     if (key == "source") log_source_ = Cut(value);
     if (key == "time") log_time_ = Cut(value);
+    if (key == "file") log_file_ = Cut(value);
+    uint32_t line = 0;
+    if (key == "line" && absl::SimpleAtoi(value, &line)) log_line_ = line;
   }
 
   void FinishLog() {
     if (IsErrorLevel(log_level_) && log_source_ != "Facter") {
-      errors_.push_back(log_source_ == "Puppet" ? log_message_
-                                                : absl::StrCat(log_source_, ": ", log_message_));
-      if (errors_.size() > kErrorsMax) errors_.pop_front();
+      errors_.Add(MakePuppetError(log_source_, log_message_, log_file_, log_line_));
     }
     log_times_.push_back(log_time_);
     if (log_times_.size() > kLogTimesMax) log_times_.pop_front();
-    for (std::string* text : {&log_level_, &log_message_, &log_source_, &log_time_}) text->clear();
+    for (std::string* text : {&log_level_, &log_message_, &log_source_, &log_time_, &log_file_}) {
+      text->clear();
+    }
+    log_line_ = 0;
   }
 
   void FinishMetric(const std::string& metric) {
@@ -216,12 +255,13 @@ class Picker : public YamlVisitor {
   bool ended_ = false;
   size_t changes_bytes_ = 0;
   uint64_t noop_pending_ = 0;
-  std::deque<std::string> errors_;
+  PuppetErrors errors_;
   std::deque<std::string> log_times_;
   std::vector<ResourceChange> skipped_;
   uint32_t skipped_omitted_ = 0;
   // The log line, metric row, resource and event that are being read.
-  std::string log_level_, log_message_, log_source_, log_time_;
+  std::string log_level_, log_message_, log_source_, log_time_, log_file_;
+  uint32_t log_line_ = 0;
   std::vector<std::string> row_;
   ResourceChange resource_;
   bool failed_ = false, failed_to_restart_ = false, is_skipped_ = false;
@@ -232,6 +272,45 @@ class Picker : public YamlVisitor {
 
 }  // namespace
 
+void PuppetErrors::Add(orch::v1::PuppetRunError error) {
+  error.set_message(Cut(error.message()));
+  error.set_file(Cut(error.file()));
+  error.set_resource(Cut(error.resource()));
+  errors_.push_back(std::move(error));
+  // The first one stays.
+  if (errors_.size() > kErrorsMax) errors_.erase(errors_.begin() + 1);
+}
+
+orch::v1::PuppetRunError MakePuppetError(absl::string_view source, absl::string_view message,
+                                         absl::string_view file, uint32_t line) {
+  orch::v1::PuppetRunError error;
+  error.set_message(std::string(message));
+  error.set_file(std::string(file));
+  error.set_line(line);
+  if (source != "Puppet") error.set_resource(std::string(source));
+  return error;
+}
+
+std::string ErrorLine(const orch::v1::PuppetRunError& error) {
+  std::string line = error.resource().empty()
+                         ? error.message()
+                         : absl::StrCat(error.resource(), ": ", error.message());
+  // A compiler's message has it already.
+  if (error.file().empty() || absl::StrContains(error.message(), error.file())) return line;
+  absl::StrAppend(&line, " (file: ", error.file());
+  if (error.line() != 0) absl::StrAppend(&line, ", line: ", error.line());
+  absl::StrAppend(&line, ")");
+  return line;
+}
+
+std::optional<absl::Time> ParsePuppetTime(absl::string_view text) {
+  absl::Time time;
+  for (const char* format : {"%Y-%m-%d%ET%H:%M:%E*S%Ez", "%Y-%m-%d %H:%M:%E*S %Ez"}) {
+    if (absl::ParseTime(format, text, &time, nullptr)) return time;
+  }
+  return std::nullopt;
+}
+
 absl::StatusOr<PuppetReport> ParsePuppetReport(std::istream& in) {
   Picker picker;
   ORCH_RETURN_IF_ERROR(VisitYaml(in, &picker));
@@ -239,26 +318,22 @@ absl::StatusOr<PuppetReport> ParsePuppetReport(std::istream& in) {
 }
 
 absl::StatusOr<PuppetReport> ReadPuppetReport(const std::string& path) {
-  std::error_code error;
-  if (!std::filesystem::is_regular_file(path, error)) {
-    return absl::NotFoundError(absl::StrCat(path, ": no such file"));
-  }
-  if (std::filesystem::file_size(path, error) > kReportMax) {
+  ORCH_ASSIGN_OR_RETURN(PlainFile file, PlainFile::Open(path));
+  if (file.size() > kReportMax) {
     return absl::ResourceExhaustedError(absl::StrCat(path, ": larger than ", kReportMax, " bytes"));
   }
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return absl::NotFoundError(absl::StrCat("open ", path));
+  ReportBuffer buffer(std::move(file));
+  std::istream in(&buffer);
   absl::StatusOr<PuppetReport> report = ParsePuppetReport(in);
   if (!report.ok()) return base::Annotate(report.status(), path);
   return report;
 }
 
 std::string PeekTransactionUuid(const std::string& path) {
-  std::error_code error;
-  if (!std::filesystem::is_regular_file(path, error)) return "";
-  std::ifstream in(path, std::ios::binary);
-  std::string line;
-  for (int i = 0; i < kPeekLinesMax && std::getline(in, line); i++) {
+  absl::StatusOr<PlainFile> file = PlainFile::Open(path);
+  if (!file.ok()) return "";
+  PlainLines lines(*std::move(file), kReportTextMax, kReportHeadMax);
+  for (std::string line; lines.Next(&line);) {
     absl::string_view rest = line;
     if (absl::ConsumePrefix(&rest, "transaction_uuid: ")) return Cut(std::string(rest));
   }

@@ -139,10 +139,10 @@ TEST(PuppetReportTest, PicksWhatAnAnswerNeeds) {
   EXPECT_EQ(report->resources->failed(), 1u);
   EXPECT_EQ(report->resources->noop_pending(), 1u);
   EXPECT_EQ(report->config_retrieval_time, absl::Milliseconds(250));
-  ASSERT_EQ(report->errors.size(), 1u);
-  EXPECT_EQ(report->errors[0],
+  ASSERT_EQ(report->errors.list().size(), 1u);
+  EXPECT_EQ(ErrorLine(report->errors.list()[0]),
             "/Stage[main]/Main/Exec[/bin/false]/returns: change from 'notrun' to ['0'] failed: "
-            "returned 1 instead of one of [0]");
+            "returned 1 instead of one of [0] (file: /tmp/pt/site.pp, line: 3)");
   ASSERT_EQ(report->log_times.size(), 3u);
   EXPECT_EQ(report->log_times[0], "2026-11-23T12:21:56.384371459+00:00");
 }
@@ -172,7 +172,7 @@ TEST(PuppetReportTest, ACatalogThatWasNotCompiledCountsNothing) {
       Head("failed"), kLogs, "metrics: {}\nresource_statuses: {}\ncorrective_change: false\n"));
   ASSERT_TRUE(report.ok()) << report.status();
   EXPECT_FALSE(report->resources.has_value());
-  EXPECT_EQ(report->errors.size(), 1u);
+  EXPECT_EQ(report->errors.list().size(), 1u);
 }
 
 TEST(PuppetReportTest, ACutReportIsNone) {
@@ -218,7 +218,43 @@ TEST(PuppetReportTest, TheUuidIsPeekedAt) {
   EXPECT_EQ(PeekTransactionUuid(path + ".none"), "");
   EXPECT_EQ(ReadPuppetReport(path + ".none").status().code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(ReadPuppetReport(path).status().code(), absl::StatusCode::kDataLoss);
-  EXPECT_EQ(ReadPuppetReport(testing::TempDir()).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(ReadPuppetReport(testing::TempDir()).status().code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
+TEST(PuppetReportTest, WhateverStandsThereIsReadToABound) {
+  const std::string path = testing::TempDir() + "/endless.yaml";
+  std::ofstream(path) << "--- x";
+  std::filesystem::resize_file(path, uint64_t{6} << 30);
+  EXPECT_EQ(PeekTransactionUuid(path), "");
+  EXPECT_EQ(ReadPuppetReport(path).status().code(), absl::StatusCode::kResourceExhausted);
+  std::filesystem::resize_file(path, kReportMax);
+  EXPECT_EQ(ReadPuppetReport(path).status().code(), absl::StatusCode::kDataLoss);
+  std::ofstream(path) << Head("changed") << std::string(kReportHeadMax, '\n')
+                      << "transaction_uuid: late\n";
+  EXPECT_EQ(PeekTransactionUuid(path), "03a6e82c-652a-42c7-8c4b-3bc3e8d22b73");
+  std::filesystem::remove(path);
+  std::filesystem::create_symlink("/dev/zero", path);
+  EXPECT_EQ(PeekTransactionUuid(path), "");
+  EXPECT_EQ(ReadPuppetReport(path).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST(PuppetReportTest, TimesOfOldPuppetsAreRead) {
+  const absl::Time time = absl::FromUnixMillis(1501370221490);
+  EXPECT_EQ(ParsePuppetTime("2017-07-29T23:17:01.490000000+00:00"), time);
+  EXPECT_EQ(ParsePuppetTime("2017-07-29 23:17:01.49 +00:00"), time);
+  EXPECT_EQ(ParsePuppetTime("2017-07-30 01:17:01.490000 +02:00"), time);
+  EXPECT_EQ(ParsePuppetTime("2017-07-29T23:17:01.49Z"), time);
+  EXPECT_EQ(ParsePuppetTime("2017-07-29 23:17:01"), std::nullopt);
+  EXPECT_EQ(ParsePuppetTime(""), std::nullopt);
+}
+
+TEST(PuppetReportTest, AnErrorsPlaceIsToldOnce) {
+  EXPECT_EQ(ErrorLine(MakePuppetError("Puppet", "no (file: /s.pp, line: 2) on x", "/s.pp", 2)),
+            "no (file: /s.pp, line: 2) on x");
+  EXPECT_EQ(ErrorLine(MakePuppetError("Puppet", "no", "/s.pp", 2)), "no (file: /s.pp, line: 2)");
+  EXPECT_EQ(ErrorLine(MakePuppetError("File[x]", "no", "/s.pp", 0)), "File[x]: no (file: /s.pp)");
+  EXPECT_EQ(ErrorLine(MakePuppetError("Puppet", "no", "", 0)), "no");
 }
 
 }  // namespace

@@ -7,10 +7,11 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "base/config.h"
 #include "nodeagent/process/process.h"
 #include "nodeagent/puppet/puppet_lock.h"
 #include "nodeagent/puppet/puppet_summary.h"
+#include "nodeagent/text/clean_text.h"
+#include "nodeagent/text/plain_file.h"
 
 namespace orch::nodeagent {
 namespace {
@@ -20,7 +21,7 @@ constexpr size_t kPidFileMax = 64;
 constexpr size_t kDisableMessageMax = 1000;
 
 bool DaemonPresent(const std::string& pidfile) {
-  const absl::StatusOr<std::string> text = base::ReadFile(pidfile, kPidFileMax);
+  const absl::StatusOr<std::string> text = ReadPlainFile(pidfile, kPidFileMax);
   pid_t pid = 0;
   return text.ok() && absl::SimpleAtoi(absl::StripAsciiWhitespace(*text), &pid) && IsPuppet(pid);
 }
@@ -49,7 +50,7 @@ orch::v1::PuppetStatusResult ReadPuppetState(const PuppetPaths* paths, absl::Tim
   }
   const std::optional<std::string> disabled = ReadDisabledLock(paths->agent_disabled_lockfile);
   state.set_enabled(!disabled.has_value());
-  state.set_disable_message(disabled.value_or("").substr(0, kDisableMessageMax));
+  state.set_disable_message(CleanText(disabled.value_or(""), kDisableMessageMax));
   state.set_applying(FindRunLockHolder(paths->agent_catalog_run_lockfile).has_value());
   state.set_daemon_present(DaemonPresent(paths->pidfile));
   state.set_idling(state.daemon_present() && !state.applying());

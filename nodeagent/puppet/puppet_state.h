@@ -9,11 +9,12 @@
 
 namespace orch::nodeagent {
 
-// What Puppet is doing, read from its files in a millisecond or two, without starting Ruby.
-// Thread-safe. `paths` may be null: then the status is `unknown`.
+// What Puppet is doing now and when it ran last, read from its files in a millisecond or two,
+// without starting Ruby. `paths` may be null: the status is `unknown` then. Never fails: what can't
+// be read is left out. Thread-safe.
 orch::v1::PuppetStatusResult ReadPuppetState(const PuppetPaths* paths, absl::Time now);
 
-// `9 minutes 10 seconds`; MCollective's wording.
+// `age` in MCollective's wording: `9 minutes 10 seconds`.
 std::string AgeWords(absl::Duration age);
 
 }  // namespace orch::nodeagent

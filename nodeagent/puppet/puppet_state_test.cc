@@ -175,6 +175,11 @@ TEST(PuppetSummaryTest, WithoutResourcesNothingWasApplied) {
   const PuppetSummary failed =
       *ParsePuppetSummary("---\nversion:\n  puppet: 7.23.0\ntime:\n  last_run: 7\n");
   EXPECT_FALSE(failed.resources.has_value());
+  EXPECT_FALSE(failed.noop_events.has_value());
+  const std::string start = "---\nversion:\n  puppet: 7.23.0\ntime:\n  last_run: 7\nevents:\n";
+  EXPECT_EQ(ParsePuppetSummary(start + "  total: 2\n  noop: 2\n")->noop_events, 2u);
+  EXPECT_EQ(ParsePuppetSummary(start + "  total: 0\n  failure: 0\n")->noop_events, 0u);
+  EXPECT_FALSE(ParsePuppetSummary(start + "  total:\n")->noop_events.has_value());
   EXPECT_FALSE(ParsePuppetSummary("---\n- 1\n").ok());
   EXPECT_FALSE(ParsePuppetSummary("version: 1\ntime: soon\n").ok());
   EXPECT_FALSE(ParsePuppetSummary("time: [\n").ok());
@@ -190,6 +195,15 @@ TEST(PuppetStateWordsTest, AgesInMCollectivesWords) {
 
 TEST(PuppetStateWordsTest, WithoutPathsNothingIsKnown) {
   EXPECT_EQ(ReadPuppetState(nullptr, absl::Now()).status(), "unknown");
+}
+
+TEST_F(PuppetStateTest, AMessageIsCutBetweenCharacters) {
+  std::string message;
+  for (int i = 0; i < 60; ++i) message += "メンテナンス中のため停止しています。";
+  ASSERT_TRUE(WriteDisabledLock(paths_.agent_disabled_lockfile, message).ok());
+  const orch::v1::PuppetStatusResult state = ReadPuppetState(&paths_, absl::Now());
+  EXPECT_EQ(state.disable_message(), message.substr(0, 999));
+  EXPECT_TRUE(orch::v1::PuppetStatusResult().ParseFromString(state.SerializeAsString()));
 }
 
 }  // namespace

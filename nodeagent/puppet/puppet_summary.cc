@@ -6,9 +6,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "base/config.h"
 #include "base/sha256.h"
 #include "base/status.h"
+#include "nodeagent/text/plain_file.h"
 
 namespace orch::nodeagent {
 namespace {
@@ -46,6 +46,10 @@ absl::StatusOr<PuppetSummary> Read(const YAML::Node& root) {
   }
   summary.config_retrieval_time = SecondsAt(time, "config_retrieval");
   summary.total_time = SecondsAt(time, "total");
+  // Puppet names only what there was, beside the total.
+  if (const YAML::Node events = root["events"]; events && !TextAt(events, "total").empty()) {
+    summary.noop_events = CountAt(events, "noop");
+  }
   const YAML::Node resources = root["resources"];
   if (!resources || TextAt(resources, "total").empty()) return summary;
   orch::v1::ResourceCounts& counts = summary.resources.emplace();
@@ -75,7 +79,7 @@ absl::StatusOr<PuppetSummary> ParsePuppetSummary(const std::string& text) {
 }
 
 absl::StatusOr<PuppetSummary> ReadPuppetSummary(const std::string& path) {
-  ORCH_ASSIGN_OR_RETURN(const std::string text, base::ReadFile(path, kSummaryMax));
+  ORCH_ASSIGN_OR_RETURN(const std::string text, ReadPlainFile(path, kSummaryMax));
   absl::StatusOr<PuppetSummary> summary = ParsePuppetSummary(text);
   if (!summary.ok()) return base::Annotate(summary.status(), path);
   return summary;

@@ -10,15 +10,17 @@
 
 namespace orch::nodeagent {
 
-// Puppet's last_run_summary.yaml; a larger one is no summary.
+// Bytes of the largest last_run_summary.yaml that is read.
 inline constexpr size_t kSummaryMax = 256 << 10;
 
-// The last completed run in a few lines, as Puppet leaves it after each.
+// Puppet's last_run_summary.yaml: the last completed run in a few lines.
 struct PuppetSummary {
-  std::string digest;  // SHA-256 of the file in hex: tells one run's from the next one's
+  std::string digest;  // SHA-256 of the file in hex; it differs from run to run
   absl::Time last_run;
-  // Nullopt: no catalog was applied, which is a failure, never "0 failed".
+  // Nullopt: no catalog was applied. That is a failure, and must not be taken for "0 failed".
   std::optional<orch::v1::ResourceCounts> resources;
+  // Properties that would have been changed without noop. Nullopt: not said, so not known.
+  std::optional<uint64_t> noop_events;
   std::string puppet_version;
   std::string configuration_version;
   std::string environment;  // converged
@@ -26,8 +28,8 @@ struct PuppetSummary {
   std::optional<absl::Duration> total_time;
 };
 
-// NotFound: there is none. DataLoss: truncated or otherwise not what Puppet writes; unknown, not
-// zero.
+// Reads a summary; blocks for a small file. NotFound: Puppet has not run yet. DataLoss: it is
+// truncated or otherwise not what Puppet writes, so its figures are unknown, not zero.
 absl::StatusOr<PuppetSummary> ReadPuppetSummary(const std::string& path);
 absl::StatusOr<PuppetSummary> ParsePuppetSummary(const std::string& text);
 

@@ -11,8 +11,9 @@
 
 namespace orch::nodeagent {
 
-// Receives the values of a YAML document one after the other, each with where it stands. Paths hold
-// a mapping's key or, within a sequence, an empty text: `logs`, ``, `level`.
+// Receives the values of a YAML document in their order, each with its path from the root. A path
+// has an element for each level: the key in a mapping, an empty text in a sequence. The level of a
+// line of the log has the path `logs`, ``, `level`.
 class YamlVisitor {
  public:
   using Path = std::vector<std::string>;
@@ -23,8 +24,9 @@ class YamlVisitor {
   virtual void OnLeave(const Path& path) = 0;
 };
 
-// Walks through the first document of `in` without keeping it. Tags are ignored, null and aliases
-// are empty values. DataLoss: not YAML.
+// Reads the first document of `in` and calls `visitor` for each value, without keeping the
+// document. Tags are ignored; null and aliases are given as empty values. Blocks. DataLoss: not
+// YAML.
 absl::Status VisitYaml(std::istream& in, YamlVisitor* visitor);
 
 }  // namespace orch::nodeagent

@@ -7,8 +7,8 @@
 
 namespace orch::nodeagent {
 
-// The first `max` bytes of `text` as valid UTF-8 without control characters but line feeds and
-// tabs: protobuf refuses other text, and what Puppet prints may be anything.
+// `text` as UTF-8 of at most `max` bytes without control characters but line feeds and tabs:
+// protobuf refuses other text, and what Puppet prints may be anything.
 std::string CleanText(absl::string_view text, size_t max);
 
 }  // namespace orch::nodeagent

@@ -7,10 +7,11 @@
 
 namespace orch::nodeagent {
 
-// Puts `content` in the place of the file, readable by everybody: who reads it sees the old or the
-// new, never a half. Not durable (base::WriteFileAtomically would hold up its strand with an
-// fsync). The directory may belong to somebody else, as that of node_exporter's textfiles does:
-// what stands in the temporary file's place is removed, never followed or written to.
+// Replaces the file's content; the file is readable by everybody. A reader sees the old or the new
+// content, never a part. The new content is not synced to disk, so that the calling strand does not
+// wait for an fsync (base::WriteFileAtomically syncs). The directory may belong to somebody else,
+// as that of node_exporter's textfiles does: what stands in the place of the temporary file is
+// removed, never followed or written to.
 absl::Status ReplaceFile(const std::string& path, const std::string& content);
 
 }  // namespace orch::nodeagent

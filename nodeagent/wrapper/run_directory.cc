@@ -1,4 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// Either of agent and wrapper may be dead at any moment, so they share no memory, socket or lock:
+// only files that appear whole (a temporary file, fsync, then rename or link). The claim is made
+// with link(2), which fails where the name exists: of two that try only one can win, also on a
+// machine that loses power in between, because the directory is synced before the winner acts.
+// rename would silently replace the other's claim. Records carry a version, so that an agent that
+// was exchanged during a run refuses what it does not know instead of misreading it.
+
 #include "nodeagent/wrapper/run_directory.h"
 
 #include <fcntl.h>
@@ -14,6 +22,7 @@
 #include "base/config.h"
 #include "base/ids.h"
 #include "base/status.h"
+#include "nodeagent/text/plain_file.h"
 
 namespace orch::nodeagent {
 namespace {
@@ -47,7 +56,7 @@ std::string Dump(json value) {
 // Reads one of our files and hands its JSON to `take`, which may throw what nlohmann throws.
 template <typename T>
 absl::StatusOr<T> ReadJson(const std::string& path, T (*take)(const json&)) {
-  ORCH_ASSIGN_OR_RETURN(const std::string text, base::ReadFile(path, kFileMax));
+  ORCH_ASSIGN_OR_RETURN(const std::string text, ReadPlainFile(path, kFileMax));
   try {
     const json value = json::parse(text);
     if (value.at("version").get<int>() != kVersion) {
@@ -86,6 +95,7 @@ RunSpec SpecOf(const json& value) {
   spec.kill_after = DurationOf(value.at("kill_after_us"));
   value.at("previous_uuid").get_to(spec.previous_uuid);
   value.at("previous_summary").get_to(spec.previous_summary);
+  spec.environment_asked = value.value("environment_asked", "");
   spec.create_time = absl::FromUnixMicros(value.at("create_time_us").get<int64_t>());
   spec.timeout = DurationOf(value.at("timeout_us"));
   return spec;
@@ -133,6 +143,7 @@ absl::Status RunDirectory::Prepare(const RunSpec& spec) const {
                                          {"kill_after_us", MicrosOf(spec.kill_after)},
                                          {"previous_uuid", spec.previous_uuid},
                                          {"previous_summary", spec.previous_summary},
+                                         {"environment_asked", spec.environment_asked},
                                          {"create_time_us", absl::ToUnixMicros(spec.create_time)},
                                          {"timeout_us", MicrosOf(spec.timeout)}}),
                                    0600);
@@ -193,7 +204,7 @@ absl::Status RunDirectory::WriteOutcome(const std::string& outcome) const {
 }
 
 std::optional<std::string> RunDirectory::ReadOutcome() const {
-  absl::StatusOr<std::string> outcome = base::ReadFile(path_ + "/outcome", kFileMax);
+  absl::StatusOr<std::string> outcome = ReadPlainFile(path_ + "/outcome", kFileMax);
   if (!outcome.ok()) return std::nullopt;
   return *std::move(outcome);
 }
@@ -204,7 +215,7 @@ void RunDirectory::Keep(const std::string& file, const std::string& name) const 
   if (link(file.c_str(), kept.c_str()) == 0) return;
   // Another file system, as a rule. Without the copy the original is read, which a later run may
   // have replaced.
-  const absl::StatusOr<std::string> content = base::ReadFile(file, kKeptFileMax);
+  const absl::StatusOr<std::string> content = ReadPlainFile(file, kKeptFileMax);
   if (content.ok()) base::WriteFileAtomically(kept, *content, 0600).IgnoreError();
 }
 

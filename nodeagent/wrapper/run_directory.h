@@ -15,9 +15,8 @@
 //
 //  - `spec`: what to run. The agent writes it before it starts a wrapper.
 //  - `claim`: who decides about this run. It is made once, by link(2): by the wrapper before it
-//  starts
-//    anything, or by the agent where it wants to be sure that nothing will ever start. Whoever
-//    comes second does nothing (docs/adr/0004).
+//    starts anything, or by the agent where it wants to be sure that nothing will ever start.
+//    Whoever comes second does nothing (docs/adr/0004).
 //  - `puppet`: Puppet's pid and start time; on disk before Puppet is let go.
 //  - `output`: Puppet's standard output and error.
 //  - `log.jsonl`: Puppet's log, written by Puppet while it works.
@@ -30,21 +29,27 @@
 
 namespace orch::nodeagent {
 
-// What the wrapper is to do.
+// What the wrapper is to do. Constant once it is written.
 struct RunSpec {
   std::vector<std::string> argv;
   std::vector<std::string> environment;
-  std::string disabled_lock;  // refuse if it exists
-  std::string
-      run_lock;  // taken for Puppet, by Puppet's pid; empty: Puppet does it itself (agent mode)
-  std::string report;  // last_run_report.yaml and last_run_summary.yaml: kept for this run when it
-                       // has ended
+  // Path of Puppet's disabled lock. If it exists, the wrapper refuses to start Puppet.
+  std::string disabled_lock;
+  // Path of the run lock, which the wrapper takes for Puppet, with Puppet's pid. Empty: Puppet
+  // takes it itself, as `puppet agent` does.
+  std::string run_lock;
+  // Paths of last_run_report.yaml and last_run_summary.yaml, which are kept in the directory when
+  // the run has ended.
+  std::string report;
   std::string summary;
-  absl::Duration kill_after = absl::InfiniteDuration();  // end Puppet then
-  // For the agent alone: the report and summary that were there before, when the run was asked for,
-  // how long it may take.
+  // After this time Puppet and its descendants are ended; infinite: never.
+  absl::Duration kill_after = absl::InfiniteDuration();
+  // For the agent alone, which judges the run: the report (its transaction_uuid) and the summary
+  // that were there before, when the run was asked for, and how long it may take.
   std::string previous_uuid;
   std::string previous_summary;  // its SHA-256 in hex; empty if there was none
+  // The Puppet environment whose catalog is to be applied; empty: any.
+  std::string environment_asked;
   absl::Time create_time;
   absl::Duration timeout = absl::InfiniteDuration();
 };
@@ -60,12 +65,13 @@ struct RunPuppet {
 };
 
 struct RunExit {
-  // Not started: `disabled`, `already_running` or `start_failed`, and `message`. Empty: it ran.
+  // Why Puppet was not started (`message` says more): `disabled`, `already_running` or
+  // `start_failed`. Empty: it was started.
   std::string refused;
   std::string message;
-  int exit_code = -1;  // -1: ended by `signal`
+  int exit_code = -1;  // -1: Puppet was ended by `signal`, or how it ended is not known
   int signal = 0;
-  bool killed = false;  // by us, because kill_after had passed
+  bool killed = false;  // the wrapper ended Puppet, because kill_after had passed
   absl::Time end_time;
 };
 
@@ -80,10 +86,12 @@ class RunDirectory {
 
   // Makes the directory and writes the spec. AlreadyExists if the run was prepared before.
   absl::Status Prepare(const RunSpec& spec) const;
-  // NotFound; DataLoss.
+  // NotFound: the run was never prepared. DataLoss: the spec can't be read, or is of another
+  // version.
   absl::StatusOr<RunSpec> ReadSpec() const;
 
-  // True if the claim is ours now, durably; false if somebody was faster.
+  // Claims the run for this process. True: the claim is ours, durably. False: it was claimed
+  // before.
   absl::StatusOr<bool> Claim(bool by_wrapper) const;
   // Nullopt while there is none. DataLoss if one can't be read.
   absl::StatusOr<std::optional<RunClaim>> ReadClaim() const;
@@ -92,20 +100,20 @@ class RunDirectory {
   absl::StatusOr<std::optional<RunPuppet>> ReadPuppet() const;
   absl::Status WriteExit(const RunExit& exit) const;
   absl::StatusOr<std::optional<RunExit>> ReadExit() const;
-  // The first one stays.
+  // Writes the outcome, unless there is one: the first stays.
   absl::Status WriteOutcome(const std::string& outcome) const;
   // Nullopt while there is none.
   std::optional<std::string> ReadOutcome() const;
 
-  // Keeps a file of Puppet's under `name`, as it is now: Puppet replaces its files, never writes
-  // into them.
+  // Keeps one of Puppet's files in the directory under `name`, as it is now, by a hard link where
+  // that is possible: Puppet replaces its files and never writes into them. Best effort.
   void Keep(const std::string& file, const std::string& name) const;
 
  private:
   const std::string path_;
 };
 
-// Removes runs below `runs` whose outcome was written before `before`. Best effort.
+// Removes the directories below `runs` whose outcome was written before `before`. Best effort.
 void RemoveOldRuns(const std::string& runs, absl::Time before);
 
 }  // namespace orch::nodeagent

@@ -1,4 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// The wrapper may be killed between any two lines, and the agent must be able to tell afterwards
+// whether Puppet ever ran. So Puppet's process is forked first and waits at a pipe; its pid and
+// start time go to disk; only then is it let go. If the wrapper dies before, the pipe closes and
+// the process ends without having become Puppet. Whether exec worked is told by a second pipe that
+// closes itself. There is one thread and no event loop: less can go wrong in a process that has to
+// outlive upgrades of the agent.
+
 #include "nodeagent/wrapper/run_wrapper.h"
 
 #include <fcntl.h>

@@ -33,6 +33,8 @@ NEVERS = [
      "STOMP, sessions and the broker's routing are pure"),
     (r"^controller/(job|roster)/|^controller/(admission/discovery|gate/validate|service/pages)\.(cc|h)$",
      re.compile(ASIO.pattern + "|" + GRPC.pattern), "jobs, rollout, roster and what freezes a list are pure"),
+    (r"^controller/edge/(http2_guard|http2_share|handshake_shares)\.(cc|h)$",
+     re.compile(ASIO.pattern + "|" + GRPC.pattern + "|" + OPENSSL.pattern), "what the edge decides is pure"),
     (r"^controller/(?!service/|metrics_text|main|parts|process)", GRPC,
      "gRPC is in the controller's service and wiring alone"),
     (r"^nodeagent/text/|^nodeagent/agent/(ladder|replay_window|beacons|crl_parts)\.(cc|h)$|"

@@ -35,7 +35,7 @@ struct Controller::Life {
 
   Process process;
   Link link;
-  std::unique_ptr<controller::Dispatcher> dispatcher;
+  std::shared_ptr<controller::Dispatcher> dispatcher;
 };
 
 Controller::Controller(Parts parts) : parts_(std::move(parts)) {}
@@ -69,8 +69,7 @@ void Controller::Start() {
   }
   parts_.world->Tell("c1", "starts");
   life_->dispatcher = *std::move(opened);
-  life_->dispatcher->Start();
-  Touch();
+  process->Post([dispatcher = life_->dispatcher.get()] { dispatcher->Start(); });
 }
 
 void Controller::Crash(absl::Duration down) {
@@ -95,12 +94,12 @@ void Controller::LoseConnection() {
   if (life_ != nullptr && !life_->process.frozen()) life_->link.Lose("a cable was pulled");
 }
 
-controller::Dispatcher* Controller::dispatcher() {
-  return life_ == nullptr || life_->process.frozen() ? nullptr : life_->dispatcher.get();
-}
-
-void Controller::Touch() {
-  if (life_ != nullptr) life_->process.Touch();
+bool Controller::Ask(std::function<void(controller::Dispatcher*)> question) {
+  if (life_ == nullptr || life_->process.frozen() || life_->dispatcher == nullptr) return false;
+  life_->process.Post([dispatcher = life_->dispatcher.get(), question = std::move(question)] {
+    question(dispatcher);
+  });
+  return true;
 }
 
 }  // namespace orch::sim

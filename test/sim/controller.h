@@ -35,10 +35,9 @@ class Controller {
   // It lives on: a crash that waits for work does not come.
   void CalmDown();
   void LoseConnection();
-  // Null while it is down. Whoever calls it calls Touch afterwards, and hears nothing once it is
-  // dead.
-  controller::Dispatcher* dispatcher();
-  void Touch();
+  // Asks the dispatcher, on its strand; false: it is down. Whoever asks hears nothing any more once
+  // it is killed.
+  bool Ask(std::function<void(controller::Dispatcher*)> question);
 
  private:
   struct Life;

@@ -48,9 +48,6 @@ class SimActions : public nodeagent::Actions {
     }
     return offered;
   }
-  std::optional<Outcome> Admit(const orch::v1::Action& action) const override {
-    return std::nullopt;
-  }
   void Start(nodeagent::ActionCall call) override {
     if (call.action.has_puppet_run()) return machine_->Start(std::move(call), process_);
     Outcome outcome = Ended(orch::v1::NODE_STATE_SUCCEEDED, "", "");

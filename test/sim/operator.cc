@@ -40,10 +40,11 @@ void Operator::Again(uint64_t number, absl::Duration wait, void (Operator::*what
 void Operator::Create() {
   ++call_;
   Again(call_, kPatience, &Operator::Create);
-  controller::Dispatcher* const dispatcher = controller_->dispatcher();
-  if (dispatcher == nullptr) return Again(call_, kRetry, &Operator::Create);
-  dispatcher->PostCreateJob(wanted_, Answer<controller::CreatedJob>(&Operator::OnCreated));
-  controller_->Touch();
+  const auto done = Answer<controller::CreatedJob>(&Operator::OnCreated);
+  const bool up = controller_->Ask([wanted = wanted_, done](controller::Dispatcher* dispatcher) {
+    dispatcher->CreateJob(wanted, done);
+  });
+  if (!up) Again(call_, kRetry, &Operator::Create);
 }
 
 void Operator::OnCreated(absl::StatusOr<controller::CreatedJob> created) {
@@ -65,24 +66,30 @@ void Operator::CancelAfter(absl::Duration wait) {
 
 void Operator::Cancel() {
   if (done_) return;
-  controller::Dispatcher* const dispatcher = controller_->dispatcher();
-  if (dispatcher == nullptr || id_.empty()) return CancelAfter(kRetry);
+  if (id_.empty()) return CancelAfter(kRetry);
+  const auto answer = [this](absl::StatusOr<orch::v1::Job> job) {
+    if (!job.ok()) CancelAfter(kRetry);
+  };
+  const bool up = controller_->Ask([id = id_, answer](controller::Dispatcher* dispatcher) {
+    dispatcher->ChangeJob({.change = controller::JobChange::kCancel,
+                           .job_id = id,
+                           .caller = "cert=operator",
+                           .reason = "enough"},
+                          answer);
+  });
+  if (!up) return CancelAfter(kRetry);
   world_->Tell(name_, "cancels");
-  dispatcher->PostCancelJob(id_, "cert=operator", "enough",
-                            [this](absl::StatusOr<orch::v1::Job> job) {
-                              if (!job.ok()) CancelAfter(kRetry);
-                            });
-  controller_->Touch();
 }
 
 void Operator::Read() {
   ++call_;
   Again(call_, kPatience, &Operator::Read);
-  controller::Dispatcher* const dispatcher = controller_->dispatcher();
-  if (dispatcher == nullptr) return Again(call_, kRetry, &Operator::Read);
-  dispatcher->PostReadLog(call_, id_, Who(), seen_, kPageBytes,
-                          Answer<controller::JobLogPart>(&Operator::OnRead));
-  controller_->Touch();
+  const auto done = Answer<controller::JobLogPart>(&Operator::OnRead);
+  const bool up = controller_->Ask(
+      [id = id_, reader = call_, after = seen_, done](controller::Dispatcher* dispatcher) {
+        dispatcher->ReadLog(reader, id, Who(), after, kPageBytes, done);
+      });
+  if (!up) Again(call_, kRetry, &Operator::Read);
 }
 
 void Operator::OnRead(absl::StatusOr<controller::JobLogPart> part) {
@@ -99,9 +106,13 @@ void Operator::OnRead(absl::StatusOr<controller::JobLogPart> part) {
     ledger_->OnShown(name_, id_, *event);
     seen_ = event->sequence();
   }
-  ledger_->OnShown(name_, part->job);
-  if (!part->ended) return Again(call_, absl::ZeroDuration(), &Operator::Read);
-  world_->Tell(name_, absl::StrCat("sees its end: ", orch::v1::JobState_Name(part->job.state())));
+  if (part->ended == nullptr) {
+    Count();
+    return Again(call_, absl::ZeroDuration(), &Operator::Read);
+  }
+  ledger_->OnShown(name_, *part->ended);
+  world_->Tell(name_,
+               absl::StrCat("sees its end: ", orch::v1::JobState_Name(part->ended->state())));
   done_ = true;
 }
 
@@ -110,31 +121,44 @@ void Operator::Reread() {
   ReadAll(0);
 }
 
+void Operator::Count() {
+  const auto answer = [this](absl::StatusOr<orch::v1::Job> job) {
+    if (job.ok()) ledger_->OnShown(name_, *job);
+  };
+  controller_->Ask([id = id_, answer](controller::Dispatcher* dispatcher) {
+    dispatcher->GetJob(id, Who(), answer);
+  });
+}
+
 void Operator::ReadAll(uint64_t after) {
-  controller_->dispatcher()->PostReadLog(
-      ++call_, id_, Who(), after, kPageBytes, [this](absl::StatusOr<controller::JobLogPart> part) {
-        if (!part.ok()) return world_->Violate(part.status().ToString());
-        for (const auto& event : part->events) {
-          ledger_->OnShown(absl::StrCat(name_, " again"), id_, *event);
-          log_.push_back(*event);
-        }
-        job_ = part->job;
-        if (part->ended) return ReadRows("");
-        if (part->events.empty()) return world_->Violate("an ended job's log has no end");
-        ReadAll(part->events.back()->sequence());
-      });
-  controller_->Touch();
+  const auto done = [this](absl::StatusOr<controller::JobLogPart> part) {
+    if (!part.ok()) return world_->Violate(part.status().ToString());
+    for (const auto& event : part->events) {
+      ledger_->OnShown(absl::StrCat(name_, " again"), id_, *event);
+      log_.push_back(*event);
+    }
+    if (part->ended != nullptr) {
+      job_ = *part->ended;
+      return ReadRows("");
+    }
+    if (part->events.empty()) return world_->Violate("an ended job's log has no end");
+    ReadAll(part->events.back()->sequence());
+  };
+  controller_->Ask([id = id_, reader = ++call_, after, done](controller::Dispatcher* dispatcher) {
+    dispatcher->ReadLog(reader, id, Who(), after, kPageBytes, done);
+  });
 }
 
 void Operator::ReadRows(std::string token) {
-  controller_->dispatcher()->PostListJobNodes(
-      id_, Who(), kPageRows, token, {}, [this](absl::StatusOr<controller::JobNodePage> page) {
-        if (!page.ok()) return world_->Violate(page.status().ToString());
-        nodes_.insert(nodes_.end(), page->nodes.begin(), page->nodes.end());
-        if (!page->next_page_token.empty()) return ReadRows(page->next_page_token);
-        reread_ = true;
-      });
-  controller_->Touch();
+  const auto done = [this](absl::StatusOr<controller::JobNodePage> page) {
+    if (!page.ok()) return world_->Violate(page.status().ToString());
+    nodes_.insert(nodes_.end(), page->nodes.begin(), page->nodes.end());
+    if (!page->next_page_token.empty()) return ReadRows(page->next_page_token);
+    reread_ = true;
+  };
+  controller_->Ask([id = id_, token, done](controller::Dispatcher* dispatcher) {
+    dispatcher->ListJobNodes(id, Who(), kPageRows, token, {}, done);
+  });
 }
 
 }  // namespace orch::sim

@@ -40,6 +40,8 @@ class Operator {
   void Cancel();
   void Read();
   void OnRead(absl::StatusOr<controller::JobLogPart> part);
+  // Looks at the job as it is.
+  void Count();
   void ReadAll(uint64_t after);
   void ReadRows(std::string token);
   // Tries again unless `number` of calls has moved on.

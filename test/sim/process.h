@@ -58,8 +58,6 @@ class Process {
 
   // Runs on the strand at the next opportunity.
   void Post(std::function<void()> work);
-  // Something was posted to it from outside.
-  void Touch() { ready_ = true; }
   // Happens then, beside the strand, unless the process was killed.
   void After(absl::Duration wait, std::function<void()> happens);
   // It is dead, but not buried: nothing of it runs any more.

@@ -6,6 +6,7 @@
 
 #include "api/catalog.h"
 #include "api/json.h"
+#include "base/proto_time.h"
 #include "base/sha256.h"
 #include "base/status.h"
 #include "base/version.h"
@@ -19,18 +20,6 @@ namespace {
 using orch::bus::v1::Outcome;
 using orch::bus::v1::Reply;
 using orch::bus::v1::Request;
-
-google::protobuf::Timestamp ToTimestamp(absl::Time time) {
-  google::protobuf::Timestamp out;
-  const int64_t ns = absl::ToUnixNanos(time);
-  out.set_seconds(ns / 1'000'000'000);
-  out.set_nanos(static_cast<int32_t>(ns % 1'000'000'000));
-  return out;
-}
-
-absl::Time ToTime(const google::protobuf::Timestamp& time) {
-  return absl::FromUnixSeconds(time.seconds()) + absl::Nanoseconds(time.nanos());
-}
 
 }  // namespace
 
@@ -204,6 +193,10 @@ void SimNode::OnDiscover(const Request& request, const std::string& digest) {
     answer->set_state(orch::v1::NODE_STATE_DENIED);
     answer->set_reason("denied");
     answer->set_message(denied);
+  } else if (!options_.refusal.empty()) {
+    answer->set_state(orch::v1::NODE_STATE_REFUSED);
+    answer->set_reason("disabled");
+    answer->set_message(options_.refusal);
   } else {
     answer->set_willing(true);
   }

@@ -33,6 +33,7 @@ struct SimNodeOptions {
   bool mute_results = false;   // its outcomes get lost; a result query brings them
   bool without_chain = false;  // leaves the certificate out of presences until asked for it
   int progress = 0;            // news of each mutating action
+  std::string refusal = {};    // what it says to every discovery, instead of being willing
   orch::bus::v1::Outcome outcome = {};  // of every action; unset state: SUCCEEDED
 };
 

@@ -197,6 +197,13 @@ TestCa::TestCa(const std::string& name, KeyKind key) : state_(std::make_unique<S
   state_->Own(CaSpec(name), key, nullptr, nullptr);
 }
 
+TestCa::TestCa(const std::string& name, absl::Time end) : state_(std::make_unique<State>()) {
+  CertificateSpec spec = CaSpec(name);
+  spec.not_before = end - absl::Hours(24 * 3650);
+  spec.not_after = end;
+  state_->Own(spec, KeyKind::kP256, nullptr, nullptr);
+}
+
 TestCa::TestCa(const std::string& name, TestCa* parent) : state_(std::make_unique<State>()) {
   state_->Own(CaSpec(name), KeyKind::kP256, parent->state_->certificate.get(),
               parent->state_->key.get());
@@ -232,10 +239,14 @@ Certificate TestCa::Issue(const std::string& common_name, trust::Role role) {
 void TestCa::Revoke(const Certificate& certificate) { state_->revoked.push_back(certificate.der); }
 
 std::string TestCa::CrlDer(absl::Time end) {
+  return CrlDer(std::min(absl::Now(), end) - absl::Hours(24), end);
+}
+
+std::string TestCa::CrlDer(absl::Time start, absl::Time end) {
   X509_CRL* crl = X509_CRL_new();
   X509_CRL_set_version(crl, X509_CRL_VERSION_2);
   X509_CRL_set_issuer_name(crl, X509_get_subject_name(state_->certificate.get()));
-  ASN1_TIME* time = NewTime(std::min(absl::Now(), end) - absl::Hours(24));
+  ASN1_TIME* time = NewTime(start);
   X509_CRL_set1_lastUpdate(crl, time);
   for (const std::string& der : state_->revoked) {
     const auto* at = reinterpret_cast<const unsigned char*>(der.data());
@@ -266,8 +277,9 @@ std::string TestCa::CrlDer(absl::Time end) {
   return out;
 }
 
-std::string TestCa::CrlPem(absl::Time end) {
-  const std::string der = CrlDer(end);
+std::string TestCa::CrlPem(absl::Time end) { return CrlToPem(CrlDer(end)); }
+
+std::string TestCa::CrlToPem(const std::string& der) {
   return Text([&der](BIO* bio) {
     return PEM_write_bio(bio, PEM_STRING_X509_CRL, "",
                          reinterpret_cast<const unsigned char*>(der.data()),

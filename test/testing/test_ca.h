@@ -43,6 +43,8 @@ struct Certificate {
 class TestCa {
  public:
   explicit TestCa(const std::string& name = "Test CA", KeyKind key = KeyKind::kP256);
+  // A CA whose certificate ends, or ended, at `end`.
+  TestCa(const std::string& name, absl::Time end);
   // A CA below `parent`.
   TestCa(const std::string& name, TestCa* parent);
   ~TestCa();
@@ -58,6 +60,10 @@ class TestCa {
   // A new list with the next number.
   std::string CrlPem(absl::Time end = absl::Now() + absl::Hours(24 * 365));
   std::string CrlDer(absl::Time end = absl::Now() + absl::Hours(24 * 365));
+  // The same, signed at `start`.
+  std::string CrlDer(absl::Time start, absl::Time end);
+  // A revocation list's DER as the files have it.
+  static std::string CrlToPem(const std::string& der);
   void set_next_crl_number(uint64_t number);
 
   const std::string& pem() const;

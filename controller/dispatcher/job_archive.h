@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "controller/context/dispatcher_api.h"
+#include "controller/store/store.h"
+
+namespace orch::controller {
+
+// NotFound JOB_NOT_FOUND: the same whether there is none or it may not be seen.
+absl::Status NoSuchJob(const std::string& id);
+bool MaySee(const JobVisibility& viewer, const std::string& caller);
+
+// What the store tells of jobs, ended or not, to those who may see them. It answers with what is
+// durable, and with NoSuchJob for what is not there and for what is hidden alike.
+//
+// Lives on: the dispatcher's strand; reads run on the store's thread.
+class JobArchive {
+ public:
+  template <typename T>
+  using Callback = DispatcherApi::Callback<T>;
+
+  explicit JobArchive(Store* store) : store_(store) {}
+
+  void GetJob(const std::string& id, JobVisibility viewer, Callback<orch::v1::Job> done);
+  // InvalidArgument: not a page token that was given.
+  void ListJobs(JobVisibility viewer, int page_size, std::string page_token,
+                std::vector<orch::v1::JobState> states, std::string caller, Callback<JobPage> done);
+  void ListJobNodes(std::string id, JobVisibility viewer, int page_size, std::string page_token,
+                    std::vector<orch::v1::NodeState> states, Callback<JobNodePage> done);
+  // Part of an ended job's log. OutOfRange: beyond its end.
+  void ReadLog(std::string id, JobVisibility viewer, uint64_t after_sequence, size_t bytes_max,
+               Callback<JobLogPart> done);
+
+ private:
+  Store* const store_;
+};
+
+}  // namespace orch::controller

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "nodeagent/agent/stop_log.h"
+
+#include "absl/strings/str_cat.h"
+#include "base/ids.h"
+
+namespace orch::nodeagent {
+namespace {
+
+bool IsOrdinary(Rung rung) {
+  return rung == Rung::kNotNamed || rung == Rung::kNotMatched || rung == Rung::kReplayed ||
+         rung == Rung::kKnown;
+}
+
+}  // namespace
+
+void StopLog::Note(const Message& message, const Stop& stop) {
+  ++counters_.stopped[static_cast<size_t>(stop.rung)];
+  if (IsOrdinary(stop.rung)) return;
+  const std::string what = KindWords(message.request);
+  recent_.push_back({message.now.wall, stop, message.signer.common_name, what});
+  if (recent_.size() > kRecentStopsMax) recent_.pop_front();
+  uint64_t suppressed = 0;
+  const std::string key = absl::StrCat(RungName(stop.rung), " ", message.signer.common_name);
+  if (!limiter_.Admit(key, message.now, &suppressed)) return;
+  // Before the signature held there is no exchange, and no id that could be believed.
+  static const Exchange kNone = {};
+  const Exchange& exchange = message.exchange == nullptr ? kNone : *message.exchange;
+  const bool has_id = exchange.request_id.size() == 16;
+  base::LogWarning("request refused", {{"job_id", exchange.job_id},
+                                       {"request_id", has_id ? base::Hex(exchange.request_id) : ""},
+                                       {"reason", RungName(stop.rung)},
+                                       {"why", stop.why},
+                                       {"signer", message.signer.common_name},
+                                       {"what", what},
+                                       {"caller", message.request.caller()},
+                                       {"not_logged", suppressed},
+                                       {"trace_id", exchange.trace.trace_id},
+                                       {"span_id", exchange.trace.span_id}});
+}
+
+}  // namespace orch::nodeagent
