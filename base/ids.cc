@@ -1,16 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/ids.h"
 
-#include <sys/random.h>
-
 #include <algorithm>
 #include <cstdint>
-#include <mutex>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_split.h"
-#include "base/status.h"
 
 namespace orch::base {
 namespace {
@@ -25,29 +21,27 @@ bool LowerOrDigit(char c) { return absl::ascii_islower(c) || absl::ascii_isdigit
 
 }  // namespace
 
-std::string RandomBytes16() {
-  std::string out(16, '\0');
-  ORCH_CHECK(getrandom(out.data(), out.size(), 0) == static_cast<ssize_t>(out.size()));
-  return out;
-}
+std::string RandomBytes16() { return SystemRandom()->Bytes(16); }
 
 std::string NewUlid(absl::Time time) {
-  static std::mutex mutex;
-  static uint64_t last_ms = 0;
-  static std::string last_random;
-  const std::lock_guard<std::mutex> lock(mutex);
-  const uint64_t ms = std::max(last_ms, static_cast<uint64_t>(absl::ToUnixMillis(time)));
-  if (ms != last_ms) {
-    last_random = RandomBytes16().substr(0, 10);
-    last_random[0] &= 0x7f;  // room to count up within the millisecond
+  static Ulids* const ulids = new Ulids(SystemRandom());
+  return ulids->Next(time);
+}
+
+std::string Ulids::Next(absl::Time time) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const uint64_t ms = std::max(last_ms_, static_cast<uint64_t>(absl::ToUnixMillis(time)));
+  if (ms != last_ms_) {
+    last_random_ = random_->Bytes(10);
+    last_random_[0] &= 0x7f;  // room to count up within the millisecond
   } else {
-    for (int i = 9; i >= 0 && ++last_random[i] == 0; --i) {
+    for (int i = 9; i >= 0 && ++last_random_[i] == 0; --i) {
     }
   }
-  last_ms = ms;
+  last_ms_ = ms;
   std::string bits(16, '\0');
   for (int i = 0; i < 6; ++i) bits[i] = static_cast<char>(ms >> (8 * (5 - i)));
-  std::copy(last_random.begin(), last_random.end(), bits.begin() + 6);
+  std::copy(last_random_.begin(), last_random_.end(), bits.begin() + 6);
   // 130 bits in 26 characters: two zero bits, then the 128.
   std::string out(26, '0');
   for (int i = 0; i < 26; ++i) {

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
+#include <mutex>
 #include <string>
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "base/random.h"
 
 // Identifiers and the few character sets that may enter a destination. Thread-safe.
 
@@ -13,8 +16,20 @@ namespace orch::base {
 // 16 random bytes from the kernel: request ids, stream ids. Aborts if the kernel gives none.
 std::string RandomBytes16();
 
-// A ULID (https://github.com/ulid/spec): 26 characters of Crockford base32, 48 bits of `time` in
-// milliseconds, 80 random bits. Two made in the same process sort in the order they were made.
+// Makes ULIDs (https://github.com/ulid/spec): 26 characters of Crockford base32, 48 bits of a time
+// in milliseconds, 80 random bits. What one maker makes sorts in the order in which it was made.
+class Ulids {
+ public:
+  explicit Ulids(Random* random) : random_(random) {}
+  std::string Next(absl::Time time);
+
+ private:
+  std::mutex mutex_;
+  Random* const random_;  // under mutex_
+  uint64_t last_ms_ = 0;
+  std::string last_random_;
+};
+// Of one maker for the whole process, with the kernel's dice.
 std::string NewUlid(absl::Time time);
 // Whether `text` is a ULID in its canonical upper-case form.
 bool IsUlid(absl::string_view text);

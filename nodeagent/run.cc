@@ -19,7 +19,6 @@
 
 #include <algorithm>
 #include <boost/asio/signal_set.hpp>
-#include <boost/asio/thread_pool.hpp>
 #include <csignal>
 #include <ctime>
 #include <filesystem>
@@ -28,6 +27,7 @@
 #include "base/ids.h"
 #include "base/log.h"
 #include "base/proto_time.h"
+#include "base/worker.h"
 #include "bus/stomp/bus_config.h"
 #include "bus/stream/stream.h"
 #include "nodeagent/actions/actions_parts.h"
@@ -63,8 +63,8 @@ struct Parts {
 
   asio::io_context context{1};  // everything but blocking work runs here, on this thread
   base::Strand strand{asio::make_strand(context)};
-  asio::thread_pool store{1};   // the journal's thread
-  asio::thread_pool worker{1};  // reports
+  std::unique_ptr<base::Worker> store = base::NewThreadWorker();   // the journal's
+  std::unique_ptr<base::Worker> worker = base::NewThreadWorker();  // reports
   std::unique_ptr<JournalStore> journal;
   std::unique_ptr<PuppetPathsFinder> paths;
   std::unique_ptr<Facts> facts;
@@ -164,7 +164,7 @@ absl::Status OpenJournal(Parts* parts) {
     base::LogInfo("journal: what was issued before now is refused",
                   {{"why", parts->journal_reset}});
   }
-  parts->journal = std::make_unique<JournalStore>(parts->strand, parts->store.get_executor(),
+  parts->journal = std::make_unique<JournalStore>(parts->strand, parts->store.get(),
                                                   *std::move(journal), &base::SystemClock());
   return absl::OkStatus();
 }
@@ -184,7 +184,7 @@ void MakeNode(Parts* parts) {
                    parts->self.collectives};
   parts->facts = std::make_unique<Facts>(std::move(facts));
   ActionsParts actions{.strand = parts->strand,
-                       .worker = parts->worker.get_executor(),
+                       .worker = parts->worker.get(),
                        .clock = clock,
                        .paths = parts->paths.get(),
                        .facts = parts->facts.get(),
@@ -401,7 +401,7 @@ absl::Status RunNodeAgent(const NodeAgentConfig& config) {
   asio::post(parts.strand, [&parts] { Start(&parts); });
   parts.context.run();
 
-  parts.store.join();  // what was to be written is
+  parts.store->Stop();  // what was to be written is
   base::LogInfo("stopped");
   // What reads a report or a fact on its thread may hang; nobody waits for that.
   std::_Exit(0);

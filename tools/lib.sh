@@ -88,7 +88,7 @@ need_npm() {
 }
 
 BINARIES="//controller:orch-controller //nodeagent:orch-nodeagent //cli:orchctl //bus:orch-broker //test/load:swarm
-  //test/conformance:run"
+  //test/conformance:run //test/sim:run"
 
 # build TARGET...: optimised, quiet unless something fails.
 build() {

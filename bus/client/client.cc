@@ -8,14 +8,12 @@
 
 #include "bus/client/client.h"
 
-#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "base/asio.h"
 #include "base/clock.h"
-#include "base/ids.h"
 #include "base/status.h"
 #include "bus/client/client_core.h"
 #include "bus/stomp/destination.h"
@@ -25,12 +23,6 @@ namespace orch::bus {
 namespace {
 
 constexpr absl::Duration kStopMax = absl::Seconds(2);
-
-uint64_t Random64() {
-  uint64_t out = 0;
-  std::memcpy(&out, base::RandomBytes16().data(), sizeof out);
-  return out;
-}
 
 std::vector<std::string> AddressesOf(const BusConfig& config) {
   std::vector<std::string> out(config.brokers().begin(), config.brokers().end());
@@ -60,10 +52,10 @@ Client::Core::Core(base::Strand strand, Options options, std::shared_ptr<StreamF
       factory_(std::move(factory)),
       addresses_(AddressesOf(options_.config)),
       backoff_(addresses_.size(), OrderOf(options_.config), BackoffTimes(options_.config),
-               options_.spread_start, Random64()),
-      timer_(strand),
-      stop_timer_(strand),
-      pause_timer_(strand) {
+               options_.spread_start, options_.random->Next64()),
+      timer_(strand, options_.clock),
+      stop_timer_(strand, options_.clock),
+      pause_timer_(strand, options_.clock) {
   status_.broker = addresses_.front();
   status_.last_error = "not started";
 }
@@ -84,7 +76,7 @@ void Client::Core::Start(std::function<void(bool)> on_change) {
   started_ = true;
   on_change_ = std::move(on_change);
   status_.last_error = "connecting";
-  status_.away_since = base::SystemClock().Read().wall;
+  status_.away_since = Now().wall;
   if (stopping_) return;
   base::asio::co_spawn(strand_, Run(shared_from_this()), base::asio::detached);
 }
@@ -112,9 +104,8 @@ base::Awaitable<void> Client::Core::Run(std::shared_ptr<Core> self) {
       self->OnOpenFailed(stream.status());
       continue;
     }
-    self->connection_ = std::make_shared<Connection>(*std::move(stream), *std::move(session),
-                                                     self->options_.messages_per_second,
-                                                     base::SystemClock().Read());
+    self->connection_ = std::make_shared<Connection>(
+        *std::move(stream), *std::move(session), self->options_.messages_per_second, self->Now());
     base::Awaitable<void> running = RunConnection(self, self->connection_);
     co_await std::move(running);
   }
@@ -124,7 +115,7 @@ base::Awaitable<void> Client::Core::Run(std::shared_ptr<Core> self) {
 // Completes when: `wait` is over, or Stop came. Runs on: strand_.
 base::Awaitable<void> Client::Core::WaitOrStop(std::shared_ptr<Core> self, absl::Duration wait) {
   if (wait <= absl::ZeroDuration()) co_return;
-  self->timer_.expires_after(absl::ToChronoNanoseconds(wait));
+  self->timer_.expires_after(wait);
   co_await self->timer_.async_wait(base::kTuple);
 }
 
@@ -133,7 +124,7 @@ base::Awaitable<void> Client::Core::WaitOrStop(std::shared_ptr<Core> self, absl:
 base::Awaitable<absl::StatusOr<std::unique_ptr<Stream>>> Client::Core::Open(
     std::shared_ptr<Core> self, std::string address) {
   using base::asio::experimental::awaitable_operators::operator||;
-  self->timer_.expires_after(absl::ToChronoNanoseconds(kOpenMax));
+  self->timer_.expires_after(kOpenMax);
   std::variant<absl::StatusOr<std::unique_ptr<Stream>>, std::tuple<boost::system::error_code>>
       first = co_await (self->factory_->Connect(self->strand_, address) ||
                         self->timer_.async_wait(base::kTuple));
@@ -179,7 +170,7 @@ bool Client::Core::MayLog(absl::string_view what, base::Now now, uint64_t* suppr
 void Client::Core::OnFailed(absl::Status why) {
   status_.last_error = std::string(why.message());
   uint64_t suppressed = 0;
-  const base::Now now = base::SystemClock().Read();
+  const base::Now now = Now();
   if (!MayLog("not connected", now, &suppressed)) return;
   base::LogWarning(
       "bus: not connected",
@@ -211,7 +202,7 @@ void Client::Core::Stop(std::function<void()> done) {
   armed_for_ = absl::InfiniteDuration();  // timer_ was cancelled
   Arm(connection_);
   Flush(connection_);
-  stop_timer_.expires_after(absl::ToChronoNanoseconds(kStopMax));
+  stop_timer_.expires_after(kStopMax);
   stop_timer_.async_wait(
       [self = shared_from_this(), connection = connection_](boost::system::error_code error) {
         if (!error) self->End(connection, absl::UnavailableError("stopped; no receipt in time"));
@@ -248,13 +239,13 @@ void Client::Core::Send(std::string destination, std::string body, absl::Time ex
   if (connection_ == nullptr || connection_->ended) return;
   const absl::StatusOr<uint64_t> queued = connection_->session.Send(
       destination, std::move(body), BrokerExpiry(options_.config.flavour(), expires, skew_),
-      /*receipt=*/false, base::SystemClock().Read());
+      /*receipt=*/false, Now());
   if (queued.ok()) {
     Flush(connection_);
     return;
   }
   uint64_t suppressed = 0;
-  if (!limiter_.Admit("send", base::SystemClock().Read(), &suppressed)) return;
+  if (!limiter_.Admit("send", Now(), &suppressed)) return;
   base::LogWarning("bus: message lost", {{"why", queued.status().message()},
                                          {"destination", destination},
                                          {"not_logged", suppressed}});
@@ -270,7 +261,7 @@ void Client::Core::SendWithReceipt(std::string destination, std::string body, ab
   }
   const absl::StatusOr<uint64_t> queued = connection_->session.Send(
       destination, std::move(body), BrokerExpiry(options_.config.flavour(), expires, skew_),
-      /*receipt=*/true, base::SystemClock().Read());
+      /*receipt=*/true, Now());
   if (!queued.ok()) {
     Fail(std::move(sent), base::Annotate(queued.status(), absl::StrCat("send ", destination)));
     return;

@@ -44,8 +44,8 @@ base::Awaitable<void> Client::Core::RunConnection(std::shared_ptr<Core> self,
       break;
     }
     const uint64_t frames = connection->session.counts().frames_in;
-    std::vector<Session::Event> events = connection->session.OnBytes(
-        absl::string_view(buffer.data(), *size), base::SystemClock().Read());
+    std::vector<Session::Event> events =
+        connection->session.OnBytes(absl::string_view(buffer.data(), *size), self->Now());
     for (Session::Event& event : events) {
       if (connection->ended) break;
       self->OnEvent(connection, std::move(event));
@@ -53,8 +53,8 @@ base::Awaitable<void> Client::Core::RunConnection(std::shared_ptr<Core> self,
     if (connection->ended) break;
     self->Flush(connection);
     self->Arm(connection);
-    const absl::Duration wait = connection->pace.Take(
-        connection->session.counts().frames_in - frames, *size, base::SystemClock().Read());
+    const absl::Duration wait =
+        connection->pace.Take(connection->session.counts().frames_in - frames, *size, self->Now());
     if (wait > absl::ZeroDuration()) {
       base::Awaitable<void> pausing = Pause(self, wait);
       co_await std::move(pausing);
@@ -73,7 +73,7 @@ base::Awaitable<void> Client::Core::RunConnection(std::shared_ptr<Core> self,
 // or the connection ended. Runs on: strand_.
 base::Awaitable<void> Client::Core::Pause(std::shared_ptr<Core> self, absl::Duration wait) {
   ++self->status_.paused;
-  self->pause_timer_.expires_after(absl::ToChronoNanoseconds(wait));
+  self->pause_timer_.expires_after(wait);
   co_await self->pause_timer_.async_wait(base::kTuple);
 }
 
@@ -103,7 +103,7 @@ void Client::Core::OnEvent(const ConnectionPtr& connection, Session::Event event
 }
 
 void Client::Core::OnReady(const ConnectionPtr& connection) {
-  const base::Now now = base::SystemClock().Read();
+  const base::Now now = Now();
   connection->ready = true;
   connection->ready_at = now.steady;
   status_.connected = true;
@@ -141,8 +141,7 @@ base::Awaitable<void> Client::Core::WriteLoop(std::shared_ptr<Core> self,
   // What is sent by the handler that runs now goes out in one write.
   co_await base::asio::post(self->strand_, base::asio::use_awaitable);
   while (!connection->ended) {
-    const std::vector<std::string> batch =
-        connection->session.TakeBatch(base::SystemClock().Read());
+    const std::vector<std::string> batch = connection->session.TakeBatch(self->Now());
     if (batch.empty()) break;
     self->Arm(connection);
     std::vector<base::asio::const_buffer> buffers;
@@ -155,7 +154,7 @@ base::Awaitable<void> Client::Core::WriteLoop(std::shared_ptr<Core> self,
       self->End(connection, written);
       break;
     }
-    connection->session.OnWritten(base::SystemClock().Read());
+    connection->session.OnWritten(self->Now());
   }
   connection->writing = false;
   if (!connection->ended) self->Arm(connection);
@@ -166,7 +165,7 @@ void Client::Core::Arm(const ConnectionPtr& connection) {
   const absl::Duration deadline = connection->session.next_deadline();
   if (connection->ended || deadline >= armed_for_) return;
   armed_for_ = deadline;
-  timer_.expires_after(absl::ToChronoNanoseconds(deadline - base::SystemClock().Read().steady));
+  timer_.expires_after(deadline - Now().steady);
   timer_.async_wait([weak = weak_from_this(), connection](boost::system::error_code error) {
     const std::shared_ptr<Core> self = weak.lock();
     if (!error && self != nullptr && !connection->ended) self->OnTimer(connection);
@@ -175,7 +174,7 @@ void Client::Core::Arm(const ConnectionPtr& connection) {
 
 void Client::Core::OnTimer(const ConnectionPtr& connection) {
   armed_for_ = absl::InfiniteDuration();
-  std::optional<Session::Event> event = connection->session.OnTime(base::SystemClock().Read());
+  std::optional<Session::Event> event = connection->session.OnTime(Now());
   if (event.has_value()) {
     OnEvent(connection, *std::move(event));
     return;
@@ -207,7 +206,7 @@ void Client::Core::OnEnded(const ConnectionPtr& connection) {
   status_.connected = false;
   connection_ = nullptr;
   const bool was_ready = connection->ready;
-  const base::Now now = base::SystemClock().Read();
+  const base::Now now = Now();
   if (was_ready) {
     backoff_.OnLost(now.steady - connection->ready_at);
     status_.away_since = now.wall;

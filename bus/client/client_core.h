@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 #include "base/asio.h"
 #include "base/log.h"
+#include "base/timer.h"
 #include "bus/client/backoff.h"
 #include "bus/client/client.h"
 #include "bus/client/pace.h"
@@ -76,6 +77,7 @@ class Client::Core : public std::enable_shared_from_this<Client::Core> {
   void OnOpenFailed(absl::Status why);
   void Finish();
   void Fail(Sent sent, absl::Status status);
+  base::Now Now() const { return options_.clock->Read(); }
 
   // client_connection.cc: the life of a connection.
   static base::Awaitable<void> RunConnection(std::shared_ptr<Core> self, ConnectionPtr connection);
@@ -94,9 +96,9 @@ class Client::Core : public std::enable_shared_from_this<Client::Core> {
   const std::shared_ptr<StreamFactory> factory_;
   std::vector<std::string> addresses_;  // constant after construction, not empty
   Backoff backoff_;
-  base::asio::steady_timer timer_;  // back-off, connecting, or the session's next deadline
-  base::asio::steady_timer stop_timer_;
-  base::asio::steady_timer pause_timer_;
+  base::Timer timer_;  // back-off, connecting, or the session's next deadline
+  base::Timer stop_timer_;
+  base::Timer pause_timer_;
   absl::Duration armed_for_ = absl::InfiniteDuration();  // of the session's deadlines
 
   std::vector<Subscription> subscriptions_;  // a subscription's id is its index + 1

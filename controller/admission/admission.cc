@@ -30,11 +30,11 @@ Admission::Admission(DispatcherContext* context, AdmittedJob admitted, std::stri
       body_digest_(std::move(body_digest)),
       on_ended_(std::move(on_ended)),
       done_(std::move(done)),
-      id_(base::NewUlid(context->clock->Read().wall)),
+      id_(context->ulids->Next(context->clock->Read().wall)),
       trace_(base::ChildSpan(base::ParseTraceparent(admitted_.traceparent), id_)),
       create_time_(context->clock->Read().wall),
       names_held_(NamesIn(admitted_.spec)),
-      timer_(context->strand) {}
+      timer_(context->strand, context->clock) {}
 
 void Admission::Start() {
   ORCH_CHECK_ON(context_->strand);

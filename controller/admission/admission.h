@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "base/strand.h"
+#include "base/timer.h"
 #include "base/traceparent.h"
 #include "controller/admission/discovery.h"
 #include "controller/admission/resolution.h"
@@ -106,7 +107,7 @@ class Admission : public std::enable_shared_from_this<Admission> {
   SignedRequest discover_;
   std::vector<std::string> frozen_;
   std::vector<JobRequestPart> parts_;
-  boost::asio::steady_timer timer_;
+  base::Timer timer_;
 };
 
 }  // namespace orch::controller

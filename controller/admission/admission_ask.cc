@@ -74,6 +74,7 @@ JobSetup Admission::Setup() const {
   setup.roster_known = whom_.roster_known;
   setup.nobody = whom_.audience == Audience::kNobody;
   setup.listing = admitted_.listing;
+  setup.plants = context_->options.plants;
   setup.limit_rule = limit_rule_;
   setup.note = Note();
   const bool timeout = admitted_.spec.has_timeout();
@@ -124,9 +125,7 @@ void Admission::Discover() {
   discovery_.emplace(whom_.nodes, DiscoveryOptions{.named_only = whom_.audience == Audience::kNamed,
                                                    .roster_known = whom_.roster_known,
                                                    .timeout = context_->options.discovery_timeout});
-  orch::bus::v1::Request request =
-      NewRequest(context_->options.controller, target_->collective(), context_->clock->Read().wall,
-                 context_->options.request_ttl);
+  orch::bus::v1::Request request = NewRequest(*context_, target_->collective());
   request.MergeFrom(Template(action_));
   request.mutable_discover()->set_action(api::NameOf(action_));
   // Thousands of names cost every node more than an answer that is not wanted.
@@ -197,7 +196,7 @@ void Admission::ArmTimer() {
   if (discovery_->over(now)) return OnDiscovered();
   const absl::Duration deadline = discovery_->NextDeadline();
   if (deadline == absl::InfiniteDuration()) return;
-  timer_.expires_after(absl::ToChronoNanoseconds(deadline - now.steady));
+  timer_.expires_after(deadline - now.steady);
   timer_.async_wait([weak = weak_from_this()](boost::system::error_code error) {
     auto self = weak.lock();
     if (!error && self != nullptr) self->ArmTimer();
@@ -277,9 +276,7 @@ void Admission::Ask(std::vector<std::string> willing, std::vector<JobNodeStart> 
 void Admission::SignNextPart(std::shared_ptr<std::vector<JobNodeStart>> list,
                              std::vector<std::vector<std::string>> groups, size_t next) {
   if (next == groups.size()) return StoreJob(Setup(), std::move(*list), std::move(parts_));
-  orch::bus::v1::Request request =
-      NewRequest(context_->options.controller, target_->collective(), context_->clock->Read().wall,
-                 context_->options.request_ttl);
+  orch::bus::v1::Request request = NewRequest(*context_, target_->collective());
   request.MergeFrom(Template(action_));
   for (const std::string& node : groups[next]) request.add_nodes(node);
   context_->outbox->Sign(

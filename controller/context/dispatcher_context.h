@@ -7,6 +7,8 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "base/clock.h"
+#include "base/ids.h"
+#include "base/random.h"
 #include "base/strand.h"
 #include "controller/audit/audit_sink.h"
 #include "controller/context/dispatcher_api.h"
@@ -29,6 +31,8 @@ struct DispatcherContext {
   DispatcherOptions options;
   base::Strand strand;
   const base::Clock* clock;
+  base::Random* random;
+  base::Ulids* ulids;  // of jobs
   std::shared_ptr<trust::Credentials> credentials;
   std::shared_ptr<AuditSink> audit;
   Store* store = nullptr;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "base/plants.h"
 #include "bus/stomp/destination.h"
 
 namespace orch::controller {
@@ -32,6 +33,7 @@ struct DispatcherOptions {
   uint64_t jobs_kept = 10000;  // ended jobs beyond these are forgotten, the oldest first
   absl::Duration jobs_kept_for = absl::Hours(24 * 30);
   uint32_t jobs_running_max = 1000;  // more at once are refused
+  base::Plants plants;               // for test/sim alone
 };
 
 }  // namespace orch::controller

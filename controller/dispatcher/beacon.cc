@@ -43,7 +43,9 @@ std::vector<orch::bus::v1::CrlUpdate> CrlParts(const std::string& der) {
 }
 
 Beacon::Beacon(DispatcherContext* context)
-    : context_(context), timer_(context->strand), start_time_(context->clock->Read().wall) {}
+    : context_(context),
+      timer_(context->strand, context->clock),
+      start_time_(context->clock->Read().wall) {}
 
 void Beacon::Start() { Tick(); }
 
@@ -53,7 +55,7 @@ void Beacon::Stop() {
 }
 
 void Beacon::Tick() {
-  timer_.expires_after(absl::ToChronoNanoseconds(context_->options.beacon_interval));
+  timer_.expires_after(context_->options.beacon_interval);
   timer_.async_wait([weak = weak_from_this()](boost::system::error_code error) {
     auto self = weak.lock();
     if (error || self == nullptr || self->stopped_) return;
@@ -101,8 +103,7 @@ void Beacon::AnswerBehind(base::Now now) {
   for (const auto& [collective, nodes] : behind) {
     for (const std::string& der : context_->credentials->CrlsDer()) {
       for (const orch::bus::v1::CrlUpdate& part : CrlParts(der)) {
-        orch::bus::v1::Request request = NewRequest(context_->options.controller, collective,
-                                                    now.wall, context_->options.request_ttl);
+        orch::bus::v1::Request request = NewRequest(*context_, collective);
         for (const std::string& node : nodes) request.add_nodes(node);
         *request.mutable_crl() = part;
         SignAndSend(std::move(request));
@@ -114,9 +115,7 @@ void Beacon::AnswerBehind(base::Now now) {
 void Beacon::SendBeacons() {
   ++sequence_;
   for (const std::string& collective : context_->options.collectives) {
-    orch::bus::v1::Request request =
-        NewRequest(context_->options.controller, collective, context_->clock->Read().wall,
-                   context_->options.request_ttl);
+    orch::bus::v1::Request request = NewRequest(*context_, collective);
     orch::bus::v1::Beacon* beacon = request.mutable_beacon();
     beacon->set_sequence(sequence_);
     *beacon->mutable_start_time() = ToTimestamp(start_time_);
@@ -133,9 +132,7 @@ void Beacon::SendCrls() {
   for (const std::string& der : context_->credentials->CrlsDer()) {
     for (const orch::bus::v1::CrlUpdate& part : CrlParts(der)) {
       for (const std::string& collective : context_->options.collectives) {
-        orch::bus::v1::Request request =
-            NewRequest(context_->options.controller, collective, context_->clock->Read().wall,
-                       context_->options.request_ttl);
+        orch::bus::v1::Request request = NewRequest(*context_, collective);
         *request.mutable_crl() = part;
         SignAndSend(std::move(request));
       }

@@ -10,6 +10,7 @@
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "base/strand.h"
+#include "base/timer.h"
 #include "controller/context/dispatcher_context.h"
 #include "controller/mail/outbox.h"
 
@@ -66,7 +67,7 @@ class Beacon : public std::enable_shared_from_this<Beacon> {
   void SignAndSend(orch::bus::v1::Request request);
 
   DispatcherContext* const context_;
-  boost::asio::steady_timer timer_;
+  base::Timer timer_;
   const absl::Time start_time_;
   uint64_t sequence_ = 0;
   std::vector<std::pair<std::string, std::string>> crl_numbers_;  // as they were sent last

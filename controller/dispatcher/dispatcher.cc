@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controller/dispatcher/dispatcher.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -34,8 +35,13 @@ void CountEnd(const orch::v1::Job& job, DispatcherMetrics* metrics) {
 }  // namespace
 
 Dispatcher::Dispatcher(DispatcherParts parts, DispatcherOptions options)
-    : parts_(std::move(parts)),
-      context_{std::move(options), parts_.strand, parts_.clock, parts_.credentials, parts_.audit} {
+    : parts_(std::move(parts)), ulids_(parts_.random), context_{std::move(options),
+                                                                parts_.strand,
+                                                                parts_.clock,
+                                                                parts_.random,
+                                                                &ulids_,
+                                                                parts_.credentials,
+                                                                parts_.audit} {
   if (context_.options.stale_after <= absl::ZeroDuration()) {
     context_.options.stale_after = 3 * context_.options.presence_interval;
   }
@@ -74,6 +80,7 @@ absl::Status Dispatcher::OpenStore() {
   options.jobs_kept = context_.options.jobs_kept;
   options.jobs_kept_for = context_.options.jobs_kept_for;
   options.clock = context_.clock;
+  options.worker = parts_.store_worker;
   options.post = [strand = context_.strand](std::function<void()> call) {
     boost::asio::post(strand, std::move(call));
   };
@@ -105,11 +112,13 @@ void Dispatcher::Start() {
   store_->Start();
   context_.bus_since = context_.clock->Read().wall;
   const std::weak_ptr<Dispatcher> weak = weak_from_this();
-  inbox_ = std::make_shared<Inbox>(parts_.io, parts_.bus_strand, parts_.strand, parts_.credentials,
-                                   parts_.clock, [weak](OpenedBatch batch) {
-                                     auto self = weak.lock();
-                                     if (self != nullptr) self->OnBatch(std::move(batch));
-                                   });
+  inbox_ = std::make_shared<Inbox>(
+      parts_.io, parts_.bus_strand, parts_.strand, parts_.credentials, parts_.clock,
+      [weak](OpenedBatch batch) {
+        auto self = weak.lock();
+        if (self != nullptr) self->OnBatch(std::move(batch));
+      },
+      parts_.threads);
   beacon_ = std::make_shared<Beacon>(&context_);
   keeper_ = std::make_shared<RosterKeeper>(&context_, [weak](const std::string& node) {
     auto self = weak.lock();
@@ -179,9 +188,12 @@ void Dispatcher::OnBatch(OpenedBatch batch) {
   const base::Now now = context_.clock->Read();
   context_.metrics.replies_in += batch.replies.size();
   context_.metrics.presences_in += batch.presences.size();
-  absl::flat_hash_set<JobRun*> touched;
+  std::vector<JobRun*> touched;  // in the order of their first reply
   for (const OpenedReply& opened : batch.replies) {
-    if (JobRun* run = OnReply(opened, now); run != nullptr) touched.insert(run);
+    JobRun* const run = OnReply(opened, now);
+    if (run != nullptr && std::find(touched.begin(), touched.end(), run) == touched.end()) {
+      touched.push_back(run);
+    }
   }
   for (OpenedPresence& opened : batch.presences) keeper_->OnPresence(std::move(opened), now);
   for (const RefusedEnvelope& refused : batch.refused) OnRefused(refused, now);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -9,8 +10,11 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "base/clock.h"
+#include "base/ids.h"
+#include "base/random.h"
 #include "base/strand.h"
-#include "bus/client/client.h"
+#include "base/worker.h"
+#include "bus/client/bus.h"
 #include "controller/admission/admission.h"
 #include "controller/audit/audit_sink.h"
 #include "controller/context/dispatcher_api.h"
@@ -38,10 +42,15 @@ struct DispatcherParts {
   base::asio::io_context* io;  // its threads open and sign envelopes; outlives the dispatcher
   base::Strand strand;         // the dispatcher's home
   base::Strand bus_strand;     // the client's home; may be the same
-  bus::Client* client;  // not started; outlives the dispatcher, which subscribes and starts it
+  bus::Bus* client;  // not started; outlives the dispatcher, which subscribes and starts it
   std::shared_ptr<trust::Credentials> credentials;
   std::shared_ptr<AuditSink> audit;
   const base::Clock* clock = &base::SystemClock();
+  base::Random* random = base::SystemRandom();
+  // The store's alone; outlives the dispatcher. Null: the store makes itself a thread.
+  base::Worker* store_worker = nullptr;
+  // Threads that `io` has, as many as open envelopes at once; 0: as many as the machine has cores.
+  int threads = 0;
   std::shared_ptr<StartBudget> start_budget = std::make_shared<UnlimitedStarts>();
 };
 
@@ -118,6 +127,7 @@ class Dispatcher : public DispatcherApi, public std::enable_shared_from_this<Dis
                                                   const JobVisibility& viewer) const;
 
   DispatcherParts parts_;
+  base::Ulids ulids_;  // of jobs
   DispatcherContext context_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<JobArchive> archive_;
@@ -127,8 +137,9 @@ class Dispatcher : public DispatcherApi, public std::enable_shared_from_this<Dis
   std::shared_ptr<Beacon> beacon_;
   std::shared_ptr<RosterKeeper> keeper_;
 
-  absl::flat_hash_map<std::string, std::shared_ptr<JobRun>> runs_;
-  absl::flat_hash_map<std::string, std::shared_ptr<Admission>> admissions_;
+  // In order: what all of them are told they are told alike in every process.
+  std::map<std::string, std::shared_ptr<JobRun>> runs_;
+  std::map<std::string, std::shared_ptr<Admission>> admissions_;
   PendingKeys keys_;
   absl::flat_hash_map<uint64_t, std::string> reading_;  // reader → job where it waits
   RefusedLog refused_log_;

@@ -20,7 +20,7 @@ constexpr absl::Duration kAskAgainMax = absl::Hours(1);
 
 RosterKeeper::RosterKeeper(DispatcherContext* context,
                            std::function<void(const std::string&)> on_back)
-    : context_(context), on_back_(std::move(on_back)), timer_(context->strand) {}
+    : context_(context), on_back_(std::move(on_back)), timer_(context->strand, context->clock) {}
 
 void RosterKeeper::Start() { Tick(); }
 
@@ -31,7 +31,7 @@ void RosterKeeper::Stop() {
 }
 
 void RosterKeeper::Tick() {
-  timer_.expires_after(absl::ToChronoNanoseconds(kTick));
+  timer_.expires_after(kTick);
   timer_.async_wait([weak = weak_from_this()](boost::system::error_code error) {
     auto self = weak.lock();
     if (error || self == nullptr || self->stopped_) return;
@@ -153,9 +153,7 @@ void RosterKeeper::AskSome(base::Now now) {
 
 void RosterKeeper::SendQuery(const std::string& collective, std::vector<std::string> nodes,
                              bool facts, bool certificates) {
-  orch::bus::v1::Request request =
-      NewRequest(context_->options.controller, collective, context_->clock->Read().wall,
-                 context_->options.request_ttl);
+  orch::bus::v1::Request request = NewRequest(*context_, collective);
   for (const std::string& node : nodes) request.add_nodes(node);
   request.mutable_presence_query()->set_facts(facts);
   request.mutable_presence_query()->set_certificates(certificates);

@@ -2,13 +2,14 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "base/strand.h"
+#include "base/timer.h"
 #include "controller/context/dispatcher_context.h"
 #include "controller/mail/inbox.h"
 #include "controller/roster/ask_pace.h"
@@ -72,10 +73,10 @@ class RosterKeeper : public std::enable_shared_from_this<RosterKeeper> {
 
   DispatcherContext* const context_;
   const std::function<void(const std::string&)> on_back_;
-  boost::asio::steady_timer timer_;
-  absl::flat_hash_map<std::string, Ask> asks_;
+  base::Timer timer_;
+  std::map<std::string, Ask> asks_;
   AskPace pace_;
-  absl::flat_hash_map<uint64_t, Watcher> watchers_;
+  std::map<uint64_t, Watcher> watchers_;
   absl::Duration sweep_at_;                        // steady
   std::optional<absl::Duration> everybody_asked_;  // steady
   bool ask_everybody_ = false;                     // connected anew, and not asked since

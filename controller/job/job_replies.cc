@@ -145,7 +145,11 @@ Job::Applied Job::ApplyOutcome(NodeEntry* entry, const Reply& reply, base::Now n
   const orch::bus::v1::Outcome& outcome = reply.outcome();
   if (entry->phase == NodePhase::kEnded) {
     if (entry->state == outcome.state()) return Applied::kDuplicate;
-    return KeepLate(entry, LateEvidence(outcome, now.wall));
+    if (!setup_.plants.late_reply_overwrites || ended()) {
+      return KeepLate(entry, LateEvidence(outcome, now.wall));
+    }
+    entry->phase = NodePhase::kAsked;
+    entry->started = false;
   }
   orch::v1::JobNode* node = End(entry, outcome.state(), outcome.reason(), outcome.message(), now);
   entry->said_by_node = true;

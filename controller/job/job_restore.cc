@@ -15,7 +15,7 @@ std::unique_ptr<Job> Job::Restore(JobSetup setup, const orch::v1::Job& status, b
   job->state_ = status.state();
   job->cancelled_ = cancelled;
   job->message_ = status.message();
-  job->last_sequence_ = status.last_sequence();
+  job->last_sequence_ = status.last_sequence() + (job->setup_.plants.sequence_gap ? 1 : 0);
   for (const orch::v1::PuppetVerdictCount& count : status.puppet_verdicts()) {
     if (orch::v1::PuppetRunVerdict_IsValid(count.verdict())) {
       job->verdicts_[count.verdict()] = count.count();

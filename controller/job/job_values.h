@@ -8,6 +8,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "api/names.h"
+#include "base/plants.h"
 #include "controller/job/rollout.h"
 #include "controller/job/states.h"
 #include "orch/bus/v1/reply.pb.h"
@@ -67,6 +68,7 @@ struct JobSetup {
   absl::Duration run_timeout;     // mutating: from acceptance to giving up
   RolloutPlan rollout;            // mutating
   std::string note;               // the job's message, as long as there is nothing better
+  base::Plants plants;            // for test/sim alone
   std::string limit_rule;         // the policy's rule that limits how many nodes may be under way;
                                   // empty: none does
 };

@@ -54,14 +54,14 @@ bool ParseSigned(const std::string& payload, const trust::Peer& peer, Message* m
 
 Inbox::Inbox(boost::asio::io_context* io, base::Strand bus_strand, base::Strand home,
              std::shared_ptr<trust::Credentials> credentials, const base::Clock* clock,
-             std::function<void(OpenedBatch)> on_batch)
+             std::function<void(OpenedBatch)> on_batch, int threads)
     : io_(io),
       bus_strand_(std::move(bus_strand)),
       home_(std::move(home)),
       credentials_(std::move(credentials)),
       clock_(clock),
       on_batch_(std::move(on_batch)),
-      workers_max_(std::max(1u, std::thread::hardware_concurrency())) {}
+      workers_max_(threads > 0 ? threads : std::max<int>(1, std::thread::hardware_concurrency())) {}
 
 void Inbox::OnDelivery(bool presence, std::string body) {
   ORCH_CHECK_ON(bus_strand_);

@@ -11,7 +11,7 @@
 
 #include "base/clock.h"
 #include "base/strand.h"
-#include "bus/client/client.h"
+#include "bus/client/bus.h"
 #include "orch/bus/v1/presence.pb.h"
 #include "orch/bus/v1/reply.pb.h"
 #include "trust/identity.h"
@@ -58,10 +58,10 @@ struct OpenedBatch {
 // Lives on: the bus strand.
 class Inbox : public std::enable_shared_from_this<Inbox> {
  public:
-  // `on_batch` is called on `home`.
+  // `on_batch` is called on `home`. `threads` that `io` has; 0: as many as the machine has cores.
   Inbox(boost::asio::io_context* io, base::Strand bus_strand, base::Strand home,
         std::shared_ptr<trust::Credentials> credentials, const base::Clock* clock,
-        std::function<void(OpenedBatch)> on_batch);
+        std::function<void(OpenedBatch)> on_batch, int threads = 0);
 
   void OnReply(bus::Delivery delivery) { OnDelivery(false, std::move(delivery.body)); }
   void OnPresence(bus::Delivery delivery) { OnDelivery(true, std::move(delivery.body)); }

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "base/ids.h"
 #include "base/proto_time.h"
 #include "base/sha256.h"
 #include "base/status.h"
@@ -34,20 +33,20 @@ absl::StatusOr<SignedRequest> SignNow(const trust::Credentials& credentials,
 
 }  // namespace
 
-orch::bus::v1::Request NewRequest(const std::string& controller, const std::string& collective,
-                                  absl::Time now, absl::Duration ttl) {
+orch::bus::v1::Request NewRequest(const DispatcherContext& context, const std::string& collective) {
+  const absl::Time now = context.clock->Read().wall;
   orch::bus::v1::Request request;
   request.set_protocol(base::kProtocol);
   request.set_collective(collective);
-  request.set_request_id(base::RandomBytes16());
+  request.set_request_id(context.random->Bytes(16));
   *request.mutable_issue_time() = ToTimestamp(now);
-  *request.mutable_expire_time() = ToTimestamp(now + ttl);
-  request.set_controller(controller);
+  *request.mutable_expire_time() = ToTimestamp(now + context.options.request_ttl);
+  request.set_controller(context.options.controller);
   return request;
 }
 
 Outbox::Outbox(boost::asio::io_context* io, base::Strand strand, base::Strand bus_strand,
-               bus::Client* client, std::shared_ptr<trust::Credentials> credentials,
+               bus::Bus* client, std::shared_ptr<trust::Credentials> credentials,
                DispatcherMetrics* metrics)
     : io_(io),
       strand_(std::move(strand)),

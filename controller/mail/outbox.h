@@ -10,7 +10,8 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "base/strand.h"
-#include "bus/client/client.h"
+#include "bus/client/bus.h"
+#include "controller/context/dispatcher_context.h"
 #include "controller/context/metrics.h"
 #include "orch/bus/v1/request.pb.h"
 #include "trust/identity.h"
@@ -31,9 +32,9 @@ struct SignedRequest {
   absl::Time expires;
 };
 
-// A request to `collective` with a new id, valid from now on. The kind is the caller's.
-orch::bus::v1::Request NewRequest(const std::string& controller, const std::string& collective,
-                                  absl::Time now, absl::Duration ttl);
+// A request of this controller to `collective` with a new id, valid from now on for the options'
+// request_ttl. The kind is the caller's.
+orch::bus::v1::Request NewRequest(const DispatcherContext& context, const std::string& collective);
 
 // Signs requests and hands them to the bus at the pace of its receipts.
 //
@@ -45,13 +46,13 @@ class Outbox : public std::enable_shared_from_this<Outbox> {
   using Sent = std::function<void(absl::Status)>;
 
   Outbox(boost::asio::io_context* io, base::Strand strand, base::Strand bus_strand,
-         bus::Client* client, std::shared_ptr<trust::Credentials> credentials,
+         bus::Bus* client, std::shared_ptr<trust::Credentials> credentials,
          DispatcherMetrics* metrics);
 
   // `done` comes on the dispatcher's strand. An error: the key is not usable, or the request is
   // larger than an envelope may be.
   void Sign(orch::bus::v1::Request request, Signed done);
-  // `sent` as in bus::Client, on the dispatcher's strand; may be null.
+  // `sent` as in bus::Bus, on the dispatcher's strand; may be null.
   void Send(std::string destination, const SignedRequest& request, Sent sent);
   // Messages that wait here, and bytes that the client has and no receipt for.
   size_t waiting() const { return waiting_.size(); }
@@ -72,7 +73,7 @@ class Outbox : public std::enable_shared_from_this<Outbox> {
   boost::asio::io_context* const io_;
   const base::Strand strand_;
   const base::Strand bus_strand_;
-  bus::Client* client_;
+  bus::Bus* client_;
   const std::shared_ptr<trust::Credentials> credentials_;
   DispatcherMetrics* const metrics_;
   std::deque<Message> waiting_;

@@ -214,7 +214,6 @@ Roster::Counts Roster::counts() const {
 std::vector<std::string> Roster::TakeChanged() {
   std::vector<std::string> names(changed_.begin(), changed_.end());
   changed_.clear();
-  std::sort(names.begin(), names.end());
   return names;
 }
 

@@ -5,10 +5,10 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
-#include "absl/container/flat_hash_set.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
@@ -111,8 +111,8 @@ class Roster {
   absl::Duration newest_at_ = absl::ZeroDuration();     // the last that was new, or new again
   ParsedFactsBudget budget_;                            // outlives entries_
   std::map<std::string, std::unique_ptr<RosterEntry>> entries_;
-  absl::flat_hash_set<std::string> changed_;
-  absl::flat_hash_set<std::string> unstored_;
+  std::set<std::string> changed_;
+  std::set<std::string> unstored_;
 };
 
 }  // namespace orch::controller

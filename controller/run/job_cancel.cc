@@ -19,9 +19,7 @@ void JobCancel::With(std::function<void(const SignedRequest&)> send) {
   if (cancel_.envelope != nullptr && WorthSending(cancel_.expires, *context_)) return send(cancel_);
   want_.push_back(std::move(send));
   if (want_.size() > 1) return;  // it is being signed
-  orch::bus::v1::Request request =
-      NewRequest(context_->options.controller, like_->collective(), context_->clock->Read().wall,
-                 context_->options.request_ttl);
+  orch::bus::v1::Request request = NewRequest(*context_, like_->collective());
   request.set_job_id(like_->job_id());
   request.set_caller(like_->caller());
   request.set_traceparent(like_->traceparent());

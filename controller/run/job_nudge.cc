@@ -93,8 +93,7 @@ void JobRun::Republish(const SentRequest& sent, const std::vector<std::string>& 
 }
 
 void JobRun::QueryResults(const std::string& request_id, const std::vector<std::string>& nodes) {
-  orch::bus::v1::Request request = NewRequest(context_->options.controller, request_.collective(),
-                                              Now().wall, context_->options.request_ttl);
+  orch::bus::v1::Request request = NewRequest(*context_, request_.collective());
   request.set_job_id(id());
   request.set_caller(caller());
   request.set_traceparent(request_.traceparent());

@@ -62,14 +62,17 @@ JobRun::JobRun(DispatcherContext* context, std::unique_ptr<Job> job, orch::bus::
       names_held_(NamesIn(job_->setup().spec)),
       on_ended_(std::move(on_ended)),
       readers_(context, job_->setup().id, &job_->setup().spec),
+      sent_(context->options.plants),
       judge_number_(context->judge_number),
       cancel_(std::make_shared<JobCancel>(context, &request_)),
-      timer_(context->strand) {}
+      timer_(context->strand, context->clock) {}
 
 std::shared_ptr<JobRun> JobRun::Restore(DispatcherContext* context, UnfinishedJob stored,
                                         std::function<void(JobRun*)> on_ended) {
   const orch::v1::Job& status = stored.status.job();
-  auto job = Job::Restore(SetupFrom(stored.record), status, stored.status.cancelled(),
+  JobSetup setup = SetupFrom(stored.record);
+  setup.plants = context->options.plants;
+  auto job = Job::Restore(std::move(setup), status, stored.status.cancelled(),
                           std::move(stored.nodes), context->clock->Read());
   auto run = std::make_shared<JobRun>(context, std::move(job), stored.record.request(),
                                       stored.record.sensitive(), std::move(on_ended));
@@ -77,7 +80,7 @@ std::shared_ptr<JobRun> JobRun::Restore(DispatcherContext* context, UnfinishedJo
   run->judge_number_ = 0;  // the policy may have changed meanwhile
   const bool mutating = run->job_->setup().mutating;
   run->publish_again_ = !mutating;
-  run->readers_.Restore(status);
+  run->readers_.Restore(status, run->job_->last_sequence());
   for (StoredRequest& request : stored.requests) {
     run->sent_.Add(FromStored(std::move(request)), /*watched=*/mutating);
   }
@@ -215,8 +218,7 @@ void JobRun::ArmTimer() {
   if (job_->waiting() > 0) at = std::min(at, stalled_since_ + kBusStallMax);
   absl::Duration wait = at - now.steady;
   if (wait < -kTimerMin) wait = kTimerOverdue;
-  timer_.expires_after(
-      absl::ToChronoNanoseconds(std::clamp(wait, kTimerMin, absl::Duration(absl::Hours(1)))));
+  timer_.expires_after(std::clamp(wait, kTimerMin, absl::Duration(absl::Hours(1))));
   timer_.async_wait([weak = weak_from_this()](boost::system::error_code error) {
     auto self = weak.lock();
     if (!error && self != nullptr && !self->stopped_) self->OnTimer();

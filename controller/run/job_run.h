@@ -8,6 +8,7 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "base/strand.h"
+#include "base/timer.h"
 #include "base/traceparent.h"
 #include "controller/context/dispatcher_api.h"
 #include "controller/context/dispatcher_context.h"
@@ -161,7 +162,7 @@ class JobRun : public std::enable_shared_from_this<JobRun> {
   bool first_sent_ = false;  // and measured
   int published_ = 0;        // requests that were logged
 
-  boost::asio::steady_timer timer_;
+  base::Timer timer_;
   absl::Duration nudge_at_ = absl::InfiniteDuration();
   absl::Duration nudge_interval_ = kNudgeFirst;
   absl::flat_hash_set<std::string> back_;  // nodes to be nudged alone

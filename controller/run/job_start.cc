@@ -70,8 +70,7 @@ void JobRun::StartNodes() {
   if (nodes.empty()) return;
   std::sort(nodes.begin(), nodes.end());
   preparing_ = true;
-  orch::bus::v1::Request request = NewRequest(context_->options.controller, request_.collective(),
-                                              now.wall, context_->options.request_ttl);
+  orch::bus::v1::Request request = NewRequest(*context_, request_.collective());
   request.MergeFrom(request_);
   for (const std::string& node : nodes) request.add_nodes(node);
   context_->outbox->Sign(

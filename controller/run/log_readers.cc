@@ -12,8 +12,8 @@
 
 namespace orch::controller {
 
-void LogReaders::Restore(orch::v1::Job visible) {
-  log_ = JobLog(visible.last_sequence());
+void LogReaders::Restore(orch::v1::Job visible, uint64_t last_sequence) {
+  log_ = JobLog(last_sequence);
   visible_ = std::move(visible);
 }
 

@@ -4,12 +4,12 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "controller/context/dispatcher_api.h"
 #include "controller/context/dispatcher_context.h"
 #include "controller/job/job_log.h"
@@ -34,8 +34,9 @@ class LogReaders {
   // `spec` is the job's, and outlives this.
   LogReaders(DispatcherContext* context, std::string id, const orch::v1::JobSpec* spec)
       : context_(context), id_(std::move(id)), spec_(spec) {}
-  // Of a job that is in the store as `visible`, which has no spec.
-  void Restore(orch::v1::Job visible);
+  // Of a job that is in the store as `visible`, which has no spec; its next event comes after
+  // `last_sequence`.
+  void Restore(orch::v1::Job visible, uint64_t last_sequence);
 
   // New events, not durable yet.
   void Append(const std::vector<JobLog::Event>& events) { log_.Append(events); }
@@ -70,7 +71,7 @@ class LogReaders {
   JobLog log_{0};
   orch::v1::Job visible_;                     // without spec
   std::shared_ptr<const orch::v1::Job> end_;  // with it, when the job has ended and somebody reads
-  absl::flat_hash_map<uint64_t, Reader> readers_;
+  std::map<uint64_t, Reader> readers_;
   std::deque<std::pair<uint64_t, std::function<void()>>> when_durable_;
 };
 

@@ -2,16 +2,17 @@
 #pragma once
 
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
+#include "base/plants.h"
 #include "controller/job/job.h"
 #include "orch/bus/v1/reply.pb.h"
 
@@ -43,6 +44,7 @@ struct SentRequest {
 // Pure: no bus, no clock. Lives on: the dispatcher's strand.
 class SentRequests {
  public:
+  explicit SentRequests(base::Plants plants = {}) : plants_(plants) {}
   // Of a mutating job it is watched: TakeExpired gives it once it is void.
   void Add(SentRequest request, bool watched);
   // Nodes that know nothing of a request answer with the digest of the query.
@@ -71,13 +73,14 @@ class SentRequests {
   std::optional<absl::Duration> NextDeadline(base::Now now) const;
 
   bool empty() const { return requests_.empty(); }
-  const absl::flat_hash_map<std::string, SentRequest>& all() const { return requests_; }
+  const std::map<std::string, SentRequest>& all() const { return requests_; }
 
  private:
   Owed OwedOn(const SentRequest& request, const Job& job,
               const absl::flat_hash_set<std::string>* only, base::Now now) const;
 
-  absl::flat_hash_map<std::string, SentRequest> requests_;
+  const base::Plants plants_;
+  std::map<std::string, SentRequest> requests_;
   std::deque<std::pair<absl::Time, std::string>> expiring_;  // those that are watched, by expiry
   std::deque<std::string> query_digests_;
 };

@@ -57,16 +57,28 @@ Store::~Store() {
   close(lock_fd_);
 }
 
-void Store::Start() { thread_ = std::thread(&Store::RunThread, this); }
+void Store::Start() {
+  if (options_.worker == nullptr) own_worker_ = base::NewThreadWorker();
+  worker_ = options_.worker == nullptr ? own_worker_.get() : options_.worker;
+  prune_at_ = options_.clock->Read().steady;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  Wake();
+}
 
 void Store::Stop() {
-  if (!thread_.joinable()) return;
   {
-    std::lock_guard<std::mutex> lock(mutex_);
-    stopping_ = true;
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (std::exchange(stopping_, true)) return;
   }
-  wake_.notify_one();
-  thread_.join();
+  if (worker_ != nullptr) worker_->Stop();
+  alive_.reset();
+}
+
+void Store::Wake() {
+  if (worker_ == nullptr || std::exchange(woken_, true)) return;
+  worker_->Post([this, alive = std::weak_ptr<bool>(alive_)] {
+    if (!alive.expired()) Work();
+  });
 }
 
 void Store::PostWrite(StoreWrite write, OnFailure on_failure, Done done) {
@@ -81,13 +93,10 @@ void Store::PostWrite(StoreWrite write, OnFailure on_failure, Done done) {
       refused = absl::ResourceExhaustedError("too many writes wait for the store");
     } else {
       new_writes_.push_back({std::move(write), on_failure, std::move(done)});
+      Wake();
     }
   }
-  if (refused.ok()) {
-    wake_.notify_one();
-  } else if (done) {
-    options_.post([done, refused] { done(refused); });
-  }
+  if (!refused.ok() && done) options_.post([done, refused] { done(refused); });
 }
 
 void Store::PostReadJob(std::function<void(absl::Status)> read) {
@@ -96,45 +105,42 @@ void Store::PostReadJob(std::function<void(absl::Status)> read) {
     if (!stopping_ && new_reads_.size() < kStoreQueueMax) {
       new_reads_.push_back(std::move(read));
       read = nullptr;
+      Wake();
     }
   }
-  wake_.notify_one();
   if (read) read(absl::ResourceExhaustedError("too many reads wait for the store"));
 }
 
-void Store::RunThread() {
-  prune_at_ = options_.clock->Read().steady;
+void Store::Work() {
   std::deque<std::function<void(absl::Status)>> reads;
-  while (true) {
-    bool stop = false;
-    {
-      std::unique_lock<std::mutex> lock(mutex_);
-      const auto awake = [this] {
-        return stopping_ || !new_reads_.empty() || (!retrying_ && !new_writes_.empty());
-      };
-      const absl::Duration now = options_.clock->Read().steady;
-      const absl::Duration pause = (retrying_ ? std::min(retry_at_, prune_at_) : prune_at_) - now;
-      wake_.wait_for(lock, absl::ToChronoMilliseconds(std::max(pause, absl::ZeroDuration())),
-                     awake);
-      while (!new_writes_.empty()) {
-        writes_.push_back(std::move(new_writes_.front()));
-        new_writes_.pop_front();
-      }
-      std::swap(reads, new_reads_);
-      stop = stopping_;
-    }
-    const absl::Duration now = options_.clock->Read().steady;
-    if (abandoned_) return;
-    if (retrying_ && now >= retry_at_ && writes_.empty()) Probe();
-    while (!writes_.empty() && (!retrying_ || now >= retry_at_)) {
-      CommitSome();
-      if (retrying_) break;
-    }
-    for (auto& read : reads) read(absl::OkStatus());
-    reads.clear();
-    if (stop) return;
-    if (now >= prune_at_) PruneSome();
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    woken_ = false;
+    for (Write& write : new_writes_) writes_.push_back(std::move(write));
+    new_writes_.clear();
+    std::swap(reads, new_reads_);
   }
+  if (abandoned_) return;
+  const absl::Duration now = options_.clock->Read().steady;
+  if (retrying_ && now >= retry_at_ && writes_.empty()) Probe();
+  while (!writes_.empty() && (!retrying_ || now >= retry_at_)) {
+    CommitSome();
+    if (retrying_) break;
+  }
+  for (auto& read : reads) read(absl::OkStatus());
+  if (now >= prune_at_) PruneSome();
+  WorkLater(now);
+}
+
+void Store::WorkLater(absl::Duration now) {
+  const absl::Duration next = retrying_ ? std::min(retry_at_, prune_at_) : prune_at_;
+  if (next >= armed_for_) return;
+  armed_for_ = next;
+  worker_->PostAfter(next - now, [this, next, alive = std::weak_ptr<bool>(alive_)] {
+    if (alive.expired()) return;
+    if (armed_for_ == next) armed_for_ = absl::InfiniteDuration();
+    Work();
+  });
 }
 
 void Store::CommitSome() {

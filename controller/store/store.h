@@ -2,13 +2,11 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -16,12 +14,13 @@
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/worker.h"
 #include "controller/store/store_rows.h"
 
 namespace orch::controller {
 
-// Calls that wait for the store thread; a further read is refused, a write that reports its failure
-// too.
+// Calls that wait for the store's worker; a further read is refused, a write that reports its
+// failure too.
 inline constexpr size_t kStoreQueueMax = 100'000;
 // Writes in one commit.
 inline constexpr size_t kStoreGroupMax = 1000;
@@ -31,13 +30,16 @@ struct StoreOptions {
   uint64_t jobs_kept = 10000;
   absl::Duration jobs_kept_for = absl::Hours(24 * 30);
   const base::Clock* clock = &base::SystemClock();
+  // Does the store's work and outlives it; null: the store makes itself a thread.
+  base::Worker* worker = nullptr;
   // Takes completions home, in order; thread-safe.
   std::function<void(std::function<void()>)> post;
 };
 
-// Jobs, their nodes and events, signed requests, idempotency keys and the roster in SQLite, on one
-// thread of its own. Writes that wait together are committed together (one fsync); a completion
-// means durable. Reads see only what is durable, and every write that was posted before them.
+// Jobs, their nodes and events, signed requests, idempotency keys and the roster in SQLite, whose
+// blocking calls are made by one worker. Writes that wait together are committed together (one
+// fsync); a completion means durable. Reads see only what is durable, and every write that was
+// posted before them.
 //
 // When a commit fails (disk full), writes that must not be lost are tried again every second in
 // their order and those posted later wait behind them; writes that may fail do so at once. ok()
@@ -69,7 +71,7 @@ class Store {
 
   enum class OnFailure { kReport, kRetry };
   void PostWrite(StoreWrite write, OnFailure on_failure, Done done);
-  // Runs `read` on the store thread, its answer goes home.
+  // Runs `read` on the worker, its answer goes home.
   template <typename T>
   void PostRead(std::function<absl::StatusOr<T>(StoreRows*)> read, Callback<T> done) {
     PostReadJob([this, read = std::move(read), done = std::move(done)](absl::Status refused) {
@@ -91,7 +93,12 @@ class Store {
       : options_(std::move(options)), lock_fd_(lock_fd), rows_(std::move(rows)) {}
 
   void PostReadJob(std::function<void(absl::Status refused)> read);
-  void RunThread();
+  // Has the worker do what waits, once for all that waits by then. Under mutex_.
+  void Wake();
+  // On the worker: all that waits; then what is due by the clock.
+  void Work();
+  // Comes back when a failed commit is to be tried again, or old jobs are to be forgotten.
+  void WorkLater(absl::Duration now);
   // Commits the oldest of `writes_`, which it shortens; completions of what is decided are posted
   // home.
   void CommitSome();
@@ -105,25 +112,29 @@ class Store {
 
   const StoreOptions options_;
   const int lock_fd_;
-  std::unique_ptr<StoreRows> rows_;  // on the store thread only, once it runs
+  std::unique_ptr<StoreRows> rows_;  // on the worker only, once it runs
   std::atomic<bool> ok_{true};
   std::atomic<bool> abandoned_{false};
   std::atomic<uint64_t> commits_{0}, commits_failed_{0};
 
+  std::unique_ptr<base::Worker> own_worker_;  // where the options have none
+  base::Worker* worker_ = nullptr;            // since Start
+
   std::mutex mutex_;
-  std::condition_variable wake_;
   std::deque<Write> new_writes_;                             // under mutex_
   std::deque<std::function<void(absl::Status)>> new_reads_;  // under mutex_
+  bool woken_ = false;                                       // under mutex_: Work is posted
   bool stopping_ = false;                                    // under mutex_
 
-  // On the store thread only.
+  // On the worker only.
   std::deque<Write> writes_;
   bool retrying_ = false;  // the last commit failed
   absl::Duration retry_at_;
   absl::Duration prune_at_;
+  absl::Duration armed_for_ = absl::InfiniteDuration();  // steady
   base::LogLimiter log_limiter_;
-
-  std::thread thread_;
+  // What waits for its time holds it weakly: nothing is done after the store's end.
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
 }  // namespace orch::controller

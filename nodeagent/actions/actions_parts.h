@@ -8,6 +8,7 @@
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "base/strand.h"
+#include "base/worker.h"
 #include "nodeagent/actions/actions.h"
 #include "nodeagent/facts/facts.h"
 #include "nodeagent/puppet/puppet_paths.h"
@@ -17,9 +18,8 @@ namespace orch::nodeagent {
 // What Actions are made of. Everything pointed to outlives them.
 struct ActionsParts {
   base::Strand strand;
-  // A one-thread executor for blocking work (asio::thread_pool of 1), best not the journal's: a
-  // report takes a while to read.
-  base::asio::any_io_executor worker;
+  // Best not the journal's: a report takes a while to read.
+  base::Worker* worker = nullptr;
   const base::Clock* clock = nullptr;
   PuppetPathsFinder* paths = nullptr;
   Facts* facts = nullptr;

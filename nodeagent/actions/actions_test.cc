@@ -3,7 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include <boost/asio/thread_pool.hpp>
 #include <filesystem>
 #include <fstream>
 
@@ -41,7 +40,7 @@ class ActionsTest : public testing::Test {
   ~ActionsTest() override {
     actions_.reset();
     facts_.reset();
-    worker_.join();
+    worker_->Stop();
     std::filesystem::remove_all(directory_);
   }
   std::string DisabledLock() const { return directory_ + "/state/disabled.lock"; }
@@ -51,7 +50,7 @@ class ActionsTest : public testing::Test {
     facts_ = std::make_unique<Facts>(FactsParts{
         strand_, &clock_, paths_.get(), facts_config_, directory_ + "/cache", "node1", {"main"}});
     actions_ = NewActions(ActionsParts{strand_,
-                                       worker_.get_executor(),
+                                       worker_.get(),
                                        &clock_,
                                        paths_.get(),
                                        facts_.get(),
@@ -93,7 +92,7 @@ class ActionsTest : public testing::Test {
   base::FakeClock clock_;
   base::asio::io_context io_;
   base::Strand strand_{io_.get_executor()};
-  base::asio::thread_pool worker_{1};
+  std::unique_ptr<base::Worker> worker_ = base::NewThreadWorker();
   std::unique_ptr<PuppetPathsFinder> paths_;
   std::unique_ptr<Facts> facts_;
   std::unique_ptr<Actions> actions_;

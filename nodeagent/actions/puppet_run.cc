@@ -14,12 +14,12 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <random>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/ids.h"
 #include "base/proto_time.h"
+#include "base/timer.h"
 #include "base/weak.h"
 #include "nodeagent/actions/outcome.h"
 #include "nodeagent/actions/puppet_arguments.h"
@@ -45,12 +45,11 @@ std::string SystemdRun(const PuppetConfig& config) {
 }
 
 // The time that a splay waits; a node of many draws its own.
-absl::Duration DrawSplay(const orch::v1::PuppetRun& run) {
+absl::Duration DrawSplay(const orch::v1::PuppetRun& run, base::Random* random) {
   if (!run.splay() || run.force()) return absl::ZeroDuration();
   const absl::Duration limit =
       run.has_splay_limit() ? ToDuration(run.splay_limit()) : kSplayLimitDefault;
-  std::random_device random;
-  return limit * std::uniform_real_distribution<double>(0, 1)(random);
+  return limit * random->Uniform(0, 1);
 }
 
 Outcome AlreadyRunning(absl::Time since) {
@@ -70,11 +69,12 @@ int LeastRank(const orch::v1::PuppetRun& run) {
 
 // One request.
 struct Task {
-  Task(ActionCall c, const base::Strand& strand) : call(std::move(c)), timer(strand) {}
+  Task(ActionCall c, const PuppetRunsParts& parts)
+      : call(std::move(c)), timer(parts.strand, parts.clock) {}
   const orch::v1::PuppetRun& run() const { return call.action.puppet_run(); }
 
   ActionCall call;
-  base::asio::steady_timer timer;
+  base::Timer timer;
   absl::Duration lock_deadline;           // steady; of wait_for_lock
   absl::Duration join_deadline;           // steady
   std::shared_ptr<Task> joined;           // the run of ours whose result it waits for
@@ -132,11 +132,11 @@ PuppetRuns::State::TaskPtr PuppetRuns::State::Active() const {
 
 void PuppetRuns::State::OnPaths(const TaskPtr& task, const Paths& paths) {
   const absl::Duration now = parts.clock->Read().steady;
-  const absl::Duration splay = DrawSplay(task->run());
+  const absl::Duration splay = DrawSplay(task->run(), parts.random);
   task->lock_deadline = now + splay + ToDuration(task->run().wait_for_lock());
   if (splay <= absl::ZeroDuration()) return TryStart(task, paths);
   task->call.waits(true);
-  task->timer.expires_after(absl::ToChronoNanoseconds(splay));
+  task->timer.expires_after(splay);
   task->timer.async_wait(IfAlive(
       task, [paths](State& self, const TaskPtr& waiting, const boost::system::error_code& error) {
         if (!error) self.TryStart(waiting, paths);
@@ -175,7 +175,7 @@ void PuppetRuns::State::TellWaits(const TaskPtr& task, absl::Time since) {
 }
 
 void PuppetRuns::State::WaitForLock(const TaskPtr& task, const Paths& paths) {
-  task->timer.expires_after(absl::ToChronoNanoseconds(kLockInterval));
+  task->timer.expires_after(kLockInterval);
   task->timer.async_wait(IfAlive(
       task, [paths](State& self, const TaskPtr& waiting, const boost::system::error_code& error) {
         if (!error) self.TryStart(waiting, paths);
@@ -200,7 +200,7 @@ void PuppetRuns::State::PollJoined(const TaskPtr& task, const Paths& paths) {
                            "the run that was joined goes on for longer than allowed"));
   }
   if (goes_on) {
-    task->timer.expires_after(absl::ToChronoNanoseconds(kLockInterval));
+    task->timer.expires_after(kLockInterval);
     task->timer.async_wait(IfAlive(
         task, [paths](State& self, const TaskPtr& waiting, const boost::system::error_code& error) {
           if (!error) self.PollJoined(waiting, paths);
@@ -210,12 +210,11 @@ void PuppetRuns::State::PollJoined(const TaskPtr& task, const Paths& paths) {
   const auto next = IfAlive(task, [](State& self, const TaskPtr& waiting, const Outcome& outcome) {
     self.End(waiting, outcome);
   });
-  base::asio::post(parts.worker,
-                   [next, strand = parts.strand, report = paths->lastrunreport,
-                    since = task->joined_since, environment = EnvironmentAsked(task->run())] {
-                     const Outcome outcome = JudgeRun(GatherJoined(report, since, environment));
-                     base::asio::post(strand, [next, outcome] { next(outcome); });
-                   });
+  parts.worker->Post([next, strand = parts.strand, report = paths->lastrunreport,
+                      since = task->joined_since, environment = EnvironmentAsked(task->run())] {
+    const Outcome outcome = JudgeRun(GatherJoined(report, since, environment));
+    base::asio::post(strand, [next, outcome] { next(outcome); });
+  });
 }
 
 void PuppetRuns::State::Prepare(const TaskPtr& task, const Paths& paths) {
@@ -245,7 +244,7 @@ void PuppetRuns::State::Prepare(const TaskPtr& task, const Paths& paths) {
     if (waiting->cancel_asked) return self.End(waiting, Cancelled());
     self.Follow(waiting, prepared, false);
   });
-  base::asio::post(parts.worker, [next, strand = parts.strand, directory, spec]() mutable {
+  parts.worker->Post([next, strand = parts.strand, directory, spec]() mutable {
     spec.previous_uuid = PeekTransactionUuid(spec.report);
     const absl::StatusOr<PuppetSummary> summary = ReadPuppetSummary(spec.summary);
     if (summary.ok()) spec.previous_summary = summary->digest;
@@ -327,7 +326,7 @@ void PuppetRuns::Start(ActionCall call) {
       !status.ok()) {
     return call.done(Refused("invalid", status.message()));
   }
-  auto task = std::make_shared<Task>(std::move(call), state_->parts.strand);
+  auto task = std::make_shared<Task>(std::move(call), state_->parts);
   task->started = state_->parts.clock->Read().wall;
   state_->tasks.push_back(task);
   state_->parts.paths->Get(
@@ -339,7 +338,7 @@ void PuppetRuns::Start(ActionCall call) {
 }
 
 void PuppetRuns::Resume(ActionCall call) {
-  auto task = std::make_shared<Task>(std::move(call), state_->parts.strand);
+  auto task = std::make_shared<Task>(std::move(call), state_->parts);
   task->starting = true;
   task->started = state_->parts.clock->Read().wall;
   state_->tasks.push_back(task);
@@ -347,10 +346,10 @@ void PuppetRuns::Resume(ActionCall call) {
       task, [](State& self, const State::TaskPtr& resumed, const absl::StatusOr<RunSpec>& spec) {
         self.OnResume(resumed, spec);
       });
-  base::asio::post(state_->parts.worker,
-                   [next, strand = state_->parts.strand, directory = state_->DirectoryOf(*task)] {
-                     base::asio::post(strand, [next, spec = directory.ReadSpec()] { next(spec); });
-                   });
+  state_->parts.worker->Post(
+      [next, strand = state_->parts.strand, directory = state_->DirectoryOf(*task)] {
+        base::asio::post(strand, [next, spec = directory.ReadSpec()] { next(spec); });
+      });
 }
 
 void PuppetRuns::Cancel(const std::string& job_id) {

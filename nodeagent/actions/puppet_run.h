@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/random.h"
 #include "base/strand.h"
+#include "base/worker.h"
 #include "nodeagent/actions/actions.h"
 #include "nodeagent/puppet/puppet_paths.h"
 
@@ -16,13 +18,14 @@ namespace orch::nodeagent {
 
 struct PuppetRunsParts {
   base::Strand strand;
-  base::asio::any_io_executor worker;
+  base::Worker* worker = nullptr;
   const base::Clock* clock = nullptr;
   PuppetPathsFinder* paths = nullptr;
   std::string runs;                  // the directory of the runs' directories
   std::vector<std::string> wrapper;  // argv; the run's directory is appended
   // Called when a run has ended: facts and classes may have changed.
   std::function<void()> on_run_ended;
+  base::Random* random = base::SystemRandom();  // for the splay
 };
 
 // Does puppet.run. A new run starts only when no other run of ours is under way and nobody holds

@@ -187,7 +187,7 @@ TEST_F(PuppetRunKillTest, CancelReachesWhatIsBeingTakenUpAgain) {
   std::filesystem::create_directories(directory_ + "/runs");
   ASSERT_TRUE(Directory('a').Prepare(spec).ok());
   std::promise<void> go;
-  base::asio::post(worker_, [done = go.get_future().share()] { done.wait(); });
+  worker_->Post([done = go.get_future().share()] { done.wait(); });
   Resume('a');
   ASSERT_TRUE(Until([&] { return runs_->running() == 1; }));
   bool cancelled = false;

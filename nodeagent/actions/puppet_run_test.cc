@@ -317,7 +317,7 @@ TEST_F(PuppetRunTest, CancelReachesWhatIsBeingPrepared) {
   Start({}, 'a');
   EXPECT_EQ(Outcome('a').state(), orch::v1::NODE_STATE_SUCCEEDED);
   std::promise<void> go;
-  base::asio::post(worker_, [done = go.get_future().share()] { done.wait(); });
+  worker_->Post([done = go.get_future().share()] { done.wait(); });
   Start({}, 'b');
   // Busy: its directory is being written.
   EXPECT_TRUE(Until([&] { return waits_.contains('b'); }));

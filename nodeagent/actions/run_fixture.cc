@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <sys/stat.h>
 
-#include <boost/asio/thread_pool.hpp>
 #include <filesystem>
 #include <fstream>
 
@@ -48,7 +47,7 @@ RunFixture::~RunFixture() {
     Until([&] { return !IsAlive(*process); });
   }
   KillAgent();
-  worker_.join();
+  worker_->Stop();
   // A wrapper that ends by itself may still write.
   Until([&] {
     std::error_code error;
@@ -65,7 +64,7 @@ void RunFixture::StartAgent() {
   paths_ = std::make_unique<PuppetPathsFinder>(strand_, &base::SystemClock(), config_,
                                                directory_ + "/puppet_paths.json");
   PuppetRunsParts parts{strand_,
-                        worker_.get_executor(),
+                        worker_.get(),
                         &base::SystemClock(),
                         paths_.get(),
                         directory_ + "/runs",

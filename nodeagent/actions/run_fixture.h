@@ -3,7 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include <boost/asio/thread_pool.hpp>
 #include <functional>
 #include <map>
 #include <memory>
@@ -63,7 +62,7 @@ class RunFixture : public testing::Test {
   PuppetConfig config_;
   base::asio::io_context io_;
   base::Strand strand_{io_.get_executor()};
-  base::asio::thread_pool worker_{1};
+  std::unique_ptr<base::Worker> worker_ = base::NewThreadWorker();
   std::unique_ptr<PuppetPathsFinder> paths_;
   std::unique_ptr<PuppetRuns> runs_;
   absl::Duration timeout_ = absl::Minutes(1);

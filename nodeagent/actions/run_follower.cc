@@ -43,7 +43,7 @@ RunFollower::RunFollower(FollowerParts parts, RunDirectory directory, RunSpec sp
       spec_(std::move(spec)),
       progress_(std::move(progress)),
       done_(std::move(done)),
-      timer_(parts_.strand),
+      timer_(parts_.strand, parts_.clock),
       log_(directory_.log(), parts_.least_rank) {}
 
 void RunFollower::Launch() {
@@ -99,22 +99,20 @@ void RunFollower::Attach() {
       log_.Resume(at);
     }
   }
-  base::asio::post(parts_.worker,
-                   [weak = weak_from_this(), strand = parts_.strand, directory = directory_] {
-                     const std::optional<std::string> outcome = directory.ReadOutcome();
-                     // Whoever claims first decides whether Puppet is ever started.
-                     const absl::StatusOr<bool> mine =
-                         outcome.has_value() ? absl::StatusOr<bool>(false) : directory.Claim(false);
-                     base::asio::post(strand, [weak, outcome, mine] {
-                       const auto self = weak.lock();
-                       if (self == nullptr || !self->done_) return;
-                       orch::bus::v1::Outcome said;
-                       if (outcome.has_value() && said.ParseFromString(*outcome))
-                         return self->Finish(said);
-                       if (mine.ok() && *mine) return self->NeverStarted();
-                       self->Tick();
-                     });
-                   });
+  parts_.worker->Post([weak = weak_from_this(), strand = parts_.strand, directory = directory_] {
+    const std::optional<std::string> outcome = directory.ReadOutcome();
+    // Whoever claims first decides whether Puppet is ever started.
+    const absl::StatusOr<bool> mine =
+        outcome.has_value() ? absl::StatusOr<bool>(false) : directory.Claim(false);
+    base::asio::post(strand, [weak, outcome, mine] {
+      const auto self = weak.lock();
+      if (self == nullptr || !self->done_) return;
+      orch::bus::v1::Outcome said;
+      if (outcome.has_value() && said.ParseFromString(*outcome)) return self->Finish(said);
+      if (mine.ok() && *mine) return self->NeverStarted();
+      self->Tick();
+    });
+  });
 }
 
 bool RunFollower::Cancel() {
@@ -134,7 +132,7 @@ void RunFollower::Stop() {
 
 void RunFollower::Arm() {
   if (!done_ || judging_) return;
-  timer_.expires_after(absl::ToChronoNanoseconds(kFollowInterval));
+  timer_.expires_after(kFollowInterval);
   timer_.async_wait([weak = weak_from_this()](boost::system::error_code error) {
     const auto self = weak.lock();
     if (!error && self != nullptr) self->Tick();
@@ -251,8 +249,8 @@ void RunFollower::Judge() {
   judging_ = true;
   timer_.cancel();
   if (watch_ != nullptr) watch_->Stop();
-  base::asio::post(parts_.worker, [weak = weak_from_this(), strand = parts_.strand,
-                                   directory = directory_, spec = spec_] {
+  parts_.worker->Post([weak = weak_from_this(), strand = parts_.strand, directory = directory_,
+                       spec = spec_] {
     const RunEvidence evidence = GatherEvidence(directory, spec);
     // Where the wrapper was killed, the lock that it took for Puppet is still there.
     if (evidence.puppet.has_value()) ClearRunLock(spec.run_lock, evidence.puppet->process.pid);
@@ -278,7 +276,7 @@ void RunFollower::Finish(orch::bus::v1::Outcome outcome) {
   judging_ = true;
   timer_.cancel();
   if (watch_ != nullptr) watch_->Stop();
-  base::asio::post(parts_.worker, [self = shared_from_this(), outcome = std::move(outcome)] {
+  parts_.worker->Post([self = shared_from_this(), outcome = std::move(outcome)] {
     // Kept until the journal surely has it: a restarted agent says the same again.
     const absl::Status written = self->directory_.WriteOutcome(outcome.SerializeAsString());
     if (!written.ok()) base::LogWarning("a run's outcome", {{"why", written.message()}});

@@ -9,6 +9,8 @@
 
 #include "base/clock.h"
 #include "base/strand.h"
+#include "base/timer.h"
+#include "base/worker.h"
 #include "nodeagent/actions/run_log.h"
 #include "nodeagent/process/command.h"
 #include "nodeagent/process/process_watch.h"
@@ -31,7 +33,7 @@ inline constexpr absl::Duration kRunDirectoryKept = absl::Hours(25);
 
 struct FollowerParts {
   base::Strand strand;
-  base::asio::any_io_executor worker;
+  base::Worker* worker = nullptr;
   const base::Clock* clock = nullptr;
   std::vector<std::string> wrapper;  // argv; the run's directory is appended
   // The path of systemd-run. Empty: the wrapper gets a session of its own in place of a transient
@@ -90,7 +92,7 @@ class RunFollower : public std::enable_shared_from_this<RunFollower> {
   const RunSpec spec_;
   const std::function<void(orch::v1::ActionProgress)> progress_;
   std::function<void(orch::bus::v1::Outcome)> done_;
-  base::asio::steady_timer timer_;
+  base::Timer timer_;
   RunLog log_;
   std::shared_ptr<Command> launcher_;                   // systemd-run, while it works
   absl::Duration launched_;                             // steady

@@ -23,7 +23,7 @@ Agent::Agent(AgentParts parts)
       presence_(PresenceParts{parts_.clock, parts_.self.identity, parts_.self.collectives,
                               parts_.destinations, parts_.client, parts_.credentials,
                               parts_.actions, parts_.facts, parts_.presence_interval,
-                              parts_.start_time}),
+                              parts_.start_time, parts_.random}),
       under_way_(parts_.clock, parts_.running_max),
       cancels_(parts_.journal) {}
 
@@ -63,7 +63,8 @@ std::optional<Stop> Agent::Climb(const MessagePtr& message, const std::string& b
   if (auto stop = Open(body, message.get())) return stop;
   if (auto stop = CheckMeant(request, message->collective, parts_.self)) return stop;
   if (request.has_beacon()) return OnBeacon(*message);  // measures the clock: no time window
-  if (auto stop = CheckTime(request, message->now.wall)) return stop;
+  auto late = CheckTime(request, message->now.wall);
+  if (late && !parts_.plants.expired_accepted) return late;
   if (IsMutating(request)) {
     if (auto stop = CheckClock(*message)) return stop;
     return LookUp(message);

@@ -11,9 +11,11 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/plants.h"
+#include "base/random.h"
 #include "base/strand.h"
 #include "base/weak.h"
-#include "bus/client/client.h"
+#include "bus/client/bus.h"
 #include "bus/stomp/destination.h"
 #include "nodeagent/actions/actions.h"
 #include "nodeagent/agent/beacons.h"
@@ -43,7 +45,7 @@ struct AgentParts {
   const base::Clock* clock = nullptr;
   Self self;
   bus::Destinations destinations;
-  bus::Client* client = nullptr;  // not started; the agent subscribes
+  bus::Bus* client = nullptr;  // not started; the agent subscribes
   std::shared_ptr<trust::Credentials> credentials;
   Actions* actions = nullptr;
   JournalStore* journal = nullptr;
@@ -53,6 +55,8 @@ struct AgentParts {
   absl::Duration presence_interval = kPresenceIntervalDefault;
   absl::Time start_time;
   bool other_brokers = false;  // the client has more than one to try
+  base::Random* random = base::SystemRandom();
+  base::Plants plants;  // for test/sim alone
   // Something that status shows has changed.
   std::function<void()> on_change = [] {};
 };

@@ -102,8 +102,7 @@ void AgentTest::StartNode() {
   options.sequence_path = absl::StrCat(directory_, "/journal.sequence");
   auto journal = Journal::Open(options, clock_.Read());
   ORCH_CHECK(journal.ok());
-  journal_ =
-      std::make_unique<JournalStore>(strand_, store_.get_executor(), *std::move(journal), &clock_);
+  journal_ = std::make_unique<JournalStore>(strand_, store_.get(), *std::move(journal), &clock_);
   PuppetConfig puppet;
   puppet.set_program("/bin/false");
   paths_ = std::make_unique<PuppetPathsFinder>(strand_, &clock_, puppet,

@@ -3,7 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include <boost/asio/thread_pool.hpp>
 #include <functional>
 #include <map>
 #include <memory>
@@ -91,7 +90,7 @@ class AgentTest : public ::testing::Test {
  private:
   void TakeReply(const bus::Delivery& delivery);
 
-  base::asio::thread_pool store_{1};
+  std::unique_ptr<base::Worker> store_ = base::NewThreadWorker();
   std::unique_ptr<bus::Broker> broker_;
   std::unique_ptr<bus::Client> controller_client_;
   bool controller_connected_ = false;

@@ -3,11 +3,11 @@
 // asked again.
 #include <gtest/gtest.h>
 
-#include "base/proto_time.h"
 #include <vector>
 
 #include "base/config.h"
 #include "base/gzip.h"
+#include "base/proto_time.h"
 #include "nodeagent/agent/agent_fixture.h"
 
 namespace orch::nodeagent {

@@ -2,7 +2,6 @@
 #include "nodeagent/agent/presence.h"
 
 #include <algorithm>
-#include <random>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -15,18 +14,6 @@
 #include "base/version.h"
 
 namespace orch::nodeagent {
-namespace {
-
-double Random(double least, double most) {
-  static std::minstd_rand random{std::random_device{}()};
-  return std::uniform_real_distribution<double>(least, most)(random);
-}
-
-// The interval, give or take a tenth: a fleet that was started at once does not stay in step.
-absl::Duration Jittered(absl::Duration interval) { return interval * Random(0.9, 1.1); }
-
-}  // namespace
-
 Presence::Presence(PresenceParts parts) : parts_(std::move(parts)) {}
 
 void Presence::OnConnected() {
@@ -37,7 +24,8 @@ void Presence::OnConnected() {
 
 void Presence::OnBeacon() {
   if (std::exchange(repeated_, true)) return;
-  next_ = std::min(next_, parts_.clock->Read().steady + kPresenceRepeatSpread * Random(0, 1));
+  next_ = std::min(
+      next_, parts_.clock->Read().steady + kPresenceRepeatSpread * parts_.random->Uniform(0, 1));
 }
 
 void Presence::AskForCrls() {
@@ -173,7 +161,8 @@ void Presence::Send(bool whole, bool with_facts, bool leaving) {
   changed_ = behind_crls_ = false;
   last_sent_ = last_look_ = now.steady;
   if (whole) last_whole_ = now.steady;
-  next_ = now.steady + Jittered(parts_.interval);
+  // Give or take a tenth: a fleet that was started at once does not stay in step.
+  next_ = now.steady + parts_.interval * parts_.random->Uniform(0.9, 1.1);
 }
 
 }  // namespace orch::nodeagent

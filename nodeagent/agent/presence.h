@@ -7,7 +7,8 @@
 
 #include "absl/time/time.h"
 #include "base/clock.h"
-#include "bus/client/client.h"
+#include "base/random.h"
+#include "bus/client/bus.h"
 #include "bus/stomp/destination.h"
 #include "nodeagent/actions/actions.h"
 #include "nodeagent/facts/facts.h"
@@ -38,12 +39,13 @@ struct PresenceParts {
   std::string identity;
   std::vector<std::string> collectives;  // sorted
   bus::Destinations destinations;
-  bus::Client* client = nullptr;
+  bus::Bus* client = nullptr;
   std::shared_ptr<trust::Credentials> credentials;
   const Actions* actions = nullptr;
   const Facts* facts = nullptr;
   absl::Duration interval = kPresenceIntervalDefault;
   absl::Time start_time;
+  base::Random* random = base::SystemRandom();
 };
 
 // What this node says of itself, signed, on the presence topic of each of its collectives: on each

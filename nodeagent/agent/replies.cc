@@ -90,7 +90,7 @@ void FitOutcome(Outcome* outcome) {
 }
 
 Replies::Replies(const base::Clock* clock, std::string identity, bus::Destinations destinations,
-                 bus::Client* client, std::shared_ptr<trust::Credentials> credentials)
+                 bus::Bus* client, std::shared_ptr<trust::Credentials> credentials)
     : clock_(clock),
       identity_(std::move(identity)),
       destinations_(std::move(destinations)),

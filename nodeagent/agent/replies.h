@@ -11,7 +11,7 @@
 #include "base/strand.h"
 #include "base/traceparent.h"
 #include "base/weak.h"
-#include "bus/client/client.h"
+#include "bus/client/bus.h"
 #include "bus/stomp/destination.h"
 #include "orch/bus/v1/reply.pb.h"
 #include "orch/bus/v1/request.pb.h"
@@ -80,7 +80,7 @@ void FitOutcome(orch::bus::v1::Outcome* outcome);
 class Replies {
  public:
   Replies(const base::Clock* clock, std::string identity, bus::Destinations destinations,
-          bus::Client* client, std::shared_ptr<trust::Credentials> credentials);
+          bus::Bus* client, std::shared_ptr<trust::Credentials> credentials);
 
   void SendAccepted(Exchange* exchange, absl::Time accepted);
   // Not sent, but counted, where there is too much of it or no connection.
@@ -114,7 +114,7 @@ class Replies {
   const base::Clock* const clock_;
   const std::string identity_;
   const bus::Destinations destinations_;
-  bus::Client* const client_;
+  bus::Bus* const client_;
   const std::shared_ptr<trust::Credentials> credentials_;
   std::list<Unsent> unsent_;  // oldest first
   size_t unsent_bytes_ = 0;

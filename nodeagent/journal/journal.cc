@@ -100,7 +100,7 @@ absl::StatusOr<std::unique_ptr<Journal>> Journal::Open(const JournalOptions& opt
 
 absl::Status Journal::Create() {
   created_ = true;
-  identity_ = base::Hex(base::RandomBytes16());
+  identity_ = base::Hex(options_.random->Bytes(16));
   ORCH_RETURN_IF_ERROR(Execute(db_, kSchema, "create"));
   const std::string mark = absl::StrCat("PRAGMA application_id=", kApplicationId);
   ORCH_RETURN_IF_ERROR(Execute(db_, mark.c_str(), "create"));
@@ -268,6 +268,10 @@ absl::StatusOr<bool> Journal::MakeRoom(const JournalRequest& request, int reserv
 absl::StatusOr<AcceptResult> Journal::Accept(const JournalRequest& request, base::Now now) {
   AcceptResult result;
   result.floor = Floor(now);
+  if (options_.plants.no_journal) {
+    result.acceptance = Acceptance::kAccepted;
+    return result;
+  }
   ORCH_ASSIGN_OR_RETURN(const std::optional<JournalEntry> known, Find(request.request_id));
   if (known.has_value()) {
     result.acceptance = Acceptance::kDuplicate;
@@ -278,7 +282,7 @@ absl::StatusOr<AcceptResult> Journal::Accept(const JournalRequest& request, base
     result.acceptance = Acceptance::kStale;
     return result;
   }
-  if (request.expire_time <= now.wall) {
+  if (request.expire_time <= now.wall && !options_.plants.expired_accepted) {
     result.acceptance = Acceptance::kExpired;
     return result;
   }

@@ -10,6 +10,8 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
+#include "base/plants.h"
+#include "base/random.h"
 
 struct sqlite3;
 
@@ -31,7 +33,7 @@ struct sqlite3;
 // journal forgets first are results of ended requests that have expired, oldest first, also before
 // their retention is over. Requests that stop things, and refusals, have a reserve.
 //
-// Every call blocks (fsync). Lives on: the store thread; the strand uses JournalStore
+// Every call blocks (fsync). Lives on: a worker; the strand uses JournalStore
 // (journal_store.h).
 
 namespace orch::nodeagent {
@@ -62,6 +64,8 @@ struct JournalOptions {
   absl::Duration result_retention = absl::Hours(24);
   int entries_max = kJournalEntriesMax;
   int share_max = kJournalShareMax;
+  base::Random* random = base::SystemRandom();
+  base::Plants plants;  // for test/sim alone
 };
 
 // A mutating request that is about to be accepted.

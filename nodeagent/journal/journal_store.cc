@@ -5,27 +5,23 @@
 
 namespace orch::nodeagent {
 
-JournalStore::JournalStore(base::Strand strand, base::asio::any_io_executor worker,
+JournalStore::JournalStore(base::Strand strand, base::Worker* worker,
                            std::unique_ptr<Journal> journal, const base::Clock* clock)
-    : strand_(std::move(strand)),
-      worker_(std::move(worker)),
-      journal_(std::move(journal)),
-      clock_(clock) {}
+    : strand_(std::move(strand)), worker_(worker), journal_(std::move(journal)), clock_(clock) {}
 
 JournalStore::~JournalStore() = default;
 
 template <typename Result, typename Work>
 void JournalStore::Post(Work work, std::function<void(Result)> done) {
   std::weak_ptr<bool> alive = alive_;
-  base::asio::post(worker_,
-                   [strand = strand_, journal = journal_, clock = clock_, alive = std::move(alive),
-                    work = std::move(work), done = std::move(done)]() mutable {
-                     Result result = work(*journal, clock->Read());
-                     base::asio::post(strand, [alive = std::move(alive), done = std::move(done),
-                                               result = std::move(result)]() mutable {
-                       if (!alive.expired()) done(std::move(result));
-                     });
-                   });
+  worker_->Post([strand = strand_, journal = journal_, clock = clock_, alive = std::move(alive),
+                 work = std::move(work), done = std::move(done)]() mutable {
+    Result result = work(*journal, clock->Read());
+    base::asio::post(strand, [alive = std::move(alive), done = std::move(done),
+                              result = std::move(result)]() mutable {
+      if (!alive.expired()) done(std::move(result));
+    });
+  });
 }
 
 void JournalStore::PostAccept(JournalRequest request,

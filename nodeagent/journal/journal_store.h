@@ -5,18 +5,19 @@
 #include <memory>
 
 #include "base/strand.h"
+#include "base/worker.h"
 #include "nodeagent/journal/journal.h"
 
 namespace orch::nodeagent {
 
-// The journal for those who live on a strand: each call is run on the store thread, in order, and
-// its answer posted back to the strand. Nothing is called back after the store's destruction.
+// The journal for those who live on a strand: each call is made by the worker, in order, and its
+// answer posted back to the strand. Nothing is called back after the store's destruction.
 //
-// Lives on: `strand`. `worker` is a one-thread executor (asio::thread_pool of 1) that outlives it.
+// Lives on: `strand`. `worker` outlives it.
 class JournalStore {
  public:
-  JournalStore(base::Strand strand, base::asio::any_io_executor worker,
-               std::unique_ptr<Journal> journal, const base::Clock* clock);
+  JournalStore(base::Strand strand, base::Worker* worker, std::unique_ptr<Journal> journal,
+               const base::Clock* clock);
   ~JournalStore();
 
   void PostAccept(JournalRequest request, std::function<void(absl::StatusOr<AcceptResult>)> done);
@@ -39,8 +40,8 @@ class JournalStore {
   void Post(Work work, std::function<void(Result)> done);
 
   const base::Strand strand_;
-  const base::asio::any_io_executor worker_;
-  const std::shared_ptr<Journal> journal_;  // used on the store thread only
+  base::Worker* const worker_;
+  const std::shared_ptr<Journal> journal_;  // used by the worker only
   const base::Clock* const clock_;
   // Answers hold it weakly: none is delivered once it is gone.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

@@ -402,8 +402,8 @@ TEST_F(JournalTest, TheStoreAnswersOnTheStrandInOrder) {
   base::asio::io_context io;
   base::Strand strand(io.get_executor());
   std::vector<std::string> answers;
-  auto store =
-      std::make_unique<JournalStore>(strand, io.get_executor(), std::move(journal_), &clock_);
+  base::InlineWorker worker(&clock_);
+  auto store = std::make_unique<JournalStore>(strand, &worker, std::move(journal_), &clock_);
   const std::string id(16, 'a');
   store->PostAccept(Request('a'), [&](absl::StatusOr<AcceptResult> result) {
     ORCH_CHECK_ON(strand);
