@@ -20,7 +20,7 @@ class PolicySource {
   absl::StatusOr<std::shared_ptr<const policy::Policy>> Load();
   // Whether a file was changed, added or removed since the last Load, by inode, size and time.
   bool Changed() const;
-  // For the audit: the files, and a digest of what Load read.
+  // For the audit: the names of the files, and a digest of what Load has read.
   std::string Origin() const;
 
  private:

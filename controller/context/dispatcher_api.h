@@ -24,26 +24,27 @@ struct AdmittedJob {
   orch::v1::JobSpec spec;
   std::string idempotency_key;  // empty: none
   bool validate_only = false;
-  bool listing = false;       // asks who is there: nothing is told of nodes that `decision` hides
+  bool listing = false;  // the job only asks who is there; nodes that `decision` hides are left out
+                         // of its answer
   policy::Decision decision;  // its conditions travel with the requests
   std::string traceparent;
-  // In place of `spec.nodes` where more than those says who (`spec.pql`): exactly these, sorted;
-  // empty: nobody.
+  // Set where `spec.pql` takes part in saying which nodes are meant: exactly these names, sorted,
+  // in place of `spec.nodes`; an empty list means no node.
   std::optional<std::vector<std::string>> names = {};
-  // Set once nobody waits for the answer any more; null: never.
+  // Becomes true when nobody waits for the answer any more. Null: it never does.
   std::shared_ptr<const std::atomic<bool>> abandoned = {};
 };
 
-// What came of it.
+// The answer to an AdmittedJob.
 struct CreatedJob {
   orch::v1::Job job;
-  // With validate_only, both by name: who would be asked, and of whom it is known already that they
-  // would not start.
+  // With validate_only, both by name: the nodes that would be asked, and those of which it is known
+  // already that they would not start.
   std::vector<std::string> nodes;
   std::vector<orch::v1::JobNode> others;
 };
 
-// Part of a job's log for one reader.
+// A part of a job's log, for one reader.
 struct JobLogPart {
   std::vector<std::shared_ptr<const orch::v1::JobEvent>> events;  // in order, without gaps
   bool ended = false;  // the job has ended and `events` reaches the end of its log
@@ -59,7 +60,8 @@ struct JobNodePage {
   std::string next_page_token;
 };
 
-// Who may see what: the service fills it from the policy.
+// Whose jobs a caller may see: his own, and with `everybody` all; the gate fills it in from the
+// policy.
 struct JobVisibility {
   std::string caller;
   bool everybody = false;  // `job.get` is granted
@@ -67,8 +69,8 @@ struct JobVisibility {
 
 struct DispatcherStatus {
   bool bus_connected = false;
-  absl::Time bus_since;   // connected or not, since then
-  std::string bus_error;  // why not
+  absl::Time bus_since;   // since when it is connected, or not
+  std::string bus_error;  // why it is not connected
   bool store_ok = true;
   uint64_t jobs_running = 0;
   uint64_t nodes_present = 0, nodes_stale = 0;
@@ -85,11 +87,12 @@ class DispatcherApi {
   using Callback = std::function<void(absl::StatusOr<T>)>;
 
   virtual ~DispatcherApi() = default;
-  // Resolves, freezes, checks limits, stores, publishes. The answer comes when the job is durable
-  // (before it is published), or with validate_only when it is resolved. A mutating job is
-  // discovered first.
+  // Takes a job: finds out which nodes are meant (for a mutating job by a discovery), freezes the
+  // list, checks limits, stores and publishes it. The answer comes when the job is durable, which
+  // is before it is published; with validate_only when its nodes are known.
   virtual void PostCreateJob(AdmittedJob job, Callback<CreatedJob> done) = 0;
-  // NotFound where there is none or it may not be seen.
+  // The job. NotFound: there is none, or `who` may not see it; so say the other calls that name a
+  // job.
   virtual void PostGetJob(std::string job_id, JobVisibility who, Callback<orch::v1::Job> done) = 0;
   virtual void PostListJobs(JobVisibility who, int page_size, std::string page_token,
                             std::vector<orch::v1::JobState> states, std::string caller,
@@ -97,9 +100,9 @@ class DispatcherApi {
   virtual void PostListJobNodes(std::string job_id, JobVisibility who, int page_size,
                                 std::string page_token, std::vector<orch::v1::NodeState> states,
                                 Callback<JobNodePage> done) = 0;
-  // Answers with the events after `after_sequence`, at most `bytes_max` of them (at least one), as
-  // soon as there is one or the job has ended. OutOfRange: beyond the log. A reader that goes away
-  // calls PostForgetRead with the same id.
+  // Answers with the events after `after_sequence`, at least one and then at most `bytes_max` bytes
+  // of them, as soon as there is one or the job has ended. OutOfRange: `after_sequence` is beyond
+  // the log. A reader that goes away calls PostForgetRead with its id.
   virtual void PostReadLog(uint64_t reader_id, std::string job_id, JobVisibility who,
                            uint64_t after_sequence, size_t bytes_max,
                            Callback<JobLogPart> done) = 0;
@@ -111,10 +114,12 @@ class DispatcherApi {
   virtual void PostResumeJob(std::string job_id, std::string caller,
                              Callback<orch::v1::Job> done) = 0;
 
-  // The roster. `target` has been validated. Facts only where `with_facts`.
+  // The nodes of the roster that match or may match. `target` has been validated. Facts are filled
+  // in only with `with_facts`.
   virtual void PostListNodes(orch::v1::Target target, bool with_facts,
                              Callback<std::vector<orch::v1::Node>> done) = 0;
-  // What the clauses leave of the roster, and, if `node` is not empty, what they come to there.
+  // How the clauses of `target` narrow down the roster and, if `node` is not empty, what each comes
+  // to there.
   virtual void PostExplainTarget(orch::v1::Target target, std::string node,
                                  Callback<ExplainedTarget> done) = 0;
   virtual void PostGetNode(std::string identity, Callback<orch::v1::Node> done) = 0;

@@ -29,14 +29,15 @@ struct DispatcherContext {
   Store* store = nullptr;
   Outbox* outbox = nullptr;
   Roster* roster = nullptr;
-  bool connected = false;                                   // to the bus, subscriptions in place
-  absl::Time bus_since = {};                                // connected or not, since then
-  absl::Duration connected_at = -absl::InfiniteDuration();  // steady, the last time
-  std::string bus_error = "not connected yet";              // why not
+  bool connected = false;     // to the bus, with all subscriptions confirmed
+  absl::Time bus_since = {};  // since when it is connected, or not
+  absl::Duration connected_at = -absl::InfiniteDuration();  // steady time of the last connect
+  std::string bus_error = "not connected yet";              // why it is not connected
   DispatcherMetrics metrics = {};
 };
 
-// `not connected to the message bus for 1m15s: connect broker1:61614: Connection refused`.
+// For errors and messages, how long the bus has been away and why: `not connected to the message
+// bus for 1m15s: connect broker1:61614: Connection refused`.
 std::string BusTrouble(const DispatcherContext& context);
 
 }  // namespace orch::controller

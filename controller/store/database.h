@@ -21,7 +21,8 @@ namespace orch::controller {
 
 class Database;
 
-// A prepared statement in use; back in the database's cache, reset, when it goes out of scope.
+// A prepared statement in use. When it goes out of scope it is reset and returned to the database's
+// cache.
 class Statement {
  public:
   // `broken`: it could not be prepared; Run and Next say why.
@@ -31,18 +32,18 @@ class Statement {
   Statement(const Statement&) = delete;
   Statement& operator=(const Statement&) = delete;
 
-  // Parameters in order; the bytes must live until Run or the last Next.
+  // Bind the parameters in their order. The bytes must live until Run or the last Next.
   Statement& Int(int64_t value);
   Statement& Text(absl::string_view value);
   Statement& Blob(absl::string_view value);
   Statement& Null();
 
-  // For statements without rows.
+  // Runs a statement that gives no rows.
   absl::Status Run();
-  // True: there is a row. False: no more.
+  // True: there is a row. False: there are no more.
   absl::StatusOr<bool> Next();
   int64_t IntAt(int column) const;
-  // Text or blob; valid until the next Next.
+  // The bytes of a text or a blob; valid until the next call of Next.
   absl::string_view BytesAt(int column) const;
 
  private:
@@ -56,15 +57,16 @@ class Statement {
 
 class Database {
  public:
-  // Opens or creates it: WAL, synchronous=FULL. The file's mode is 0600.
+  // Opens the file or creates it with mode 0600. Commits are durable (WAL, synchronous=FULL).
   static absl::StatusOr<std::unique_ptr<Database>> Open(const std::string& path);
   ~Database();
   Database(const Database&) = delete;
   Database& operator=(const Database&) = delete;
 
-  // Several statements, without parameters or rows.
+  // Runs any number of statements that take no parameters and give no rows.
   absl::Status Execute(const char* sql);
-  // `sql` is a literal: prepared once, kept by its address. A statement is used by one at a time.
+  // Prepares a statement, once for each `sql`, which must be a literal because its address is the
+  // key. A statement may be in use only once at a time.
   Statement Prepare(const char* sql);
   absl::Status ErrorOf(int code, absl::string_view what) const;
 

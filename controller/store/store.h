@@ -20,10 +20,10 @@
 
 namespace orch::controller {
 
-// Calls that wait for the store thread; a further read is refused, a write that reports its failure
-// too.
+// The most calls that wait for the store thread. Beyond it reads are refused, and writes that
+// report their failure.
 inline constexpr size_t kStoreQueueMax = 100'000;
-// Writes in one commit.
+// The most writes in one commit.
 inline constexpr size_t kStoreGroupMax = 1000;
 
 struct StoreOptions {
@@ -31,7 +31,7 @@ struct StoreOptions {
   uint64_t jobs_kept = 10000;
   absl::Duration jobs_kept_for = absl::Hours(24 * 30);
   const base::Clock* clock = &base::SystemClock();
-  // Takes completions home, in order; thread-safe.
+  // Runs completions where the owner lives, in their order. Must be thread-safe.
   std::function<void(std::function<void()>)> post;
 };
 
@@ -54,7 +54,7 @@ class Store {
   // Holds `<path>.lock` while it lives. FailedPrecondition: another process holds it, or the schema
   // is newer.
   static absl::StatusOr<std::unique_ptr<Store>> Open(StoreOptions options);
-  // Without Stop: what is not committed is lost, as with SIGKILL.
+  // Without Stop before it, what is not committed is lost, as with SIGKILL.
   ~Store();
 
   absl::StatusOr<std::vector<UnfinishedJob>> LoadUnfinished() { return rows_->LoadUnfinished(); }
@@ -62,12 +62,13 @@ class Store {
     return rows_->LoadNodes();
   }
   void Start();
-  // After the last commit of what was posted before; completions not posted yet are lost. Blocks.
+  // Commits what was posted before, then ends the store thread. Completions that were not posted
+  // home by then are lost. Blocks.
   void Stop();
 
   enum class OnFailure { kReport, kRetry };
   void PostWrite(StoreWrite write, OnFailure on_failure, Done done);
-  // Runs `read` on the store thread, its answer goes home.
+  // Runs `read` on the store thread and calls `done` with its answer where the owner lives.
   template <typename T>
   void PostRead(std::function<absl::StatusOr<T>(StoreRows*)> read, Callback<T> done) {
     PostReadJob([this, read = std::move(read), done = std::move(done)](absl::Status refused) {
@@ -90,12 +91,13 @@ class Store {
 
   void PostReadJob(std::function<void(absl::Status refused)> read);
   void RunThread();
-  // Commits the oldest of `writes_`, which it shortens; completions of what is decided are posted
-  // home.
+  // Commits the oldest of `writes_` and takes them out; posts the completions of those that are
+  // decided.
   void CommitSome();
   absl::Status CommitTogether(size_t count);
   void CommitOneByOne(size_t count);
-  // Nothing waits, but writes are refused: finds out whether they need to be.
+  // While writes are refused and none waits: writes a row for trial, to find out whether the store
+  // can be written again.
   void Probe();
   void OnWritten();
   void Decide(Write write, absl::Status status);
