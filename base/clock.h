@@ -16,7 +16,7 @@ struct Now {
   absl::Time wall;
 };
 
-// Where a shell gets its readings from. Thread-safe.
+// Gives shells their readings of the clocks. Thread-safe.
 class Clock {
  public:
   virtual ~Clock() = default;
@@ -26,7 +26,7 @@ class Clock {
 // The system's clocks. Lives forever.
 const Clock& SystemClock();
 
-// Stands still until told. Not thread-safe; for tests.
+// A clock for tests, which stands still until it is told to move. Not thread-safe.
 class FakeClock : public Clock {
  public:
   explicit FakeClock(absl::Time wall = absl::FromUnixSeconds(1'800'000'000)) {

@@ -10,24 +10,24 @@
 
 namespace orch::controller {
 
-// A DispatcherApi without a bus or a store, which tests script: jobs are what the test appends to
-// their logs, the roster is what it says.
+// A DispatcherApi for tests, without a bus or a store. A job is what the test appends to its log;
+// the roster is the nodes that the test names.
 //
 // Lives on: the strand it is given. The test's own methods post too, in order with the API's.
 class FakeDispatcher : public DispatcherApi {
  public:
   explicit FakeDispatcher(base::Strand strand) : strand_(std::move(strand)) {}
 
-  // The next created jobs fail with it; OK ends that.
+  // Lets the following calls of PostCreateJob fail with `error`; OK ends that.
   void PostSetCreateError(absl::Status error);
-  // A job of `caller` with a log of one `started` event.
+  // Adds a job of `caller` whose log has one event, `started`.
   void PostAddJob(std::string job_id, std::string caller);
-  // Fills in sequence number and time; tells readers.
+  // Appends an event with the next sequence number and answers waiting readers.
   void PostAppend(std::string job_id, orch::v1::JobEvent event);
   void PostFinish(std::string job_id, orch::v1::JobState state);
   // Adds or replaces a node; tells watchers.
   void PostNode(orch::v1::Node node);
-  // Hands a copy of something to `look` on the strand.
+  // Gives `look` a copy of what was seen so far, on the strand.
   struct Seen {
     std::vector<AdmittedJob> admitted;
     std::vector<std::string> changes;  // `cancel <id> <caller>`
