@@ -25,9 +25,9 @@ namespace orch::controller {
 inline constexpr size_t kRosterNodesMax = 100'000;
 // A node that was silent for this long is forgotten.
 inline constexpr absl::Duration kForgetAfter = absl::Hours(24 * 30);
-// After the start the roster is empty or old, and every node is asked for its presence. The roster
-// counts as settled kSettleMin after that, if no node has newly appeared for kSettleQuiet, and
-// kSettleMax after it in any case.
+// After the start every node is asked for its presence. Unless the store has brought back nodes
+// that were present a moment ago, the roster counts as settled only kSettleMin after that, if no
+// node has newly appeared for kSettleQuiet, and kSettleMax after it in any case.
 inline constexpr absl::Duration kSettleMin = absl::Seconds(2);
 inline constexpr absl::Duration kSettleQuiet = absl::Milliseconds(300);
 inline constexpr absl::Duration kSettleMax = absl::Seconds(30);

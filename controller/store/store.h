@@ -62,8 +62,8 @@ class Store {
     return rows_->LoadNodes();
   }
   void Start();
-  // Commits what was posted before, then ends the store thread. Completions that were not posted
-  // home by then are lost. Blocks.
+  // Commits what was posted before, if the store can be written, then ends the store thread.
+  // Completions that were not posted home by then are lost. Blocks.
   void Stop();
 
   enum class OnFailure { kReport, kRetry };
