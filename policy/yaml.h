@@ -10,9 +10,9 @@
 
 namespace orch::policy {
 
-// A YAML document as plain values that know their line: what a policy needs in order to name the
-// rule it means. Refused are aliases, tags, duplicate keys, keys that are no words, a second
-// document, and what is nested too deeply.
+// A YAML document as plain values that know their line, so that a policy can name the rule that it
+// means. Aliases, tags, duplicate keys, keys that are not words, a second document and too deep a
+// nesting are refused.
 struct Yaml {
   enum class Kind { kNull, kText, kList, kMap };
   Kind kind = Kind::kNull;
@@ -25,7 +25,7 @@ struct Yaml {
   const Yaml* Find(absl::string_view key) const;
 };
 
-// InvalidArgument `name:line: why`. An empty text is kNull.
+// Parses a document; an empty text gives kNull. InvalidArgument: `name:line: why`.
 absl::StatusOr<Yaml> ReadYaml(absl::string_view text, absl::string_view name);
 
 }  // namespace orch::policy
