@@ -47,7 +47,8 @@ class MetricsPage {
   MetricsPage& Counter(absl::string_view name, absl::string_view about);
   MetricsPage& Histogram(absl::string_view name, absl::string_view about);
 
-  // Of the family begun last. Label values may be anything; they are escaped.
+  // Add a value to the family that was begun last. Values of labels may be any text; they are
+  // escaped.
   MetricsPage& Value(uint64_t value, Labels labels = {});
   MetricsPage& Value(int value, Labels labels = {}) {
     return Value(static_cast<double>(value), labels);
@@ -57,7 +58,7 @@ class MetricsPage {
   }
   MetricsPage& Value(double value, Labels labels = {});
   MetricsPage& Value(const LatencyHistogram& value, Labels labels = {});
-  // As seconds since 1970; nothing where there is no such time.
+  // Writes a time as seconds since 1970, and nothing where it is infinite.
   MetricsPage& Value(absl::Time value, Labels labels = {});
 
   // `build_info`, and what Prometheus' own clients tell of their process: CPU, memory,

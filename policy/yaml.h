@@ -21,7 +21,7 @@ struct Yaml {
   std::vector<Yaml> list;
   std::vector<std::pair<std::string, Yaml>> map;  // in the file's order
 
-  // Null if there is no such key.
+  // The value of a key; null: there is no such key.
   const Yaml* Find(absl::string_view key) const;
 };
 

@@ -133,7 +133,7 @@ class Gate : public std::enable_shared_from_this<Gate> {
                      Callback<orch::v1::Job> done);
   // Whose jobs the caller may see.
   void PostVisibility(CallerEvidence who, Callback<JobVisibility> done);
-  // The same with a slot to watch. ResourceExhausted TOO_MANY_WATCHERS with RetryInfo.
+  // Gives the same and a slot for a stream. ResourceExhausted TOO_MANY_WATCHERS with RetryInfo.
   void PostWatch(CallerEvidence who, Callback<Watcher> done);
   // Whether the caller may use a verb that is not about nodes.
   void PostPermit(CallerEvidence who, std::string verb, Callback<Caller> done);

@@ -28,7 +28,7 @@ inline constexpr int64_t kTimeoutMaxSeconds = 24 * 3600;
 // target as text.
 absl::Status ValidateSpec(const std::vector<std::string>& collectives, orch::v1::JobSpec* spec,
                           std::string* printed);
-// The same for a discovery.
+// Checks the request of a discovery in the same way.
 absl::Status ValidateDiscovery(const std::vector<std::string>& collectives,
                                orch::v1::DiscoverNodesRequest* request);
 // Checks a target in the same way. `field` is its path in the request, for example `spec.target`.
