@@ -9,8 +9,8 @@
 #include "absl/time/time.h"
 #include "orch/v1/action.pb.h"
 
-// What actions there are, read from the descriptors of orch/v1/action.proto: nothing is listed
-// twice. Pure, thread-safe.
+// The catalog: which actions there are and what arguments they take, read from the descriptors of
+// orch/v1/action.proto, so that nothing is listed a second time. Pure, thread-safe.
 
 namespace orch::api {
 
@@ -37,10 +37,10 @@ const std::vector<ActionInfo>& Actions();
 const ActionInfo* FindAction(absl::string_view name);
 // The entry of an action's arm; null for external actions and for none.
 const ActionInfo* InfoOf(const orch::v1::Action& action);
-// `puppet.run`, the external action's own name, or empty.
+// The name of an action: `puppet.run`, or an external action's own name; empty if no arm is set.
 std::string NameOf(const orch::v1::Action& action);
-// Whether it mutates; external actions do unless their description says otherwise, which only the
-// node knows.
+// Whether an action may change a node. An external one counts as doing so, because only the node
+// knows its description.
 bool Mutates(const orch::v1::Action& action);
 
 // Checks every argument against its options. InvalidArgument with a google.rpc.BadRequest payload
@@ -54,7 +54,8 @@ absl::StatusOr<orch::v1::Action> Parse(absl::string_view name,
 // Refuses fields and enum values that this build does not know, anywhere inside: proto3 keeps them
 // silently.
 absl::Status RefuseUnknown(const google::protobuf::Message& message);
-// Clears fields marked sensitive, for logs, audit and store; true if there were any.
+// Clears the fields that are marked as sensitive, for logs, audit and store. True: one of them was
+// set.
 bool RedactSensitive(orch::v1::Action* action);
 // SHA-256 of the deterministic serialisation, lower-case hex: the audit's argument digest.
 std::string ArgumentDigest(const orch::v1::Action& action);

@@ -8,9 +8,9 @@
 #include "absl/time/time.h"
 #include "google/rpc/error_details.pb.h"
 
-// API errors as absl::Status: the google.rpc detail messages ride as payloads whose URL is their
-// type URL, so that the gRPC boundary turns payloads into details one to one. Reasons are listed in
-// docs/errors.md. Pure.
+// Makes API errors as absl::Status. The google.rpc detail messages are payloads whose URL is their
+// type URL, so that the gRPC boundary turns payloads into details one to one. docs/errors.md lists
+// the reasons. Pure.
 
 namespace orch::api {
 

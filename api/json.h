@@ -9,8 +9,8 @@
 
 #include "absl/status/statusor.h"
 
-// JSON of API messages (proto3 JSON with proto field names and defaults printed) and of facts.
-// Pure.
+// Converts API messages to and from JSON (proto3 JSON with proto field names; defaults are
+// printed), and facts between JSON and protobuf. Pure.
 
 namespace orch::api {
 
@@ -19,16 +19,16 @@ namespace orch::api {
 // here.
 inline constexpr int kPrintableDepthMax = 56;
 
-// InvalidArgument: holds what has no JSON, at any depth: a time or a duration out of range, a Value
-// without a kind or with a number that is none, or too deep a nesting. To be asked of whatever a
-// stranger made.
+// Checks that a message can be printed; to be called for messages that a stranger made.
+// InvalidArgument: at some depth it holds what JSON lacks (a time or duration out of range, a Value
+// without a kind or with a number that is not finite), or it is nested too deeply.
 absl::Status CheckPrintable(const google::protobuf::Message& message);
-// One line, or indented. InvalidArgument as above.
+// Prints a message in one line, or with `pretty` indented. InvalidArgument: as CheckPrintable.
 absl::StatusOr<std::string> PrintJson(const google::protobuf::Message& message,
                                       bool pretty = false);
-// The same of what is printable for sure: made here, or checked.
+// Prints a message that is printable for sure, because it was made here or checked.
 std::string ToJson(const google::protobuf::Message& message, bool pretty = false);
-// Unknown fields are refused.
+// Parses a message. InvalidArgument: not JSON of this message; unknown fields are refused.
 absl::Status FromJson(absl::string_view json, google::protobuf::Message* out);
 
 google::protobuf::Value ToValue(const nlohmann::json& json);

@@ -18,18 +18,18 @@
 
 namespace orch::base {
 
-// At most so much of a configuration file is read.
+// The most bytes of a configuration file.
 inline constexpr size_t kConfigFileMax = 8 << 20;
 
 // InvalidArgument for what is wrong with the content; NotFound, PermissionDenied for the file, also
 // for one that everybody may write (ReadRightsFile).
 absl::Status LoadYaml(const std::string& path, google::protobuf::Message* out);
-// The same for text; `name` stands for the file in errors.
+// Does the same with a text; `name` stands for the file in errors.
 absl::Status ParseYaml(absl::string_view text, absl::string_view name,
                        google::protobuf::Message* out);
 
-// The whole of a regular file of at most `max` bytes. NotFound, PermissionDenied, ResourceExhausted
-// (too large).
+// The content of a regular file. NotFound; PermissionDenied; ResourceExhausted: it has more than
+// `max` bytes.
 absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max = kConfigFileMax);
 
 // The same of a file that says who may do what, or whom to trust. PermissionDenied: everybody may
@@ -43,7 +43,8 @@ absl::StatusOr<std::string> ReadRightsFile(const std::string& path, size_t max =
 // chmod(2).
 absl::Status WriteFileAtomically(const std::string& path, absl::string_view content, int mode);
 
-// `90s`, `5m`, `1h30m`, `1.5s`, `2d`; no sign, a unit is required.
+// Parses a duration such as `90s`, `5m`, `1h30m`, `1.5s` or `2d`. It has no sign, and every number
+// needs a unit. InvalidArgument: it is something else.
 absl::StatusOr<absl::Duration> ParseDuration(absl::string_view text);
 
 }  // namespace orch::base

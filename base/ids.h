@@ -9,7 +9,8 @@
 #include "absl/time/time.h"
 #include "base/random.h"
 
-// Identifiers and the few character sets that may enter a destination. Thread-safe.
+// Makes and checks identifiers, among them those that become part of a destination and may
+// therefore have few characters only. Thread-safe.
 
 namespace orch::base {
 

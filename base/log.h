@@ -36,10 +36,11 @@ struct LogField {
   bool bare = false;
 };
 
-// Once, early in main; `program` stands in each line of JSON. Before it everything from kInfo on is
-// logged as text.
+// Sets up the log; to be called once, early in main. `program` stands in each line of JSON. Before
+// this call everything from kInfo on is logged as text.
 void SetUpLog(absl::string_view program, LogLevel least, LogFormat format);
-// Once, before other threads: whose log this is, `node` or `controller`, in each line of JSON.
+// Sets whose log this is: the field `key` (`node` or `controller`) with `identity` stands in each
+// line of JSON. To be called once, before there are other threads.
 void SetLogOrigin(absl::string_view key, absl::string_view identity);
 
 void Log(LogLevel level, absl::string_view message, std::initializer_list<LogField> fields = {});

@@ -10,22 +10,21 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
-// What the three daemons tell Prometheus, and how it is written: the text format 0.0.4
-// (https://prometheus.io/docs/instrumenting/exposition_formats/). Nothing here is registered
-// anywhere: figures are plain members of whoever counts, a page is written when somebody asks.
-// docs/monitoring.md lists every family. Pure.
+// Writes figures in Prometheus' text format 0.0.4
+// (https://prometheus.io/docs/instrumenting/exposition_formats/), for all three daemons. Nothing is
+// registered anywhere: figures are plain members of whoever counts, and a page is written when
+// somebody asks for it. docs/monitoring.md lists every family. Pure.
 
 namespace orch::base {
 
-// How long something took, by whom it is kept: observing costs one addition and a search in 16
-// numbers.
+// A histogram of how long something took. Observing costs one addition and a search in 16 numbers.
 class LatencyHistogram {
  public:
   // Upper bounds of the buckets, seconds: from a round trip on a quiet bus to a long Puppet run.
   static constexpr std::array<double, 16> kBounds = {
       0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600};
   void Observe(absl::Duration took);
-  // By bucket, not summed up; the last is for what is above all bounds.
+  // The counts by bucket, each by itself; the last one counts what is above all bounds.
   const std::array<uint64_t, kBounds.size() + 1>& counts() const { return counts_; }
   double sum_seconds() const { return sum_seconds_; }
 
@@ -34,7 +33,7 @@ class LatencyHistogram {
   double sum_seconds_ = 0;
 };
 
-// Writes families one after the other: first what it is, then its values.
+// Writes a page, one family after the other: first what the family is, then its values.
 class MetricsPage {
  public:
   using Labels = std::initializer_list<std::pair<absl::string_view, absl::string_view>>;
@@ -48,7 +47,8 @@ class MetricsPage {
   MetricsPage& Counter(absl::string_view name, absl::string_view about);
   MetricsPage& Histogram(absl::string_view name, absl::string_view about);
 
-  // Of the family begun last. Label values may be anything; they are escaped.
+  // Add a value to the family that was begun last. Values of labels may be any text; they are
+  // escaped.
   MetricsPage& Value(uint64_t value, Labels labels = {});
   MetricsPage& Value(int value, Labels labels = {}) {
     return Value(static_cast<double>(value), labels);
@@ -58,7 +58,7 @@ class MetricsPage {
   }
   MetricsPage& Value(double value, Labels labels = {});
   MetricsPage& Value(const LatencyHistogram& value, Labels labels = {});
-  // As seconds since 1970; nothing where there is no such time.
+  // Writes a time as seconds since 1970, and nothing where it is infinite.
   MetricsPage& Value(absl::Time value, Labels labels = {});
 
   // `build_info`, and what Prometheus' own clients tell of their process: CPU, memory,

@@ -8,9 +8,9 @@
 
 #include "base/status.h"
 
-// Strands, posting and timers: what a shell needs of Boost.Asio to live on a strand. Coroutines and sockets are in
-// base/asio.h, which costs a compile twice as much and which headers therefore leave to those that await. Pure code includes
-// neither.
+// Strands, posting and timers: what a shell needs of Boost.Asio to live on a strand. Coroutines and
+// sockets are in base/asio.h, which costs a compile twice as much and which headers therefore leave
+// to those that await. Pure code includes neither.
 
 namespace orch::base {
 

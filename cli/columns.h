@@ -38,7 +38,7 @@ absl::StatusOr<std::vector<Column>> ParseColumns(absl::string_view text, size_t 
 class Subject {
  public:
   explicit Subject(const orch::v1::JobNode& node);
-  // Null where the node has no such thing.
+  // The node's value in a column; null where the node has no such thing.
   nlohmann::json Value(const Column& column) const;
 
  private:

@@ -5,8 +5,8 @@
 
 #include "cli/options.h"
 
-// The command tree: one function per group, each in a file of its own. A command's callback only
-// sets session->run.
+// The command tree: one function for each group of commands, each in a file of its own. A command's
+// callback only sets Session::run; main calls that after parsing.
 
 namespace orch::cli {
 

@@ -6,7 +6,7 @@
 
 namespace orch::cli {
 
-// The exit code that an error comes to.
+// The exit code for an error.
 ExitCode ExitOf(const absl::Status& status);
 // Prints `orchctl: <what>` and what to do about it, if the error's details know; returns ExitOf.
 int Fail(const Session& session, const absl::Status& status);

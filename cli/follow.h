@@ -9,12 +9,12 @@
 #include "cli/target_flags.h"
 #include "orch/v1/job.pb.h"
 
-// Running a job and following it to its end: live lines, progress, joining again after a lost
-// connection, ^C, exit code.
+// Runs a job, or joins one, and follows it to its end: live lines, progress, joining again after a
+// lost connection, ^C, and the exit code.
 
 namespace orch::cli {
 
-// What each command that runs a job shares.
+// The flags that all commands share that run a job.
 struct JobRequestFlags {
   TargetFlags target;
   NamingFlags naming;
@@ -26,9 +26,9 @@ struct JobRequestFlags {
 absl::StatusOr<orch::v1::JobSpec> BuildSpec(const Session& session, const JobRequestFlags& flags,
                                             orch::v1::Action action);
 
-// Takes the job and follows it. Returns the exit code; everything has been printed.
+// Has the controller take the job, and follows it. Prints everything and returns the exit code.
 int RunAndFollow(Session& session, Connection& connection, orch::v1::JobSpec spec);
-// Follows a job that is there, from its start.
+// Follows an existing job from its start. Prints everything and returns the exit code.
 int WatchAndFollow(Session& session, Connection& connection, const std::string& job_name);
 
 // Opens the connection that flags, environment and file say.

@@ -22,7 +22,8 @@ struct NamingFlags {
   std::string last_failed, inventory, pql, limit, limit_seed, discovery_timeout;
   std::vector<std::string> groups;
 
-  // `asks_only`: the command changes nothing, so how long nodes may take to answer is all there is.
+  // `asks_only`: the command changes nothing; it then also has --discovery-timeout, which says how
+  // long nodes may take to answer.
   void AddTo(CLI::App* command, bool asks_only);
   bool empty() const { return last_failed.empty() && groups.empty() && pql.empty(); }
   // Fills in whom the flags and `target`'s --nodes name: reads files, and for --last-failed asks

@@ -6,11 +6,11 @@
 
 #include "absl/status/statusor.h"
 
-// What `--nodes FILE` names (docs/targets.md, "Other ways to name nodes").
+// Reads the nodes that `--nodes FILE` names (docs/targets.md, "Other ways to name nodes").
 
 namespace orch::cli {
 
-// Bytes of the file; of YAML, which takes long to read, less.
+// The most bytes of the file, and of a YAML file, which takes longer to read.
 inline constexpr size_t kNodesFileMax = 64 << 20;
 inline constexpr size_t kNodesYamlMax = 16 << 20;
 
@@ -19,10 +19,11 @@ inline constexpr size_t kNodesYamlMax = 16 << 20;
 // are meant: those that a discovery found, not its silent ones; of a job those that were heard, so
 // neither NO_RESPONSE nor CANCELLED nor what is still PENDING or SENT. Pure.
 //
-// InvalidArgument says where and what.
+// InvalidArgument says on which line, and what is wrong.
 absl::StatusOr<std::vector<std::string>> ParseNodes(const std::string& content);
 
-// The same for a file, `-` for standard input. An empty one is an error: nobody is never everybody.
+// Does the same with a file, or standard input for `-`. A file without a name is an error, because
+// an empty list of names would mean everybody.
 absl::StatusOr<std::vector<std::string>> ReadNodesFile(const std::string& path);
 
 }  // namespace orch::cli

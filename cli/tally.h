@@ -13,11 +13,12 @@
 
 namespace orch::cli {
 
-// `--tolerate disabled,running,no-response:5,failed:10%`: outcomes that the exit code forgives.
+// The value of `--tolerate disabled,running,no-response:5%`: outcomes that the exit code forgives.
 struct Tolerance {
   bool disabled = false;
   bool running = false;
-  // Budgets: a number of nodes, or a percentage of the targets; negative: none.
+  // The most silent nodes that are forgiven: a number, or a percentage of the targets; negative:
+  // none.
   int no_response = -1;
   bool no_response_is_percent = false;
 

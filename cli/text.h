@@ -5,7 +5,7 @@
 
 #include "absl/strings/string_view.h"
 
-// Text as a terminal takes it. Pure.
+// Makes text fit for a terminal. Pure.
 
 namespace orch::cli {
 
@@ -18,10 +18,10 @@ std::string Safe(absl::string_view text);
 // Columns that a terminal gives UTF-8 text: two for wide characters, none for combining ones and
 // for our own colours.
 size_t Columns(absl::string_view text);
-// With spaces behind it, up to `width` columns.
+// `text` with spaces behind it, so that it takes at least `width` columns.
 std::string Padded(const std::string& text, size_t width);
-// At most `width` columns; where something was cut off, it ends with `mark`. For text without
-// colours.
+// `text` cut to at most `width` columns; if something was cut off, the result ends with `mark`. For
+// text without colours.
 std::string Cut(absl::string_view text, size_t width, absl::string_view mark);
 
 // Whether `a` comes before `b` as people count: digits by their value, so `web2` before `web10` and

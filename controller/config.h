@@ -6,8 +6,8 @@
 #include "absl/status/statusor.h"
 #include "controller/config.pb.h"
 
-// The controller's configuration, read from YAML, checked, with every default filled in, so that
-// nobody downstream knows a default of its own. Pure but for reading the file.
+// Reads the controller's configuration from YAML, checks it and fills in every default, so that no
+// other part knows a default of its own. Pure, apart from reading the file.
 
 namespace orch::controller {
 

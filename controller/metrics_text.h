@@ -16,7 +16,7 @@
 
 namespace orch::controller {
 
-// Everything `/metrics` tells. Plain values, gathered from their strands.
+// All figures of `/metrics`, as plain values that were gathered from the strands where they live.
 struct ControllerMetrics {
   DispatcherStatus status;
   DispatcherMetrics dispatcher;
@@ -36,11 +36,11 @@ struct ControllerMetrics {
   bool audit_ok = true;
   bool ready = true;
   absl::Time certificate_end = absl::InfiniteFuture();
-  absl::Time crl_end = absl::InfiniteFuture();  // there is no list
+  absl::Time crl_end = absl::InfiniteFuture();  // infinite: there is no list
 };
 
-// As base/metrics_page.h writes it. No name of a node, a caller or a job is in it. Pure, but for
-// the figures of this process.
+// The figures as Prometheus' text (base/metrics_page.h). It has no name of a node, a caller or a
+// job. Pure, apart from the figures of this process.
 std::string MetricsText(const ControllerMetrics& metrics);
 
 }  // namespace orch::controller

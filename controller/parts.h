@@ -30,7 +30,7 @@ struct Inputs {
   std::shared_ptr<const policy::Policy> policy;
 };
 
-// Reads and checks it all, which is `--check-config`. Errors name the file.
+// Reads and checks all inputs; `--check-config` does this and no more. Errors name the file.
 absl::StatusOr<Inputs> ReadInputs(const std::string& config_path);
 
 // What a controller is made of, in the order in which it is made; it ends in the opposite order.

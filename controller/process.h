@@ -18,13 +18,14 @@ namespace orch::controller {
 // Lives on: its strand; Run is called by main, once, and returns when everything has ended.
 class Process {
  public:
-  // How often health is looked at, and files that may be reloaded.
+  // How often health is looked at while all is well and while it is not, and how often files that
+  // may be reloaded.
   static constexpr absl::Duration kHealthInterval = absl::Milliseconds(500);
   static constexpr absl::Duration kUnhealthyInterval = absl::Milliseconds(50);
   static constexpr absl::Duration kReloadInterval = absl::Seconds(5);
-  // Longer silence of the dispatcher is not ready.
+  // A dispatcher that has not answered for longer than this makes the process not ready.
   static constexpr absl::Duration kSilenceMax = absl::Seconds(5);
-  // From the signal to the end: calls may go on for so long, and everything together.
+  // After the signal to stop: how long calls may go on, and how long everything together may take.
   static constexpr absl::Duration kCallsGrace = absl::Seconds(2);
   static constexpr absl::Duration kStopMax = absl::Seconds(5);
   // Certificates and revocation lists are warned about so long before their end.
@@ -33,7 +34,7 @@ class Process {
 
   explicit Process(Inputs inputs);
   ~Process();
-  // Until SIGTERM or SIGINT. Errors: of Open, one sentence.
+  // Runs until SIGTERM or SIGINT. Errors are those of Open, one sentence each.
   absl::Status Run();
 
  private:

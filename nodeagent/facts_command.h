@@ -14,10 +14,10 @@ struct FactsCommand {
   bool json = false;
 };
 
-// `orch-nodeagent facts`: the merged facts as the agent has them, from its state_dir, or `fresh`
-// ones; JSON on stdout, or with `source` a line for each. Works without an agent. The exit code: 0,
-// 1 if a source fails (named on stderr; the rest is printed) or there is no such fact or none are
-// kept.
+// `orch-nodeagent facts`: prints the merged facts that the agent has kept in its state_dir or, with
+// `fresh`, reads all sources itself. Facts are JSON on stdout or, with `source`, a line for each
+// with its source. Works without a running agent. The exit code: 0, or 1 if a source fails (it is
+// named on stderr, and the rest is printed), if there is no such fact, or if no facts are kept.
 int ShowFacts(const NodeAgentConfig& config, const FactsCommand& command);
 
 }  // namespace orch::nodeagent

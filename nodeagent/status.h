@@ -12,7 +12,8 @@ namespace orch::nodeagent {
 
 // A certificate or CRL that ends within this time is worth a warning.
 inline constexpr absl::Duration kEndWarning = absl::Hours(24 * 60);
-// A node that was deaf within this time is worth a warning.
+// A node that was deaf (connected, but without hearing a beacon) within this time is worth a
+// warning.
 inline constexpr absl::Duration kDeafWarning = absl::Hours(1);
 
 // `orch-nodeagent status`: what the running agent left in its run_dir, as text or JSON on stdout.
@@ -28,7 +29,7 @@ struct Check {
   std::string what;
   std::string text;
 };
-// What the status says to somebody who looks for a fault. Pure.
+// The findings that follow from the status alone, for somebody who looks for a fault. Pure.
 std::vector<Check> CheckStatus(const AgentStatus& status, bool alive, absl::Time now);
 
 // `orch-nodeagent doctor`: prints the checks of the status and live checks of certificates,

@@ -10,9 +10,9 @@
 
 namespace orch::policy {
 
-// A YAML document as plain values that know their line: what a policy needs in order to name the
-// rule it means. Refused are aliases, tags, duplicate keys, keys that are no words, a second
-// document, and what is nested too deeply.
+// A YAML document as plain values that know their line, so that a policy can name the rule that it
+// means. Aliases, tags, duplicate keys, keys that are not words, a second document and too deep a
+// nesting are refused.
 struct Yaml {
   enum class Kind { kNull, kText, kList, kMap };
   Kind kind = Kind::kNull;
@@ -21,11 +21,11 @@ struct Yaml {
   std::vector<Yaml> list;
   std::vector<std::pair<std::string, Yaml>> map;  // in the file's order
 
-  // Null if there is no such key.
+  // The value of a key; null: there is no such key.
   const Yaml* Find(absl::string_view key) const;
 };
 
-// InvalidArgument `name:line: why`. An empty text is kNull.
+// Parses a document; an empty text gives kNull. InvalidArgument: `name:line: why`.
 absl::StatusOr<Yaml> ReadYaml(absl::string_view text, absl::string_view name);
 
 }  // namespace orch::policy

@@ -31,9 +31,9 @@ class Lexer {
   // nothing.
   absl::StatusOr<Token> Next();
 
-  // `column 14: <what>`: columns count characters from 1.
+  // The error `column 14: <what>` for a byte of the text; columns count characters from 1.
   absl::Status Error(size_t byte, absl::string_view what) const;
-  // How a token is called in an error: `"or"`, `the end`.
+  // What errors call a token: `"or"`, `the end`.
   std::string Name(const Token& token) const;
 
  private:
@@ -54,15 +54,15 @@ OperatorPrefix OperatorAt(absl::string_view text);
 // Whether a text can be part of the language at all: at most kExpressionBytesMax bytes of UTF-8
 // without control characters other than tab and line ends. InvalidArgument says what is wrong.
 absl::Status CheckText(absl::string_view text);
-// The same without the limit.
+// Checks the same without the limit of bytes.
 absl::Status CheckCharacters(absl::string_view text);
 
-// `column 14: <what>` for a byte of a text that is not cut into tokens.
+// The error `column 14: <what>` for a byte of a text that is not cut into tokens.
 absl::Status ColumnError(absl::string_view text, size_t byte, absl::string_view what);
 
-// Reserved as a whole word: and, or, not.
+// Whether a word is reserved: and, or, not.
 bool IsKeyword(absl::string_view word);
-// Whether a word needs no quotes.
+// Whether a text can stand as a word, without quotes.
 bool IsWord(absl::string_view text);
 
 }  // namespace orch::target

@@ -28,12 +28,12 @@ class NodeView {
  public:
   virtual ~NodeView() = default;
   virtual absl::string_view identity() const = 0;
-  // A JSON object. Null if the facts are not known (controller, fresh node): each comparison is
-  // then kUnknown.
+  // The node's facts, a JSON object. Null: they are not known (on the controller, or on a node that
+  // has just started); every comparison is kUnknown then.
   virtual const nlohmann::json* facts() const = 0;
-  // Sorted. Null if not known.
+  // The node's classes, sorted. Null: they are not known.
   virtual const std::vector<std::string>* classes() const = 0;
-  // Full names such as `puppet.run`, sorted. Null if not known.
+  // The full names of the node's actions, such as `puppet.run`, sorted. Null: they are not known.
   virtual const std::vector<std::string>* actions() const = 0;
   // Sorted.
   virtual const std::vector<std::string>& collectives() const = 0;

@@ -10,11 +10,11 @@
 
 namespace orch::target {
 
-// As -S takes it: `role=web and not (country=de or nginx)`.
+// Prints an expression as -S takes it: `role=web and not (country=de or nginx)`.
 std::string PrintExpression(const Expression& expression);
-// A kFact as -F takes it: `note=x=y`.
+// Prints a kFact as -F takes it: `note=x=y`.
 std::string PrintFact(const Expression& fact);
-// A word as a POSIX shell takes it: in quotes only where it needs them.
+// Writes a word for a POSIX shell, in quotes only where it needs them.
 std::string ShellQuote(absl::string_view word);
 // `=`, `!~`, …
 absl::string_view OperatorText(Operator op);

@@ -13,12 +13,13 @@
 #include "bus/routing/broker_core.h"
 #include "bus/stomp/frame.h"
 
-// A workbench for tests of broker_core: clients as the core sees them, without transports, and a
-// clock that is moved by hand.
+// Fixture for tests of BrokerCore: clients as the core sees them, without transports, and a clock
+// that is moved by hand.
 
 namespace orch::bus {
 
-// One connection: what it says goes into the core, what it is told is read back as frames.
+// One connection: what it says goes into the core, and what the core sends it is read back as
+// frames.
 class BenchClient : public BrokerLink {
  public:
   BenchClient(BrokerCore* core, base::FakeClock* clock, BrokerPeer peer)
@@ -80,7 +81,7 @@ class BenchClient : public BrokerLink {
     EXPECT_TRUE(decoder_.Feed(Take(), &out).ok());
     return out;
   }
-  // The next one; an empty frame if there is none.
+  // The next frame; an empty one if none waits.
   Frame Next() {
     for (Frame& frame : Frames()) waiting_.push_back(std::move(frame));
     if (waiting_.empty()) return {};
@@ -88,7 +89,7 @@ class BenchClient : public BrokerLink {
     waiting_.pop_front();
     return out;
   }
-  // The body of the next frame, which is a MESSAGE; else what came instead.
+  // The body of the next frame if that is a MESSAGE; otherwise a text that says what it is.
   std::string NextBody() {
     const Frame frame = Next();
     return frame.command == "MESSAGE" ? frame.body
@@ -124,7 +125,7 @@ class BrokerBench : public testing::Test {
   BenchClient Controller(std::string name) {
     return {core.get(), &clock, {BrokerPeer::Kind::kController, std::move(name)}};
   }
-  // Time passes; the core looks at its clock whenever it asked to.
+  // Lets time pass; the core's OnTime is called whenever it asked for it.
   void Pass(absl::Duration time) {
     const absl::Duration end = clock.Read().steady + time;
     while (core->NextCheck() <= end) {

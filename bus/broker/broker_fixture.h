@@ -13,11 +13,11 @@
 #include "test/testing/loop.h"
 #include "test/testing/test_ca.h"
 
-// For tests of the broker with its transports: clients over memory, TCP and TLS.
+// Fixture for tests of the broker with its transports: clients over memory, TCP and TLS.
 
 namespace orch::bus {
 
-// A STOMP client over any stream, as plain as can be. Lives on: the test's loop.
+// A minimal STOMP client over any stream. Lives on: the test's loop.
 class WireClient {
  public:
   WireClient(base::asio::io_context* io, std::shared_ptr<StreamFactory> factory,
@@ -100,7 +100,7 @@ class BrokerTest : public ::testing::Test {
   void Make(BrokerConfig config, std::shared_ptr<trust::Credentials> credentials = nullptr) {
     broker_ = std::make_unique<Broker>(strand_, std::move(config), std::move(credentials));
   }
-  // Plain, on a port of its own.
+  // Makes a broker for plain STOMP on a free port.
   void MakePlain(BrokerLimits limits = {}) {
     BrokerConfig config;
     config.set_listen("127.0.0.1:0");
@@ -130,14 +130,14 @@ class BrokerTest : public ::testing::Test {
     return std::make_unique<WireClient>(&io_, broker_->MemoryStreams(peer), "");
   }
   void Until(std::function<bool()> condition) { ASSERT_TRUE(testing::RunUntil(&io_, condition)); }
-  // Connected in STOMP, too.
+  // Connects the client in STOMP.
   void Ready(WireClient* client) {
     Until([&] { return client->connected() || client->ended(); });
     ASSERT_EQ(client->error(), "");
     client->Connect();
     Until([&] { return client->Has("CONNECTED"); });
   }
-  // A request from the controller to the node and its reply.
+  // Sends a request from the controller to the node, and its reply back.
   void RoundTrip(WireClient* controller, WireClient* node, size_t size) {
     Ready(controller);
     Ready(node);

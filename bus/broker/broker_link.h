@@ -22,8 +22,8 @@ namespace orch::bus {
 // Lives on: the broker's strand.
 class SocketLink : public Pollable, public BrokerLink {
  public:
-  // Serves plain STOMP to `peer` on `fd`, which it owns from then on. False: the core refused the
-  // session, and `fd` is closed.
+  // Serves plain STOMP to `peer` on `fd`, which it owns from then on. False: the kernel or the core
+  // refused, and `fd` is closed.
   static bool Start(BrokerHub* hub, int fd, std::string where, BrokerPeer peer);
   // Begins with a TLS handshake, which says who the peer is. `ended` is called once when the
   // handshake is over, whether it succeeded or not. Null: it could not begin, and `fd` is closed.

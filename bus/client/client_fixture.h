@@ -15,7 +15,7 @@
 
 namespace orch::bus {
 
-// One client against a scripted peer, driven by hand.
+// Fixture with one client and a scripted peer (StompPeer), whose loop is driven by hand.
 class ClientTest : public ::testing::Test {
  protected:
   ClientTest() {
@@ -24,7 +24,7 @@ class ClientTest : public ::testing::Test {
     config_.mutable_reconnect_max()->set_nanos(5'000'000);
   }
 
-  // Of `factory`; null: the peer.
+  // Makes the client with streams of `factory`; null: with those of the scripted peer.
   void Make(std::shared_ptr<StreamFactory> factory = nullptr) {
     client_ = std::make_unique<Client>(
         strand_, Client::Options{config_, nullptr, "test", send_queue_bytes_, messages_per_second_},
@@ -35,7 +35,7 @@ class ClientTest : public ::testing::Test {
       messages_.push_back(delivery.destination + " " + delivery.body);
     });
   }
-  // On the client's strand, and through.
+  // Runs `action` on the client's strand and waits until it has run.
   void On(std::function<void()> action) {
     bool done = false;
     base::asio::post(strand_, [&] {
@@ -47,7 +47,7 @@ class ClientTest : public ::testing::Test {
   void Start() {
     On([this] { client_->Start([this](bool connected) { changes_.push_back(connected); }); });
   }
-  // Waits; a failure of the script is shown.
+  // Runs the loop until `condition` holds; a failure of the script is shown.
   void Until(std::function<bool()> condition) {
     const bool held =
         testing::RunUntil(&io_, [&] { return !peer_->failure().empty() || condition(); });

@@ -21,7 +21,7 @@ inline std::string Value(const Frame& frame, const char* name) {
   return value != nullptr ? *value : "(none)";
 }
 
-// One session against what the test says that the broker sent, on a clock that stands still.
+// Fixture with one session; the test says what the broker sends, and the clock stands still.
 class SessionTest : public ::testing::Test {
  protected:
   SessionTest() { Begin({}); }
@@ -32,7 +32,7 @@ class SessionTest : public ::testing::Test {
     wire_ = Decoder();
   }
 
-  // Everything that waits, as the frames that the broker would read; it counts as written.
+  // All that waits to be written, as the frames that the broker would read. It counts as written.
   std::vector<Frame> TakeFrames() {
     std::vector<Frame> frames;
     for (;;) {

@@ -33,7 +33,7 @@ struct Destination {
   DestinationKind kind = DestinationKind::kTopic;
   std::vector<Subscription*> subscriptions;
 
-  // Of queues alone.
+  // The rest is for queues alone.
   std::deque<Waiting> waiting;
   size_t bytes = 0;   // of waiting and unacknowledged messages
   size_t next = 0;    // index in `subscriptions` of the consumer whose turn it is

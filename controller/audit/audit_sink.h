@@ -9,18 +9,20 @@
 
 namespace orch::controller {
 
-// Where the dispatcher's two audit records go; the gate writes the third kind, `decision`, itself.
+// Where the dispatcher sends its two kinds of audit record: `frozen` and `job_end`. The gate writes
+// the third kind, `decision`, by itself.
 //
-// Thread-safe: called on the dispatcher's strand, answers from wherever it likes.
+// Called on the dispatcher's strand; answers may come from any thread.
 class AuditSink {
  public:
   virtual ~AuditSink() = default;
-  // A mutating job's list is frozen; `count` of its nodes will be sent something. `done` comes
-  // exactly once, from any thread: OK when the record is durable. An error refuses the job: nothing
-  // is dispatched.
+  // Records that a mutating job's list is frozen and that `count` of its nodes will be sent
+  // something. `done` is called exactly once, from any thread: with OK when the record is durable;
+  // with an error the job is refused and nothing is sent.
   virtual void PostFrozen(orch::v1::Job job, uint32_t count,
                           std::function<void(absl::Status)> done) = 0;
-  // A job ended; its counts are the outcomes. Written as soon as may be, retried by the sink.
+  // Records that a job ended, with the counts of its outcomes. The sink writes it as soon as it
+  // can, and tries again if that fails.
   virtual void PostJobEnd(orch::v1::Job job) = 0;
 };
 

@@ -15,12 +15,12 @@
 
 namespace orch::controller {
 
-// The audit log on a thread of its own: writing is an fsync. What is posted while one runs is
-// written with the next, together (group commit).
+// Writes the audit log on a thread of its own, because each write is an fsync. Records that are
+// posted while one is under way are written together with the next one (group commit).
 //
-// After a failed write the log is opened anew at the next record; until that succeeds every record
-// is refused, and with it whatever it was about. Records of ended jobs, which refuse nothing, are
-// kept and tried again.
+// After a failed write the log is opened anew at the next record. Until that succeeds every record
+// is refused, and with it the act that it was about. Records of ended jobs can refuse nothing any
+// more; they are kept and tried again every kRetryInterval.
 //
 // Lives on: its own thread. Methods may be called from anywhere; callbacks come on that thread.
 class AuditStore : public AuditSink {
@@ -34,31 +34,32 @@ class AuditStore : public AuditSink {
   // log.
   static constexpr size_t kRetriedMax = 1000;
   static constexpr absl::Duration kRetryInterval = absl::Seconds(5);
-  // Records that are read before those that wait to be written get their turn; listings that wait.
+  // Records that a listing reads before records that wait to be written get their turn, and the
+  // most listings that wait.
   static constexpr int kListedAtOnce = 500;
   static constexpr size_t kListingsMax = 100;
 
-  // Opens the file at once, so that a broken one is known before anything starts.
+  // Opens the file before it returns, so that a broken one is known before anything starts.
   static absl::StatusOr<std::shared_ptr<AuditStore>> Open(const std::string& path);
-  // The same with another log; for tests.
+  // Does the same with any log, for tests.
   static absl::StatusOr<std::shared_ptr<AuditStore>> Open(
       OpenLog open_log, absl::Duration retry_interval = kRetryInterval);
-  // Writes what waits, then ends the thread.
+  // Writes the records that wait, then ends the thread. Blocks.
   ~AuditStore() override;
 
   // `done` once, with OK when the record is durable. Unavailable: it can't be written. Of a
   // caller's denials of one kind the first is written, the others are counted and OK at once
   // (DenialFold).
   void PostAppend(orch::v1::AuditRecord record, Done done);
-  // The newest first, from before `before_sequence` (0: the end), of `caller` and `job` where they
-  // are not empty.
+  // Lists at most `limit` records before `before_sequence` (0: from the end), the newest first;
+  // only those of `caller` and of `job` where these are not empty.
   void PostList(uint64_t before_sequence, int limit, std::string caller, std::string job,
                 std::function<void(absl::StatusOr<std::vector<orch::v1::AuditRecord>>)> done);
 
   void PostFrozen(orch::v1::Job job, uint32_t count, Done done) override;
   void PostJobEnd(orch::v1::Job job) override;
 
-  // Records since the start. Thread-safe.
+  // Counts of records since the start. Thread-safe.
   struct Counts {
     // Durable; refused with what they were about; of jobs' ends, given up; of denials, counted in
     // another record.
@@ -77,7 +78,7 @@ class AuditStore : public AuditSink {
   std::unique_ptr<Writer> writer_;
 };
 
-// The parts of a record that a job gives. Pure.
+// A record of `kind` with everything that the job says. Pure.
 orch::v1::AuditRecord RecordOf(const orch::v1::Job& job, absl::string_view kind);
 // `nodes a, b, …` and `pql "…"` beside the printed target; at most kNamesShownMax names, then how
 // many there are.

@@ -26,11 +26,12 @@ struct AdmittedJob {
   orch::v1::JobSpec spec;
   std::string idempotency_key;  // empty: none
   bool validate_only = false;
-  bool listing = false;       // asks who is there: nothing is told of nodes that `decision` hides
+  bool listing = false;  // the job only asks who is there; nodes that `decision` hides are left out
+                         // of its answer
   policy::Decision decision;  // its conditions travel with the requests
   std::string traceparent;
-  // In place of `spec.nodes` where more than those says who (`spec.pql`): exactly these, sorted;
-  // empty: nobody.
+  // Set where `spec.pql` takes part in saying which nodes are meant: exactly these names, sorted,
+  // in place of `spec.nodes`; an empty list means no node.
   std::optional<std::vector<std::string>> names = {};
   // `spec.target`, compiled where it was validated; null: not yet.
   std::shared_ptr<const target::Target> target = {};
@@ -38,16 +39,16 @@ struct AdmittedJob {
   std::shared_ptr<const std::atomic<bool>> abandoned = {};
 };
 
-// What came of it.
+// The answer to an AdmittedJob.
 struct CreatedJob {
   orch::v1::Job job;
-  // With validate_only, both by name: who would be asked, and of whom it is known already that they
-  // would not start.
+  // With validate_only, both by name: the nodes that would be asked, and those of which it is known
+  // already that they would not start.
   std::vector<std::string> nodes;
   std::vector<orch::v1::JobNode> others;
 };
 
-// Part of a job's log for one reader.
+// A part of a job's log, for one reader.
 struct JobLogPart {
   std::vector<std::shared_ptr<const orch::v1::JobEvent>> events;  // in order, without gaps
   // The job, if it has ended and `events` reaches the end of its log; else null.
@@ -77,7 +78,8 @@ struct JobNodePage {
   std::string next_page_token;
 };
 
-// Who may see what: the service fills it from the policy.
+// Whose jobs a caller may see: his own, and with `everybody` all; the gate fills it in from the
+// policy.
 struct JobVisibility {
   std::string caller;
   bool everybody = false;  // `job.get` is granted
@@ -85,8 +87,8 @@ struct JobVisibility {
 
 struct DispatcherStatus {
   bool bus_connected = false;
-  absl::Time bus_since;   // connected or not, since then
-  std::string bus_error;  // why not
+  absl::Time bus_since;   // since when it is connected, or not
+  std::string bus_error;  // why it is not connected
   bool store_ok = true;
   uint64_t jobs_running = 0;
   uint64_t nodes_present = 0, nodes_stale = 0;

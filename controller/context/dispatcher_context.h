@@ -52,7 +52,8 @@ struct DispatcherContext {
   DispatcherMetrics metrics = {};
 };
 
-// `not connected to the message bus for 1m15s: connect broker1:61614: Connection refused`.
+// For errors and messages, how long the bus has been away and why: `not connected to the message
+// bus for 1m15s: connect broker1:61614: Connection refused`.
 std::string BusTrouble(const DispatcherContext& context);
 
 }  // namespace orch::controller

@@ -11,7 +11,8 @@
 
 namespace orch::controller {
 
-// Requests of one job whose publishing is logged at level info: a rolling job sends thousands.
+// How many requests of one job are logged at level info when they are published; a rolling job
+// sends thousands.
 inline constexpr int kPublishedLoggedMax = 20;
 
 // What the dispatcher is told by the configuration. Constant after construction.
@@ -19,16 +20,18 @@ struct DispatcherOptions {
   std::string controller;  // this controller's identity; part of its reply queues
   std::vector<std::string> collectives = {"main"};
   bus::Destinations destinations;
-  std::string store_path;       // SQLite; `<store_path>.lock` beside it is held
-  uint32_t confirm_above = 50;  // SECURITY: mutating jobs on more nodes want a count
-  uint32_t concurrency = 8;     // of puppet.run where the spec says nothing
+  std::string store_path;  // SQLite; `<store_path>.lock` beside it is held
+  uint32_t confirm_above =
+      50;                    // mutating jobs on more nodes must state their number (expect_nodes)
+  uint32_t concurrency = 8;  // nodes at once of a puppet.run whose spec says nothing
   absl::Duration presence_interval = absl::Minutes(5);
   absl::Duration stale_after = absl::ZeroDuration();  // 0: three presence intervals
   absl::Duration request_ttl = absl::Seconds(60);     // of every signed request; at most 900 s
   absl::Duration beacon_interval = absl::Seconds(30);
-  // Everybody is asked anew after a reconnect, but not more often than this: later, then.
+  // All nodes are asked for their presence after a reconnect, but not more often than this; a
+  // request that would come too early is put off.
   absl::Duration everybody_pause = absl::Seconds(30);
-  // How long known nodes may stay silent when a job that changes something asks who would.
+  // How long a mutating job's discovery waits for known nodes that stay silent.
   absl::Duration discovery_timeout = absl::Seconds(2);
   uint64_t jobs_kept = 10000;  // ended jobs beyond these are forgotten, the oldest first
   absl::Duration jobs_kept_for = absl::Hours(24 * 30);

@@ -18,7 +18,7 @@ class FakeDispatcher : public DispatcherApi {
  public:
   explicit FakeDispatcher(base::Strand strand) : strand_(std::move(strand)) {}
 
-  // The next created jobs fail with it; OK ends that.
+  // Lets the following calls of PostCreateJob fail with `error`; OK ends that.
   void PostSetCreateError(absl::Status error);
   // A job of `caller`, a node.ping where no spec is given, with a log of one `started` event.
   void PostAddJob(std::string job_id, std::string caller, orch::v1::JobSpec spec = {});
@@ -27,7 +27,7 @@ class FakeDispatcher : public DispatcherApi {
   void PostFinish(std::string job_id, orch::v1::JobState state);
   // Adds or replaces a node; tells watchers.
   void PostNode(orch::v1::Node node);
-  // Hands a copy of something to `look` on the strand.
+  // Gives `look` a copy of what was seen so far, on the strand.
   struct Seen {
     std::vector<AdmittedJob> admitted;
     std::vector<std::string> changes;  // `cancel <id> <caller>`

@@ -30,13 +30,14 @@ struct JobRequest {
   std::shared_ptr<const std::atomic<bool>> abandoned = {};  // as in AdmittedJob
 };
 
-// Permission to list nodes.
+// The permission to list nodes of a target; `decision` may depend on the node.
 struct Listing {
   orch::v1::Target target;  // validated
   policy::Decision decision;
 };
 
-// Permission to hold a stream open; the slot is given back when the last copy goes.
+// The permission to hold a stream open. It counts against the limits until the last copy of `slot`
+// is gone.
 struct Watcher {
   JobVisibility visibility;
   std::shared_ptr<void> slot;
@@ -76,8 +77,9 @@ struct GateParts {
   const base::Clock* clock = &base::SystemClock();
 };
 
-// Who calls, is it well-formed, is it permitted, is it written down: in this order, before the
-// dispatcher hears of it. A job whose decision can't be made durable is refused.
+// Every call passes the gate before the dispatcher hears of it. The gate finds out, in this order,
+// who calls, whether the request is well-formed, and whether it is permitted, and then records the
+// decision. A job whose decision can't be made durable is refused.
 //
 // Decisions on jobs and their changes are audited, permitted or not; of reading verbs only the
 // refusals are.
@@ -103,11 +105,11 @@ class Gate : public std::enable_shared_from_this<Gate> {
   // A changed policy could not be read; the old one stays in force.
   void PostPolicyRefused(std::string why);
 
-  // Who it is and its groups. Every method may fail with Unauthenticated: no certificate, or it is
-  // refused now (revoked since the handshake).
+  // Who the caller is, and its groups. This and every following method may fail with
+  // Unauthenticated: there is no certificate, or it is refused now (revoked since the handshake).
   void PostWhoAmI(CallerEvidence who, Callback<orch::v1::WhoAmIResponse> done);
-  // InvalidArgument (validate.h), PermissionDenied POLICY_DENIED, Unavailable AUDIT_UNAVAILABLE,
-  // and what the dispatcher says.
+  // Takes a job. Errors: InvalidArgument (validate.h), PermissionDenied POLICY_DENIED, Unavailable
+  // AUDIT_UNAVAILABLE, and the dispatcher's.
   void PostCreateJob(CallerEvidence who, JobRequest request, Callback<CreatedJob> done);
   // The same for a caller that needs no connection, because it is known already: by a schedule, an
   // approval. Rights and audit are as for any other.
@@ -123,17 +125,18 @@ class Gate : public std::enable_shared_from_this<Gate> {
                      Callback<orch::v1::Job> done);
   // Whose jobs the caller may see.
   void PostVisibility(CallerEvidence who, Callback<JobVisibility> done);
-  // The same, with a slot to watch. ResourceExhausted TOO_MANY_WATCHERS with RetryInfo.
+  // Gives the same and a slot for a stream. ResourceExhausted TOO_MANY_WATCHERS with RetryInfo.
   void PostWatch(CallerEvidence who, Callback<Watcher> done);
-  // Whether the caller may use a verb that is about no node.
+  // Whether the caller may use a verb that is not about nodes.
   void PostPermit(CallerEvidence who, std::string verb, Callback<Caller> done);
   // Whether the caller may list nodes of the target, which is checked and completed. The decision
   // may have conditions: then it depends on the node.
   void PostListing(CallerEvidence who, orch::v1::Target target, Callback<Listing> done);
-  // One node with its facts, if `node.list` lets the caller see it in one of its collectives.
-  // NotFound: it does not, or there is none.
+  // A node with its facts, if `node.list` lets the caller see it in one of its collectives.
+  // NotFound: it does not, or there is no such node.
   void PostGetNode(CallerEvidence who, std::string identity, Callback<orch::v1::Node> done);
-  // PermissionDenied: about others without `policy.read`.
+  // Explains what a caller may do. PermissionDenied: the question is about another caller, and
+  // `policy.read` is not granted.
   void PostExplain(CallerEvidence who, orch::v1::ExplainPolicyRequest question,
                    Callback<Explained> done);
 

@@ -7,8 +7,8 @@
 #include "absl/status/statusor.h"
 #include "controller/gate/gate.h"
 
-// What the gate says when it says no (docs/errors.md), and the one question that it checks by
-// itself. Pure.
+// The errors with which the gate refuses (docs/errors.md), and the check of a question to
+// PostExplain. Pure.
 
 namespace orch::controller {
 
@@ -26,7 +26,8 @@ absl::Status NoPuppetDb();
 // NotFound NODE_NOT_FOUND.
 absl::Status NoSuchNode(const std::string& identity);
 
-// InvalidArgument: a bad caller, action or target. Gives an action without arguments its defaults.
+// Checks a question about rights and gives an action without arguments its defaults.
+// InvalidArgument: the caller, action or target is bad.
 absl::StatusOr<Explained> CheckQuestion(const std::vector<std::string>& collectives,
                                         orch::v1::ExplainPolicyRequest* question);
 

@@ -11,25 +11,27 @@
 
 namespace orch::controller {
 
-// A node of the roster as targets and policies see it.
+// A node of the API as targets and policies see it.
 target::NodeData ViewOf(const orch::v1::Node& node);
 
-// Whether `node.list`, decided so, shows this node. What can't be told stays hidden.
+// Whether a decision on `node.list` lets the caller see this node. A node of which that can't be
+// told stays hidden.
 bool MaySee(const policy::Decision& decision, const target::NodeData& node);
 
-// What a walk over the roster is about.
+// A walk over the nodes of the roster.
 struct NodeWalk {
   orch::v1::Target target;  // validated
-  policy::Decision sees;    // `node.list` of whom it is for
-  std::string after;        // begins behind this name
+  policy::Decision sees;    // the decision on `node.list` for the caller of the walk
+  std::string after;        // the walk begins behind this name
   bool with_facts = false;  // the visitor wants them; a `sees` with conditions needs them anyway
-  // One node in the order of names, with its view where facts were fetched; false: enough.
+  // Called for each node in the order of names, with its view if facts were fetched, else null.
+  // False ends the walk.
   std::function<bool(const orch::v1::Node&, const target::NodeData*)> visit;
-  // Once, at the end.
+  // Called once, at the end, also when `visit` ended the walk.
   std::function<void(absl::Status)> done;
 };
 
-// Nodes whose facts are in memory at once.
+// The most nodes whose facts are in memory at once.
 inline constexpr int kNodesAtOnce = 100;
 
 // Walks over the nodes of the roster that match and may be seen. Facts are fetched for kNodesAtOnce

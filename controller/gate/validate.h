@@ -13,16 +13,16 @@
 #include "orch/v1/target.pb.h"
 #include "target/target.h"
 
-// What a request must look like before anybody is asked whether it is permitted. Every error is
-// InvalidArgument with a BadRequest that names the field, and the column in an expression. Pure.
+// Checks what requests look like, before it is asked whether they are permitted. Every error is
+// InvalidArgument with a BadRequest that names the field and, in an expression, the column. Pure.
 
 namespace orch::controller {
 
-// Exact names in one job.
+// The most exact names in one job.
 inline constexpr int kSpecNodesMax = 50000;
-// Bytes of a target.
+// The most bytes of a target.
 inline constexpr size_t kTargetBytesMax = 64 << 10;
-// Bytes of a reason.
+// The most bytes of a reason.
 inline constexpr size_t kReasonMax = 1024;
 inline constexpr size_t kIdempotencyKeyMax = 128;
 inline constexpr int64_t kTimeoutMaxSeconds = 24 * 3600;
@@ -39,22 +39,22 @@ absl::Status ValidateSpec(const std::vector<std::string>& collectives, orch::v1:
 // The same for a discovery.
 absl::Status ValidateDiscovery(const std::vector<std::string>& collectives,
                                orch::v1::DiscoverNodesRequest* request);
-// `field` is the target's path, for example `spec.target`.
+// Checks a target in the same way. `field` is its path in the request, for example `spec.target`.
 absl::Status ValidateTarget(const std::vector<std::string>& collectives, absl::string_view field,
                             orch::v1::Target* target, std::string* printed,
                             std::shared_ptr<const target::Target>* compiled = nullptr);
 // Sorts and takes out doubles. `field` is the list's path, for example `spec.nodes`.
 absl::Status ValidateNodes(absl::string_view field,
                            google::protobuf::RepeatedPtrField<std::string>* nodes);
-// Empty is unset. `field` as above.
+// Check one field each; an empty text means that it is not set.
 absl::Status ValidateLimit(absl::string_view field, absl::string_view limit);
 absl::Status ValidateLimitSeed(absl::string_view field, absl::string_view seed);
-// Zero is unset. `field` as above.
+// A duration of zero means that it is not set.
 absl::Status ValidateTimeout(absl::string_view field, const google::protobuf::Duration& timeout);
 absl::Status ValidateReason(absl::string_view field, absl::string_view reason);
-// Empty is unset: `[A-Za-z0-9._-]{1,128}`.
+// Checks for `[A-Za-z0-9._-]{1,128}`; empty means that there is no key.
 absl::Status ValidateIdempotencyKey(absl::string_view key);
-// `<group>.<verb>`: an action or an API verb.
+// Checks for `<group>.<verb>`, the name of an action or of a verb of the API.
 absl::Status ValidateActionName(absl::string_view field, absl::string_view name);
 
 // 0 → `otherwise`; above `max` → `max`.

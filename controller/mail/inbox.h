@@ -18,15 +18,15 @@
 
 namespace orch::controller {
 
-// Envelopes that arrived and are not handled yet. Above it the bus strand opens them itself, so
-// that it reads slower and TCP pushes back on the broker; above twice as many they are dropped and
-// counted.
+// How many envelopes may have arrived and not be handled yet. Beyond this the bus strand opens
+// envelopes itself, so that it reads more slowly and TCP pushes back on the broker; beyond twice as
+// many, envelopes are dropped and counted.
 inline constexpr size_t kPendingRepliesMax = 4096;
-// Envelopes opened in one go.
+// How many envelopes are opened in one go.
 inline constexpr size_t kOpenedAtOnceMax = 64;
 
-// What was in an envelope whose signature, chain and CRL hold, whose content is well-formed, and
-// whose signer is the node that it speaks of.
+// The content of an envelope that was verified: its signature and chain hold, the signer is not
+// revoked, the content is well-formed, and the signer is the node that it speaks of.
 struct OpenedReply {
   trust::Peer peer;
   orch::bus::v1::Reply reply;
@@ -36,7 +36,7 @@ struct OpenedPresence {
   orch::bus::v1::Presence presence;
   std::vector<std::string> chain;  // DER, where the envelope carried it
 };
-// Why an envelope counts for nothing.
+// An envelope that is ignored, and why.
 struct RefusedEnvelope {
   enum class Why { kTrust, kMalformed, kWrongNode };
   Why why = Why::kTrust;
@@ -44,7 +44,7 @@ struct RefusedEnvelope {
   bool presence = false;
   std::string key;           // hex of the certificate's key id, or empty
   std::string text;          // for the log
-  std::string claimed_node;  // kUnknownKey only: who to ask for a certificate; not verified
+  std::string claimed_node;  // with kUnknownKey: the node to ask for its certificate; not verified
 };
 struct OpenedBatch {
   std::vector<OpenedReply> replies;
@@ -52,8 +52,9 @@ struct OpenedBatch {
   std::vector<RefusedEnvelope> refused;
 };
 
-// Opens the envelopes that arrive, on the io_context's threads, and brings them home in batches, in
-// the order in which they arrived: a node's news must not overtake each other.
+// Opens the envelopes that arrive, on the io_context's threads, and hands them to the strand `home`
+// in batches. They come in the order in which they arrived, because one message of a node must not
+// overtake another.
 //
 // Lives on: the bus strand.
 class Inbox : public std::enable_shared_from_this<Inbox> {
@@ -65,7 +66,7 @@ class Inbox : public std::enable_shared_from_this<Inbox> {
 
   void OnReply(bus::Delivery delivery) { OnDelivery(false, std::move(delivery.body)); }
   void OnPresence(bus::Delivery delivery) { OnDelivery(true, std::move(delivery.body)); }
-  // Dropped because too many waited. Thread-safe.
+  // How many envelopes were dropped because too many waited. Thread-safe.
   uint64_t dropped() const { return dropped_.load(std::memory_order_relaxed); }
 
  private:
@@ -73,7 +74,7 @@ class Inbox : public std::enable_shared_from_this<Inbox> {
     bool presence;
     std::string body;
   };
-  // What one worker opens; `ticket` is its place in the order.
+  // The envelopes that one worker opens; `ticket` is the parcel's place in the order of arrival.
   struct Parcel {
     uint64_t ticket = 0;
     std::vector<Arrived> arrived;
@@ -81,7 +82,7 @@ class Inbox : public std::enable_shared_from_this<Inbox> {
   void OnDelivery(bool presence, std::string body);
   void OpenSome();
   Parcel TakeParcel();
-  // Thread-safe: opens all of it and posts the result home.
+  // Opens a parcel and posts the result home. Thread-safe.
   void OpenParcel(const Parcel& parcel);
   void OpenInto(const Arrived& arrived, OpenedBatch* batch) const;
   void BringHome(uint64_t ticket, OpenedBatch batch, size_t count);
@@ -98,7 +99,7 @@ class Inbox : public std::enable_shared_from_this<Inbox> {
   int workers_ = 0;
   uint64_t next_ticket_ = 0;
 
-  // On home_ only: parcels that were opened before one that arrived earlier.
+  // Opened parcels that wait for one that arrived earlier. On home_ only.
   std::map<uint64_t, OpenedBatch> early_;
   uint64_t next_home_ = 0;
 

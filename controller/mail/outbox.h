@@ -18,10 +18,10 @@
 
 namespace orch::controller {
 
-// Bytes handed to the client whose receipt has not come; more waits here, as references to one
-// envelope.
+// How many bytes the client may have whose receipt has not come. Further messages wait in the
+// outbox, where those of one request share one envelope.
 inline constexpr size_t kSendWindowBytes = 4 << 20;
-// Messages that wait; further ones fail.
+// How many messages may wait; further ones fail.
 inline constexpr size_t kSendsWaitingMax = 500'000;
 
 // A request in its signed form, ready for any number of destinations.
@@ -49,15 +49,16 @@ class Outbox : public std::enable_shared_from_this<Outbox> {
          bus::Bus* client, std::shared_ptr<trust::Credentials> credentials,
          DispatcherMetrics* metrics);
 
-  // `done` comes on the dispatcher's strand. An error: the key is not usable, or the request is
-  // larger than an envelope may be.
+  // Signs `request` on another thread and calls `done` on the dispatcher's strand. It fails if the
+  // key can't be used or the request is larger than an envelope may be.
   void Sign(orch::bus::v1::Request request, Signed done);
   // `sent` as in bus::Bus, on the dispatcher's strand; may be null.
   void Send(std::string destination, const SignedRequest& request, Sent sent);
-  // Messages that wait here, and bytes that the client has and no receipt for.
+  // How many messages wait here, and how many bytes the client has without a receipt.
   size_t waiting() const { return waiting_.size(); }
   size_t unconfirmed_bytes() const { return window_bytes_; }
-  // Nothing is sent or called back any more; once, from the strand or when no thread runs.
+  // Sends nothing and calls nobody back any more. To be called once, on the strand or when no
+  // thread runs.
   void Stop();
 
  private:

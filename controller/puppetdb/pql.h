@@ -7,14 +7,14 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
-// What PuppetDB is asked and what its answers mean (PuppetDB 7, query API v4,
-// `/pdb/query/v4` with PQL in a JSON body). Pure.
+// The questions to PuppetDB and what its answers mean (PuppetDB 7, query API v4: `/pdb/query/v4`
+// with PQL in a JSON body). Pure.
 
 namespace orch::controller {
 
-// Bytes of a query.
+// The most bytes of a query.
 inline constexpr size_t kPqlBytesMax = 4096;
-// Bytes of an answer's body, and nodes in it.
+// The most bytes of an answer's body, and the most nodes in it.
 inline constexpr size_t kPuppetDbBytesMax = 16 << 20;
 inline constexpr size_t kPuppetDbNodesMax = 50'000;
 
@@ -23,17 +23,18 @@ struct PuppetDbAddress {
   bool tls = true;
   std::string host;       // as in the Host header: with the port where it is not the scheme's own
   std::string host_port;  // to connect to
-  std::string path;       // of the query
+  std::string path;       // path of the query's URL
 };
 
-// InvalidArgument: not of that form; `http://` beyond loopback.
+// Parses such a URL. InvalidArgument: it is not of that form, or is `http://` for another host than
+// this one.
 absl::StatusOr<PuppetDbAddress> ParsePuppetDbUrl(absl::string_view url);
 
-// InvalidArgument (BadRequest names `field`): empty of anything but space, too long, or with
-// control characters besides line breaks and tabs.
+// Checks a query. InvalidArgument (its BadRequest names `field`): it has nothing but space, is too
+// long, or has control characters other than line breaks and tabs.
 absl::Status ValidatePql(absl::string_view field, absl::string_view pql);
 
-// The body of the request.
+// The body of the HTTP request for a query.
 std::string PqlBody(absl::string_view pql);
 
 // The `certname` of each row of an answer, sorted, without repeats.
@@ -47,7 +48,7 @@ absl::StatusOr<std::vector<std::string>> CertnamesIn(int http_status, absl::stri
 absl::Status PuppetDbUnavailable(absl::string_view why);
 absl::Status PuppetDbAnswerTooLarge(absl::string_view why);
 
-// Both lists are sorted; an empty `nodes` is everybody.
+// The names that are in both lists, which are sorted. An empty `nodes` stands for all names.
 std::vector<std::string> NarrowedTo(const std::vector<std::string>& certnames,
                                     const std::vector<std::string>& nodes);
 

@@ -15,15 +15,15 @@
 
 namespace orch::controller {
 
-// Asks PuppetDB which nodes a query names, over TLS with a client certificate, one connection a
-// query. Nothing is kept: who matches is asked anew for every job.
+// Asks PuppetDB which nodes a query names, over TLS with a client certificate, with a connection
+// for each query. Answers are not kept: every job asks anew.
 //
 // Lives on: its strand. PostQuery may be called from anywhere.
 class PuppetDb : public std::enable_shared_from_this<PuppetDb> {
  public:
-  // From the question to the last byte of the answer.
+  // How long a query may take, from connecting to the last byte of the answer.
   static constexpr absl::Duration kTimeMax = absl::Seconds(10);
-  // Queries at once; more are refused.
+  // The most queries at once; further ones are refused.
   static constexpr int kQueriesMax = 8;
 
   using Done = std::function<void(absl::StatusOr<std::vector<std::string>>)>;

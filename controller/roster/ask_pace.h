@@ -6,17 +6,17 @@
 
 namespace orch::controller {
 
-// What nodes that are asked for their facts at once may send us, in bytes.
+// How many bytes the nodes that are asked for their facts at once may be expected to send.
 inline constexpr size_t kFactsAskedBytes = 5 << 20;
-// Nodes asked for their facts at once, at the least and at the most.
+// The least and the most nodes that are asked for their facts at once.
 inline constexpr size_t kFactsAskedMin = 50;
 inline constexpr size_t kFactsAskedMax = 500;
 
-// How many nodes to ask for their facts at once: as many as the sizes of those that came lately let
-// expect kFactsAskedBytes of. Pure.
+// Says how many nodes to ask for their facts at once: so many that, by the mean size of the facts
+// that came lately, kFactsAskedBytes are to be expected. Pure.
 class AskPace {
  public:
-  // A node's facts came, of this many bytes.
+  // To be called when a node's facts came, with their size in bytes.
   void OnFacts(size_t bytes) { mean_ += (static_cast<double>(bytes) - mean_) / kRemembered; }
   size_t at_once() const {
     const double room = static_cast<double>(kFactsAskedBytes) / std::max(mean_, 1.0);
@@ -26,7 +26,8 @@ class AskPace {
 
  private:
   static constexpr double kRemembered = 16;
-  double mean_ = static_cast<double>(kFactsAskedBytes) / kFactsAskedMin;  // careful at first
+  double mean_ =
+      static_cast<double>(kFactsAskedBytes) / kFactsAskedMin;  // small groups until facts have come
 };
 
 }  // namespace orch::controller

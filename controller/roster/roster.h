@@ -21,68 +21,74 @@
 
 namespace orch::controller {
 
-// Nodes of the roster; presences of further ones are ignored.
+// The most nodes of the roster; presences of further nodes are ignored.
 inline constexpr size_t kRosterNodesMax = 100'000;
-// Silent for so long, a node is forgotten.
+// A node that was silent for this long is forgotten.
 inline constexpr absl::Duration kForgetAfter = absl::Hours(24 * 30);
-// A roster that has just begun to ask who is there is believed after so long, if by then nobody new
-// has spoken for kSettleQuiet, and at the latest after kSettleMax.
+// After the start every node is asked for its presence. Unless the store has brought back nodes
+// that were present a moment ago, the roster counts as settled only kSettleMin after that, if no
+// node has newly appeared for kSettleQuiet, and kSettleMax after it in any case.
 inline constexpr absl::Duration kSettleMin = absl::Seconds(2);
 inline constexpr absl::Duration kSettleQuiet = absl::Milliseconds(300);
 inline constexpr absl::Duration kSettleMax = absl::Seconds(30);
 
-// Who is meant by a target and a list of names, as far as the roster can tell. Each list is sorted;
-// none overlap.
+// The nodes that a target and a list of names mean, as far as the roster can tell. Each list is
+// sorted, and no node is in two of them.
 struct Resolved {
-  std::vector<std::string> expected = {};  // present and matching, or named and matching
-  std::vector<std::string> maybe = {};     // what they'd answer is known to themselves only
-  std::vector<std::string> unknown = {};   // named, but never heard of
-  bool exact = false;                      // nobody but these can be meant
+  std::vector<std::string> expected = {};  // nodes that match, and are present or named
+  std::vector<std::string> maybe =
+      {};  // nodes of which only they themselves can tell whether they match
+  std::vector<std::string> unknown = {};  // names that were never heard of
+  bool exact = false;                     // no other node can be meant, because nodes were named
   size_t size() const { return expected.size() + maybe.size() + unknown.size(); }
 };
 
-// The nodes, as they said of themselves in signed presences: a cache of the network, never the
-// authority.
+// What the nodes of the fleet said of themselves in signed presences. It is a cache of the network
+// and never the authority: what a node does is decided on the node.
 //
 // Pure: no bus, no store, no clock. Lives on: the dispatcher's strand.
 class Roster {
  public:
   explicit Roster(absl::Duration stale_after) : stale_after_(stale_after) {}
 
-  // What a presence told.
+  // What a presence has changed.
   struct Heard {
-    bool fresh = false;          // newer than what was known, and taken over
-    bool wants_details = false;  // its facts or actions are not known here as they are now
-    bool back = false;           // it was not here, or it restarted
+    bool fresh = false;          // it is newer than what was known and was taken over
+    bool wants_details = false;  // the node's facts or actions of now are not known here
+    bool back = false;           // the node was not present before, or has restarted since
   };
-  // A verified presence: the signer's CN is `presence.node()`. `certificate_end` and `chain` (DER,
-  // may be empty) are the signer's.
+  // Takes a verified presence, whose signer's CN is `presence.node()`. `certificate_end` and
+  // `chain` (DER, may be empty) are the signer's. A presence that is not newer than the last one,
+  // such as a replayed one, changes nothing.
   Heard OnPresence(const orch::bus::v1::Presence& presence, absl::Time certificate_end,
                    std::vector<std::string> chain, base::Now now);
-  // A verified reply is a sign of life too.
+  // Takes a verified reply of the node for a sign of life.
   void OnHeard(const std::string& node, base::Now now);
-  // Everybody is being asked who is there: first when the bus is, after the start.
+  // To be called when all nodes are asked for their presence; the first call begins the time until
+  // the roster is settled.
   void OnAsked(base::Now now);
-  // Whether who is there is known by now; stays so.
+  // Whether the roster is settled (see kSettleMin). Once true it stays true.
   bool Settled(base::Now now);
-  // Nodes that have been silent for too long become stale, then are forgotten.
+  // Makes nodes stale that have been silent for `stale_after`, and forgets those that have been for
+  // kForgetAfter.
   void OnTime(base::Now now);
 
-  // Nodes of the target's collective: those that are present, or with names (or a target that
-  // consists of exact identities) these and no others, present or not.
+  // Which nodes of the target's collective are meant. Without names all present nodes are
+  // considered. With names, or a target that consists of exact identities, these are considered and
+  // no others, whether they are present or not.
   Resolved Resolve(const target::Target& target, const orch::v1::Target& proto,
                    const std::vector<std::string>& names, base::Now now) const;
-  // Why the node can't do this action, if it announced that it can't; nullopt also for nodes that
-  // are not known.
+  // Why the node can't do this action, by what it announced. Nullopt: it can, or nothing is known
+  // of it. An empty `schema_digest` accepts any version of the action.
   std::optional<std::string> WhyUnable(const std::string& node, absl::string_view action,
                                        absl::string_view schema_digest) const;
-  // Null if not known.
+  // What is known of the node; null: nothing.
   const RosterEntry* Find(const std::string& node) const;
-  // Nodes that match as far as is known, by name.
+  // The nodes of the target's collective that match or may match, present or not, by name.
   std::vector<orch::v1::Node> List(const target::Target& target, bool with_facts,
                                    base::Now now) const;
-  // What the clauses leave of the present nodes, by name, and what they come to on `node`, if it is
-  // known.
+  // How the clauses narrow down the present nodes, and what each clause comes to on `node`, if that
+  // is known.
   ExplainedTarget Explain(const target::Target& target, const std::string& node,
                           base::Now now) const;
   // The number of present nodes of a collective.
@@ -94,12 +100,12 @@ class Roster {
   Counts counts() const;
   size_t size() const { return entries_.size(); }
 
-  // Nodes that changed in a way a watcher sees since the last time; sorted.
+  // The nodes that have changed for a watcher since the last call, sorted.
   std::vector<std::string> TakeChanged();
-  // Rows to write since the last time, at most `most`; an empty row means that the node is
-  // forgotten.
+  // At most `most` of the rows that have changed since they were taken last, for the store. An
+  // empty row: the node was forgotten.
   std::vector<std::pair<std::string, StoredNode>> TakeUnstored(size_t most);
-  // A row from the store.
+  // Takes a row from the store, at the start.
   void Restore(const std::string& node, const StoredNode& row, base::Now now);
 
  private:

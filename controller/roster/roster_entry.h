@@ -15,14 +15,15 @@
 
 namespace orch::controller {
 
-// Bytes of JSON whose parsed form is kept over all nodes (it takes about five times as much);
-// beyond it facts are parsed at each use.
+// The most bytes of facts, as JSON, whose parsed form is kept in memory, over all nodes; the parsed
+// form takes about five times as much. Facts beyond it are parsed at each use.
 inline constexpr size_t kParsedFactsBytesMax = 256 << 20;
 
-// How much of kParsedFactsBytesMax is taken; one for all entries of a roster.
+// How much of kParsedFactsBytesMax is used. All entries of a roster share one.
 struct ParsedFactsBudget {
   size_t bytes = 0;
-  std::unique_ptr<const nlohmann::json> overflow;  // the last one that found no room
+  // The parsed facts that were used last and found no room.
+  std::unique_ptr<const nlohmann::json> overflow;
 };
 
 // What the roster knows of one node.
@@ -36,10 +37,12 @@ class RosterEntry {
   RosterEntry(const RosterEntry&) = delete;
   RosterEntry& operator=(const RosterEntry&) = delete;
 
-  // Takes a newer presence over. Actions that it leaves out stay if they are still the same.
+  // Takes over a newer presence. A presence may leave the actions out; those that are known stay if
+  // its digest says that they are still the same.
   void Update(const orch::bus::v1::Presence& presence, absl::Time certificate_end,
               std::vector<std::string> chain);
-  // By start time, then by sequence.
+  // Whether the presence is newer than the one that is known: by the node's start time, then by its
+  // sequence.
   bool IsNewerThanKnown(const orch::bus::v1::Presence& presence) const;
   bool IsOtherStart(const orch::bus::v1::Presence& presence) const;
   bool InCollective(absl::string_view collective) const;
@@ -53,9 +56,9 @@ class RosterEntry {
   const std::vector<std::string>& action_names() const { return action_names_; }
   const std::vector<std::string>& collectives() const { return collectives_; }
   const std::vector<std::string>& classes() const { return classes_; }
-  // Null if not known, and an empty object where they are not what a node agent sends (nested more
-  // than kFactsDepthMax levels deep, for one). Valid until the facts of any entry are asked for or
-  // changed.
+  // The facts. Null: they are not known. An empty object: they are not what a node agent sends, for
+  // example nested more than kFactsDepthMax levels deep. The pointer is valid until the facts of
+  // any entry are asked for or changed.
   static constexpr int kFactsDepthMax = 24;
   // Of facts that came packed, unpacked; nodes send no more.
   static constexpr size_t kFactsBytesMax = 1 << 20;
@@ -85,14 +88,15 @@ class RosterEntry {
   std::vector<std::string> action_names_;
   std::vector<std::string> collectives_;
   bool facts_known_ = false;
-  std::string facts_digest_;  // that facts_ came with
+  std::string facts_digest_;  // the digest that came with facts_
   orch::bus::v1::Facts facts_;
   std::vector<std::string> classes_;
   mutable std::unique_ptr<const nlohmann::json> parsed_;  // made at the first use
-  mutable size_t parsed_bytes_ = 0;                       // that it takes of budget_
+  mutable size_t parsed_bytes_ = 0;                       // what it takes of budget_
 };
 
-// An entry as targets see it at one moment. Short-lived: the entry must not change meanwhile.
+// A roster entry as targets see it at one moment. The entry must outlive it and must not change
+// meanwhile.
 class RosterView : public target::NodeView {
  public:
   RosterView(const RosterEntry& entry, base::Now now) : entry_(entry), now_(now) {}

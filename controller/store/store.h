@@ -22,7 +22,7 @@ namespace orch::controller {
 // Calls that wait for the store's worker; a further read is refused, a write that reports its
 // failure too.
 inline constexpr size_t kStoreQueueMax = 100'000;
-// Writes in one commit.
+// The most writes in one commit.
 inline constexpr size_t kStoreGroupMax = 1000;
 
 struct StoreOptions {
@@ -56,7 +56,7 @@ class Store {
   // Holds `<path>.lock` while it lives. FailedPrecondition: another process holds it, or the schema
   // is newer.
   static absl::StatusOr<std::unique_ptr<Store>> Open(StoreOptions options);
-  // Without Stop: what is not committed is lost, as with SIGKILL.
+  // Without Stop before it, what is not committed is lost, as with SIGKILL.
   ~Store();
 
   absl::StatusOr<std::vector<UnfinishedJob>> LoadUnfinished() {
@@ -66,7 +66,8 @@ class Store {
     return rows_->LoadNodes();
   }
   void Start();
-  // After the last commit of what was posted before; completions not posted yet are lost. Blocks.
+  // Commits what was posted before, if the store can be written, then ends the store thread.
+  // Completions that were not posted home by then are lost. Blocks.
   void Stop();
 
   enum class OnFailure { kReport, kRetry };
@@ -104,7 +105,8 @@ class Store {
   void CommitSome();
   absl::Status CommitTogether(size_t count);
   void CommitOneByOne(size_t count);
-  // Nothing waits, but writes are refused: finds out whether they need to be.
+  // While writes are refused and none waits: writes a row for trial, to find out whether the store
+  // can be written again.
   void Probe();
   void OnWritten();
   void Decide(Write write, absl::Status status);

@@ -5,8 +5,8 @@
 
 namespace orch::controller {
 
-// The sequence number's bits in the id of an event's row: the events of a job stand together and in
-// order.
+// The id of an event's row is the job's key and the event's sequence number, which has this many
+// bits. So the events of a job stand together and in order.
 inline constexpr int kSequenceBits = 24;
 
 inline int64_t EventId(int64_t job_key, uint64_t sequence) {

@@ -23,13 +23,13 @@
 
 namespace orch::controller {
 
-// The number of the schema that this build writes; older ones are migrated forward, newer ones
-// refused.
+// The version of the schema that this build writes. Files of an older version are migrated, files
+// of a newer one refused.
 inline constexpr int kSchemaVersion = 1;
-// Idempotency keys are remembered for so long.
+// How long idempotency keys are remembered.
 inline constexpr absl::Duration kIdempotencyKept = absl::Hours(24);
 
-// A job that was taken just now.
+// A job that was taken just now, with its idempotency key.
 struct NewJobRow {
   std::string id;
   std::string caller;
@@ -37,14 +37,14 @@ struct NewJobRow {
   std::string idempotency_key;  // empty: none
   std::string body_digest;
 };
-// What changed in a job.
+// What has changed in a job since it was written last.
 struct JobUpdate {
   std::string id;
   StoredStatus status;
   Job::Changes changes;
 };
-// Something heard of a job that ended before. Kept only if the request was ours, the node was asked
-// and `state` is not what is known anyway.
+// Late evidence: what a node said of a job that had ended. It is kept beside the node's outcome,
+// and only if the request was ours, the node was asked, and `state` differs from the outcome.
 struct LateRow {
   std::string job_id;
   std::string request_id;
@@ -53,12 +53,12 @@ struct LateRow {
   orch::v1::NodeState state = orch::v1::NODE_STATE_UNSPECIFIED;
   std::string evidence;
 };
-// One transaction's worth.
+// What is written in one transaction.
 struct StoreWrite {
   std::optional<NewJobRow> new_job;
   std::optional<JobUpdate> update;
   std::vector<std::pair<std::string, StoredRequest>> requests;  // job id and request
-  std::vector<std::pair<std::string, StoredNode>> nodes;        // an empty row: forget it
+  std::vector<std::pair<std::string, StoredNode>> nodes;  // an empty row: the node is forgotten
   std::optional<LateRow> late;
 };
 
@@ -66,7 +66,7 @@ struct StoreWrite {
 struct UnfinishedJob {
   StoredJob record;
   StoredStatus status;
-  std::vector<RestoredNode> nodes;  // in the order of the start
+  std::vector<RestoredNode> nodes;  // in the order in which they start
   std::vector<StoredRequest> requests;
 };
 struct JobsQuery {
@@ -81,7 +81,7 @@ struct NodesQuery {
   std::string after_node;
   size_t limit = 0;
 };
-// A page is cut short where it would carry more.
+// The most bytes of a page; a page that would have more is cut short.
 inline constexpr size_t kStorePageBytesMax = 3 << 20;
 template <typename T>
 struct Page {
@@ -118,7 +118,8 @@ class StoreRows {
   absl::StatusOr<Page<orch::v1::Job>> ListJobs(const JobsQuery& query);
   // By name.
   absl::StatusOr<Page<orch::v1::JobNode>> ListNodes(const NodesQuery& query);
-  // At least one, if there is one, and at most about `bytes_max`.
+  // The events of a job after `after_sequence`: at least one, if there is one, and then at most
+  // `bytes_max` bytes of them.
   absl::StatusOr<std::vector<std::shared_ptr<const orch::v1::JobEvent>>> ReadEvents(
       const std::string& id, uint64_t after_sequence, size_t bytes_max);
   absl::StatusOr<std::optional<KnownKey>> FindKey(const std::string& caller, const std::string& key,

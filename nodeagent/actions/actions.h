@@ -25,8 +25,8 @@ struct ActionCall {
   std::string job_id;      // may be empty
   std::string caller;      // `cert=operator`
   orch::v1::Action action;
-  absl::Duration timeout;  // how long the action may take; a Puppet run may be bounded further by
-                           // its own options
+  // How long the action may take, unless a puppet.run names a timeout of its own.
+  absl::Duration timeout;
   // Called on the agent's strand with news while the action works. The agent bounds how much of it
   // travels.
   std::function<void(orch::v1::ActionProgress)> progress;

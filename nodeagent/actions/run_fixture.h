@@ -29,7 +29,7 @@ class RunFixture : public testing::Test {
   void Script(const nlohmann::json& script);
   // A node agent that was just started, over what the last one left on disk.
   void StartAgent();
-  // As SIGKILL would: nothing is said, nothing is written.
+  // Ends the agent as SIGKILL would: it sends nothing and writes nothing.
   void KillAgent();
   // Runs the loop until `condition` holds; false after `patience_`.
   bool Until(const std::function<bool()>& condition);

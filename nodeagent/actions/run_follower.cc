@@ -227,7 +227,7 @@ void RunFollower::PassProgress() {
   const std::vector<orch::v1::PuppetRunProgress> lines = log_.ReadMore();
   if (lines.empty()) return;
   const RunLog::Position position = log_.position();
-  // Not synced: lost, it costs lines that are passed on twice.
+  // Where it can't be written, a restarted agent passes these lines on twice.
   base::WriteFileAtomically(PositionFile(directory_),
                             absl::StrCat(position.offset, " ", position.passed), 0600)
       .IgnoreError();

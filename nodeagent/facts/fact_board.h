@@ -94,7 +94,8 @@ class FactBoard {
   std::set<int> watches() const;
   // When something was last read (wall); InfinitePast if nothing was.
   absl::Time read_time() const { return read_time_; }
-  // Sorted by source, at most kFactErrorsMax and one that counts the rest.
+  // The sources that fail, sorted by name: at most kFactErrorsMax of them, and one more entry that
+  // counts the rest.
   std::vector<orch::v1::FactSourceError> errors() const;
   // Counts up with each source that begins or ends to fail.
   uint64_t errors_version() const { return errors_version_; }

@@ -39,6 +39,7 @@ struct FileMark {
   bool operator==(const FileMark&) const = default;
 };
 
+// What a look is to do.
 struct LookOrder {
   SourcePlan plan;
   int inotify = -1;      // the inotify(7) descriptor that gets the watches; -1: watch nothing
@@ -73,6 +74,7 @@ struct Look {
   std::set<std::string> unsettled;  // files that are still being written: look again soon
 };
 
+// Does one look: sets the watches, then reads what has changed and lists the programs.
 Look LookAt(const LookOrder& order);
 
 // Reads a file of facts of at most `max` bytes, in the format that its ending names (.json, .txt;

@@ -36,9 +36,9 @@ struct FactsParts {
 //
 // A source that fails keeps its last good facts and is named in errors(). Files are watched;
 // programs (facter) run at start if their facts are older than the interval, then on a timer. A
-// restart begins with the last facts, from disk. The strand never waits for a program or a file
-// system, with one bounded exception: fstat() in Answer (kFstatPatience). docs/facts.md describes
-// all of it.
+// restart begins with the last facts, from disk. Sources are read, run and merged beside the
+// strand, which never waits for them. Only Answer reads on the strand: Puppet's own small files,
+// and fstat(), for which it waits at most kFstatPatience. docs/facts.md describes all of it.
 //
 // Lives on: `strand`. facts() and classes() stay the same between two events of the strand.
 class Facts : public target::NodeView {

@@ -39,7 +39,7 @@ class FactsTest : public testing::Test {
     std::filesystem::remove_all(directory_);
   }
 
-  // As a package would: what is read is the old or the new content.
+  // Writes a file as a package would: readers see the old or the new content.
   void Write(const std::string& name, const std::string& text, int mode = 0644) {
     const std::string path = directory_ + "/" + name;
     std::ofstream(path + ".tmp") << text;

@@ -38,7 +38,8 @@ struct sqlite3;
 
 namespace orch::nodeagent {
 
-// Entries at once; one more is refused as kFull. Live ones are never evicted.
+// The most entries; a request beyond them is refused as kFull. Entries that are still needed are
+// never evicted.
 inline constexpr int kJournalEntriesMax = 10'000;
 // Of these, entries of one caller of one controller.
 inline constexpr int kJournalShareMax = 2'500;
@@ -54,7 +55,7 @@ inline constexpr absl::Duration kRefusalRememberedMax = absl::Hours(1);
 // The file's size above which nothing more is accepted; outcomes of what was accepted still are
 // written.
 inline constexpr int64_t kJournalBytesMax = 256 << 20;
-// Bytes of one request and of one outcome.
+// The most bytes of one request, and of one outcome.
 inline constexpr size_t kJournalRequestMax = 256 << 10;
 inline constexpr size_t kJournalOutcomeMax = 1 << 20;
 
@@ -101,8 +102,8 @@ struct CancelledJob {
 };
 
 enum class Acceptance {
-  kAccepted,   // the first time, durable now: go on
-  kDuplicate,  // known; see `known`
+  kAccepted,   // it is new and now durably in the journal: go on
+  kDuplicate,  // it is in the journal already; see AcceptResult::known
   kStale,      // issued at or before the floor: whether it was done before can't be told, so it is
                // refused
   kExpired,    // its time passed while it waited
@@ -117,16 +118,17 @@ struct AcceptResult {
 
 class Journal {
  public:
-  // Opens or creates it. Errors: DataLoss if the file is no sound journal (never recreated: say so
-  // and start nothing), FailedPrecondition if a newer version wrote it, others from the file
-  // system.
+  // Opens the journal or creates it. DataLoss: the file is not a sound journal; it is never made
+  // anew by itself, and nothing may be started. FailedPrecondition: a newer version wrote it. Other
+  // errors come from the file system.
   static absl::StatusOr<std::unique_ptr<Journal>> Open(const JournalOptions& options,
                                                        base::Now now);
   ~Journal();
   Journal(const Journal&) = delete;
   Journal& operator=(const Journal&) = delete;
 
-  // Atomic and durable. An error means that nothing was accepted: refuse.
+  // Accepts a request or says why not; atomic and durable. An error means that it was not accepted
+  // and must be refused.
   absl::StatusOr<AcceptResult> Accept(const JournalRequest& request, base::Now now);
   // Remembers that it was refused with `outcome`, which is told only then. Durable. False: it is
   // known already, or there is no room: nothing may be told.
@@ -139,16 +141,19 @@ class Journal {
   // To kDone. The first outcome stays: a second call changes nothing. NotFound.
   absl::Status Finish(const std::string& request_id, const std::string& outcome, base::Now now);
   absl::StatusOr<std::optional<JournalEntry>> Find(const std::string& request_id) const;
-  // Not kDone, oldest first: what Actions::Resume is called for after a restart.
+  // The entries that are not kDone, the oldest first; after a restart Actions::Resume is called for
+  // them.
   absl::StatusOr<std::vector<JournalEntry>> Unfinished() const;
-  // Removes what is done, was kept for result_retention and has expired; raises the floor first.
+  // Removes entries that are done, were kept for result_retention and have expired. Raises the
+  // floor before that.
   absl::Status Purge(base::Now now);
-  // Everything issued at or before it is refused.
+  // The floor: every request that was issued at or before it is refused.
   absl::Time Floor(base::Now now) const;
-  // Whether a request issued then would be in here had it been accepted: `never_started` of a
-  // result query.
+  // Whether a request issued at that time would be in the journal had it been accepted. Then its
+  // absence proves that it never started, which a result query answers as `never_started`.
   bool WholeSince(absl::Time issue_time, base::Now now) const { return issue_time > Floor(now); }
-  // Whether Open found it new, rolled back or after a boot, and why; empty if all was well.
+  // Why Open raised the floor to now: the journal is new, was rolled back, or the machine was
+  // booted. Empty: it did not.
   const std::string& reset_reason() const { return reset_reason_; }
 
  private:

@@ -54,16 +54,19 @@ struct RunSpec {
   absl::Duration timeout = absl::InfiniteDuration();
 };
 
+// Who decides about the run.
 struct RunClaim {
   bool by_wrapper = false;  // else by the agent: it never started and never will
   ProcessId claimer;
 };
 
+// The process that is, or becomes, Puppet.
 struct RunPuppet {
   ProcessId process;
   absl::Time start_time;
 };
 
+// How the run ended, as the wrapper saw it.
 struct RunExit {
   // Why Puppet was not started (`message` says more): `disabled`, `already_running` or
   // `start_failed`. Empty: it was started.
@@ -75,6 +78,7 @@ struct RunExit {
   absl::Time end_time;
 };
 
+// The directory of one run.
 class RunDirectory {
  public:
   explicit RunDirectory(std::string path) : path_(std::move(path)) {}
@@ -93,7 +97,8 @@ class RunDirectory {
   // Claims the run for this process. True: the claim is ours, durably. False: it was claimed
   // before.
   absl::StatusOr<bool> Claim(bool by_wrapper) const;
-  // Nullopt while there is none. DataLoss if one can't be read.
+  // Reads the claim. Nullopt: there is none yet. DataLoss: it can't be read. So do ReadPuppet and
+  // ReadExit.
   absl::StatusOr<std::optional<RunClaim>> ReadClaim() const;
 
   absl::Status WritePuppet(const RunPuppet& puppet) const;
@@ -102,7 +107,7 @@ class RunDirectory {
   absl::StatusOr<std::optional<RunExit>> ReadExit() const;
   // Writes the outcome, unless there is one: the first stays.
   absl::Status WriteOutcome(const std::string& outcome) const;
-  // Nullopt while there is none.
+  // Reads the outcome. Nullopt: there is none yet, or it can't be read.
   std::optional<std::string> ReadOutcome() const;
 
   // Keeps one of Puppet's files in the directory under `name`, as it is now, by a hard link where

@@ -8,9 +8,10 @@
 
 #include "absl/strings/string_view.h"
 
-// Fuzzing without a fuzzer: mutates a corpus deterministically for as long as it is told, and keeps
-// what behaves in a new way. gcc has no coverage guidance to give, so the target says itself what
-// was new; its own checks, the sanitizers' and the limits here are the findings.
+// A small fuzzer. It mutates a corpus deterministically for as long as it is told to and keeps the
+// inputs that behave in a new way. gcc offers no guidance by coverage, so the target itself says
+// which behaviour an input has. A finding is a failed check of the target or of a sanitizer, or an
+// input that breaks a limit of this file.
 //
 //   bazel build //test/fuzz:frames && bazel-bin/test/fuzz/frames --seconds 600
 //   bazel-bin/test/fuzz/frames --input fuzz-finding     runs one input again

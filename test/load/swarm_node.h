@@ -35,8 +35,8 @@ struct SwarmShared {
   uint64_t running = 0;  // nodes with a simulated Puppet at work
 };
 
-// A simulated node with a connection of its own, facts out of its number, and a Puppet that is a
-// timer.
+// A simulated node with a connection of its own. Its facts follow from its number, and its Puppet
+// is a timer.
 //
 // Lives on: the swarm's strand.
 class SwarmNode {

@@ -7,8 +7,8 @@
 
 namespace orch::testing {
 
-// Runs the loop by hand until `condition` holds. False: it did not within ten seconds, or there is
-// nothing left that could make it hold.
+// Runs the loop until `condition` holds. False: it did not hold within ten seconds, or nothing is
+// left in the loop that could make it hold.
 inline bool RunUntil(boost::asio::io_context* io, const std::function<bool()>& condition) {
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
   while (!condition()) {

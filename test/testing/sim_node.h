@@ -20,7 +20,7 @@
 
 namespace orch::testing {
 
-// How a simulated node is, and how it misbehaves. May be changed at any time.
+// What a simulated node is like and how it misbehaves. May be changed at any time.
 struct SimNodeOptions {
   std::string identity = {};
   std::vector<std::string> collectives = {"main"};
@@ -37,8 +37,9 @@ struct SimNodeOptions {
   orch::bus::v1::Outcome outcome = {};  // of every action; unset state: SUCCEEDED
 };
 
-// A node agent without a machine: hears real signed requests on a bus client, decides by the real
-// target and policy code, keeps a journal in memory, answers with real signed replies.
+// A node agent without a machine. It hears real signed requests on a bus client, decides with the
+// real code for targets and policies, keeps its journal in memory, and answers with real signed
+// replies.
 //
 // Lives on: the client's strand. Many may share one client (a swarm): then its owner subscribes to
 // the request topic once and calls OnRequest of each.
@@ -52,25 +53,25 @@ class SimNode {
   };
   SimNode(Parts parts, SimNodeOptions options);
 
-  // Subscribes to what a node reads.
+  // Subscribes to the destinations that a node reads.
   void Attach();
   void OnDelivery(const bus::Delivery& delivery);
-  // A request that was verified; `digest` of its payload.
+  // Takes a verified request; `digest` is that of its payload.
   void OnRequest(const orch::bus::v1::Request& request, const std::string& digest);
   void SendPresence(bool whole, bool with_facts, bool leaving = false);
-  // Ends everything that is held.
+  // Ends all actions that are held back.
   void Release();
-  // As after a restart of the node agent: a new start time, and with `forget` an empty journal.
+  // Restarts the simulated agent: it has a new start time and, with `forget`, an empty journal.
   void Restart(bool forget);
 
   SimNodeOptions& options() { return options_; }
   // How often each request id started an action that mutates.
   const std::map<std::string, int>& starts() const { return starts_; }
   int started() const;
-  // Requests by kind, also those that were not answered.
+  // How many requests of each kind were heard, also if they were not answered.
   const std::map<int, int>& heard() const { return heard_; }
   int heard(orch::bus::v1::Request::KindCase kind) const;
-  // Sends any reply as this node, signed; for hostile ones.
+  // Signs any reply as this node and sends it, for tests of hostile nodes.
   void SendReply(const orch::bus::v1::Request& to, orch::bus::v1::Reply reply);
   const orch::bus::v1::Request& last_action() const { return last_action_; }
   const std::string& last_digest() const { return last_digest_; }

@@ -22,7 +22,8 @@
 
 namespace orch::testing {
 
-// What a frame from the client must be: the command, and what is named of headers and body.
+// What a frame from the client must be: its command, and those headers and the body that the
+// pattern names.
 struct FramePattern {
   std::string command;
   std::vector<bus::Header> headers = {};
@@ -33,7 +34,7 @@ FramePattern Subscribe(const std::string& destination);
 FramePattern Send(const std::string& destination, const std::string& body);
 FramePattern Disconnect();
 
-// What brokers say.
+// Frames of a broker.
 bus::Frame Connected(const std::string& version = "1.2", const std::string& heart_beat = "0,0");
 bus::Frame Message(const std::string& subscription, const std::string& body);
 bus::Frame Error(const std::string& message);
@@ -48,13 +49,13 @@ class StompPeer : public bus::StreamFactory, public std::enable_shared_from_this
 
   // Begins the script of one more connection; what follows is appended to it.
   StompPeer& NextConnection();
-  // … that can't be made at all.
+  // Begins a connection that is refused with `why`.
   StompPeer& RefuseConnection(const std::string& why);
-  // Waits for the next frame, which must be that one.
+  // Waits for the next frame, which must fit the pattern.
   StompPeer& Expect(FramePattern pattern);
   StompPeer& Reply(const bus::Frame& frame);
   StompPeer& ReplyBytes(std::string bytes);
-  // RECEIPT for the frame that was expected last.
+  // Sends the RECEIPT for the frame that was expected last.
   StompPeer& ReplyReceipt();
   // Reads nothing from here on.
   StompPeer& StopReading();
@@ -63,7 +64,7 @@ class StompPeer : public bus::StreamFactory, public std::enable_shared_from_this
   base::Awaitable<absl::StatusOr<std::unique_ptr<bus::Stream>>> Connect(
       base::Strand strand, std::string address) override;
 
-  // What was expected and did not come; empty: all as the script has it.
+  // What was expected and did not come. Empty: everything went as the script has it.
   const std::string& failure() const { return failure_; }
   // The whole script has been played.
   bool finished() const { return scripts_.empty() && playing_ == 0; }

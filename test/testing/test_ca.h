@@ -17,7 +17,7 @@ namespace orch::testing {
 
 enum class KeyKind { kP256, kP384, kP521, kEd25519, kRsa1024, kRsa2048 };
 
-// What a certificate is to say.
+// What a certificate says.
 struct CertificateSpec {
   std::vector<std::string> common_names;  // one, unless a test wants it wrong
   std::string role;                       // pp_auth_role; empty: none
@@ -55,9 +55,9 @@ class TestCa {
   // The usual: an identity with pp_auth_role, P-256.
   Certificate Issue(const std::string& common_name, trust::Role role = trust::Role::kNode);
 
-  // On each revocation list from the next on.
+  // Puts the certificate on every revocation list that is made from now on.
   void Revoke(const Certificate& certificate);
-  // A new list with the next number.
+  // Makes a revocation list with the next number.
   std::string CrlPem(absl::Time end = absl::Now() + absl::Hours(24 * 365));
   std::string CrlDer(absl::Time end = absl::Now() + absl::Hours(24 * 365));
   // The same, signed at `start`.
@@ -79,10 +79,11 @@ class TestCa {
 // with those of `ca`.
 trust::TrustConfig WriteTrust(TestCa* ca, const Certificate& certificate, const std::string& name,
                               const std::string& directory);
-// Issues and writes in one.
+// Issues a certificate and writes its files.
 trust::TrustConfig WriteTrust(TestCa* ca, const std::string& name, trust::Role role,
                               const std::string& directory);
-// The same, loaded: what a fake needs to sign, to verify and to speak TLS.
+// Issues a certificate, writes its files and loads them: what a fake needs to sign, to verify and
+// to speak TLS.
 std::shared_ptr<trust::Credentials> NewCredentials(TestCa* ca, const std::string& name,
                                                    trust::Role role);
 
