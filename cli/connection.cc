@@ -22,7 +22,7 @@
 #include "absl/strings/str_cat.h"
 #include "api/errors.h"
 #include "base/status.h"
-#include "base/traceparent.h"
+#include "base/telemetry/traceparent.h"
 #include "google/rpc/status.pb.h"
 #include "orch/v1/audit_service.grpc.pb.h"
 #include "orch/v1/job_service.grpc.pb.h"

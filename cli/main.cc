@@ -13,7 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/config.h"
 #include "base/log.h"
-#include "base/protobuf_log.h"
+#include "base/telemetry/protobuf_log.h"
 #include "base/version.h"
 #include "cli/completion.h"
 #include "cli/contexts.h"

@@ -7,7 +7,7 @@
 
 #include "absl/time/clock.h"
 #include "base/log.h"
-#include "base/protobuf_log.h"
+#include "base/telemetry/protobuf_log.h"
 #include "base/version.h"
 #include "controller/process.h"
 

@@ -4,7 +4,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "base/metrics_page.h"
+#include "base/telemetry/metrics_page.h"
 #include "bus/broker/broker_metrics.h"
 #include "bus/client/client_metrics.h"
 #include "orch/v1/job.pb.h"

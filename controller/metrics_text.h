@@ -39,7 +39,7 @@ struct ControllerMetrics {
   absl::Time crl_end = absl::InfiniteFuture();  // infinite: there is no list
 };
 
-// The figures as Prometheus' text (base/metrics_page.h). It has no name of a node, a caller or a
+// The figures as Prometheus' text (base/telemetry/metrics_page.h). It has no name of a node, a caller or a
 // job. Pure, apart from the figures of this process.
 std::string MetricsText(const ControllerMetrics& metrics);
 

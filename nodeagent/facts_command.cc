@@ -10,7 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/log.h"
-#include "base/protobuf_log.h"
+#include "base/telemetry/protobuf_log.h"
 #include "nodeagent/facts/fact_files.h"
 #include "nodeagent/facts/facts.h"
 #include "nodeagent/puppet/puppet_paths.h"

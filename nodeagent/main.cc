@@ -7,8 +7,8 @@
 #include <iostream>
 
 #include "base/log.h"
-#include "base/protobuf_log.h"
 #include "base/status.h"
+#include "base/telemetry/protobuf_log.h"
 #include "base/version.h"
 #include "nodeagent/config.h"
 #include "nodeagent/facts_command.h"

@@ -7,7 +7,7 @@
 #include <algorithm>
 
 #include "absl/strings/ascii.h"
-#include "base/metrics_page.h"
+#include "base/telemetry/metrics_page.h"
 #include "bus/client/client_metrics.h"
 #include "nodeagent/text/replace_file.h"
 

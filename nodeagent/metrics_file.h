@@ -14,7 +14,7 @@ namespace orch::nodeagent {
 
 inline constexpr absl::Duration kMetricsFileInterval = absl::Seconds(15);
 
-// What Prometheus is told of this node agent, as base/metrics_page.h writes it; every name begins
+// What Prometheus is told of this node agent, as base/telemetry/metrics_page.h writes it; every name begins
 // with `orch_nodeagent_`. Neither callers nor jobs nor controllers are in it.
 std::string NodeMetricsText(const StatusSources& sources);
 

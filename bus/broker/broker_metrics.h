@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "base/metrics_page.h"
+#include "base/telemetry/metrics_page.h"
 #include "bus/broker/broker.h"
 
 namespace orch::bus {

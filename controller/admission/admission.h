@@ -9,8 +9,8 @@
 
 #include "absl/status/statusor.h"
 #include "base/strand.h"
+#include "base/telemetry/traceparent.h"
 #include "base/timer.h"
-#include "base/traceparent.h"
 #include "controller/admission/discovery.h"
 #include "controller/admission/resolution.h"
 #include "controller/context/dispatcher_api.h"

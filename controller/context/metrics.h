@@ -4,7 +4,7 @@
 #include <array>
 #include <cstdint>
 
-#include "base/metrics_page.h"
+#include "base/telemetry/metrics_page.h"
 #include "orch/v1/job.pb.h"
 #include "trust/identity.h"
 

@@ -8,8 +8,8 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "base/strand.h"
+#include "base/telemetry/traceparent.h"
 #include "base/timer.h"
-#include "base/traceparent.h"
 #include "controller/context/dispatcher_api.h"
 #include "controller/context/dispatcher_context.h"
 #include "controller/job/job.h"

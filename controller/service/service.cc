@@ -13,10 +13,10 @@
 #include "absl/strings/str_cat.h"
 #include "base/log.h"
 #include "base/status.h"
-#include "base/traceparent.h"
+#include "base/telemetry/traceparent.h"
 #include "bus/stomp/address.h"
-#include "controller/service/parse_failure.h"
 #include "controller/edge/edge.h"
+#include "controller/service/parse_failure.h"
 #include "controller/service/service_core.h"
 
 namespace orch::controller {

@@ -9,7 +9,7 @@
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "base/strand.h"
-#include "base/traceparent.h"
+#include "base/telemetry/traceparent.h"
 #include "base/weak.h"
 #include "bus/client/bus.h"
 #include "bus/stomp/destination.h"

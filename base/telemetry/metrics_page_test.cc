@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "base/metrics_page.h"
+#include "base/telemetry/metrics_page.h"
 
 #include <gtest/gtest.h>
 

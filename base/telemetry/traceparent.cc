@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "base/traceparent.h"
+#include "base/telemetry/traceparent.h"
 
 #include <algorithm>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "base/protobuf_log.h"
+#include "base/telemetry/protobuf_log.h"
 
 #include <google/protobuf/stubs/logging.h>
 
