@@ -3,6 +3,7 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <algorithm>
 #include <atomic>
 #include <functional>
 #include <memory>
@@ -13,8 +14,8 @@
 #include "absl/container/flat_hash_set.h"
 #include "api/errors.h"
 #include "base/strand.h"
-#include "controller/gate/validate.h"
 #include "controller/edge/edge.h"
+#include "controller/gate/validate.h"
 #include "controller/service/call_shares.h"
 #include "controller/service/grpc_status.h"
 #include "controller/service/service.h"
@@ -31,12 +32,12 @@ class Stoppable : public std::enable_shared_from_this<Stoppable> {
   virtual void PostStop(absl::Status status) = 0;
 };
 
-// Unary calls of one caller that are not answered, of all ServiceOptions::calls_max.
-inline constexpr uint32_t kCallsOfCallerMax = 256;
+// One caller may have this part of ServiceOptions::calls_max: unary calls that are not answered.
+inline constexpr uint32_t kPartOfCaller = 4;
 // Of those whose answer is a page of a list, which are work for the dispatcher: how many of a
 // caller it has at once, and how many more may wait for their turn.
 inline constexpr size_t kPagesAtOnceMax = 4;
-inline constexpr size_t kPagesWaitingMax = kCallsOfCallerMax;
+inline constexpr size_t kPagesWaitingMax = 256;
 
 // Lives on: nothing of its own; `streams` on `strand`, the rest is constant or atomic.
 struct ServiceCore {
@@ -139,7 +140,7 @@ grpc::ServerUnaryReactor* PostCall(const std::shared_ptr<ServiceCore>& core,
   std::optional<EdgeCaller> caller = CallerOf(*core, *context);
   const auto party = caller.has_value() ? caller->party : std::make_shared<EdgeParty>();
   if (core->stopping || core->calls >= core->options.calls_max ||
-      party->calls >= kCallsOfCallerMax) {
+      party->calls >= std::max(1u, core->options.calls_max / kPartOfCaller)) {
     reactor->Finish(core->template Count<Response>(core->stopping ? Stopping() : TooManyCalls()));
     return reactor;
   }
