@@ -207,13 +207,14 @@ void PuppetRuns::State::PollJoined(const TaskPtr& task, const Paths& paths) {
         }));
     return;
   }
-  const auto next = IfAlive(task, [](State& self, const TaskPtr& waiting, const Outcome& outcome) {
+  auto next = IfAlive(task, [](State& self, const TaskPtr& waiting, const Outcome& outcome) {
     self.End(waiting, outcome);
   });
   parts.worker->Post([next, strand = parts.strand, report = paths->lastrunreport,
-                      since = task->joined_since, environment = EnvironmentAsked(task->run())] {
+                      since = task->joined_since,
+                      environment = EnvironmentAsked(task->run())]() mutable {
     const Outcome outcome = JudgeRun(GatherJoined(report, since, environment));
-    base::asio::post(strand, [next, outcome] { next(outcome); });
+    base::asio::post(strand, [next, outcome]() mutable { next(outcome); });
   });
 }
 
@@ -234,8 +235,8 @@ void PuppetRuns::State::Prepare(const TaskPtr& task, const Paths& paths) {
   if (task->run().kill_on_timeout()) spec.kill_after = spec.timeout;
   task->starting = true;
   task->call.waits(false);
-  const auto next = IfAlive(task, [](State& self, const TaskPtr& waiting,
-                                     const absl::Status& status, const RunSpec& prepared) {
+  auto next = IfAlive(task, [](State& self, const TaskPtr& waiting, const absl::Status& status,
+                               const RunSpec& prepared) {
     waiting->starting = false;
     // The journal was lost, but not this: it is the same request, and it has been started.
     if (absl::IsAlreadyExists(status)) return self.Follow(waiting, prepared, true);
@@ -253,7 +254,7 @@ void PuppetRuns::State::Prepare(const TaskPtr& task, const Paths& paths) {
       const absl::StatusOr<RunSpec> written = directory.ReadSpec();
       if (written.ok()) spec = *written;
     }
-    base::asio::post(strand, [next, status, spec] { next(status, spec); });
+    base::asio::post(strand, [next, status, spec]() mutable { next(status, spec); });
   });
 }
 
@@ -342,13 +343,13 @@ void PuppetRuns::Resume(ActionCall call) {
   task->starting = true;
   task->started = state_->parts.clock->Read().wall;
   state_->tasks.push_back(task);
-  const auto next = state_->IfAlive(
+  auto next = state_->IfAlive(
       task, [](State& self, const State::TaskPtr& resumed, const absl::StatusOr<RunSpec>& spec) {
         self.OnResume(resumed, spec);
       });
   state_->parts.worker->Post(
-      [next, strand = state_->parts.strand, directory = state_->DirectoryOf(*task)] {
-        base::asio::post(strand, [next, spec = directory.ReadSpec()] { next(spec); });
+      [next, strand = state_->parts.strand, directory = state_->DirectoryOf(*task)]() mutable {
+        base::asio::post(strand, [next, spec = directory.ReadSpec()]() mutable { next(spec); });
       });
 }
 

@@ -42,18 +42,6 @@ std::string ReadTail(const std::string& path) {
       .value_or("");
 }
 
-void SetTime(absl::Time time, google::protobuf::Timestamp* out) {
-  const timespec parts = absl::ToTimespec(time);
-  out->set_seconds(parts.tv_sec);
-  out->set_nanos(static_cast<int32_t>(parts.tv_nsec));
-}
-
-void SetDuration(absl::Duration duration, google::protobuf::Duration* out) {
-  const timespec parts = absl::ToTimespec(duration);
-  out->set_seconds(parts.tv_sec);
-  out->set_nanos(static_cast<int32_t>(parts.tv_nsec));
-}
-
 PuppetRunVerdict VerdictOf(const PuppetReport& report) {
   if (!report.resources.has_value()) {
     return report.status == "failed" ? orch::v1::PUPPET_RUN_VERDICT_COMPILE_FAILED
@@ -120,7 +108,7 @@ PuppetRunResult BaseResult(const RunEvidence& evidence) {
   if (evidence.exit.has_value()) {
     *result.mutable_end_time() = ToTimestamp(evidence.exit->end_time);
   }
-  if (evidence.exit.has_value()) SetTime(evidence.exit->end_time, result.mutable_end_time());
+  if (evidence.exit.has_value()) *result.mutable_end_time() = ToTimestamp(evidence.exit->end_time);
   PuppetErrors errors = evidence.log.errors;
   if (errors.empty() && evidence.exit.has_value() && evidence.exit->exit_code == 1) {
     // It ended before it could log: what it wrote to its standard error says why.

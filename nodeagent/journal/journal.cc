@@ -1,31 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nodeagent/journal/journal.h"
 
-#include <fcntl.h>
-#include <sqlite3.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "base/config.h"
 #include "base/ids.h"
+#include "base/sqlite.h"
 #include "base/status.h"
-#include "nodeagent/journal/statement.h"
 
 namespace orch::nodeagent {
 namespace {
+
+using base::Statement;
 
 constexpr int kSchemaVersion = 2;
 constexpr int kApplicationId = 0x6f726368;  // "orch"
 constexpr size_t kSequenceFileMax = 4096;
 // Another agent that is about to end may hold the file so long.
-constexpr int kBusyTimeout_ms = 2000;
+constexpr absl::Duration kBusyTimeout = absl::Seconds(2);
+constexpr int kCacheKib = 256;
+constexpr int64_t kLogBytes = 1 << 20;
 
 constexpr char kSchema[] = R"sql(
   CREATE TABLE meta (
@@ -45,10 +44,6 @@ constexpr char kSchema2[] = R"sql(
   CREATE TABLE cancelled (job_id TEXT PRIMARY KEY NOT NULL, until_us INTEGER NOT NULL);
 )sql";
 
-constexpr char kColumns[] =
-    "request_id, digest, job_id, caller, request, issue_us, expire_us, accept_us, state, outcome, "
-    "end_us, controller";
-
 // Rounded up, so that a floor never ends below the instant that it stands for.
 int64_t CeilMicros(absl::Time time) {
   if (time == absl::InfinitePast()) return std::numeric_limits<int64_t>::min();
@@ -60,20 +55,21 @@ absl::Time FromMicros(int64_t us) {
                                                    : absl::FromUnixMicros(us);
 }
 
+// The columns of `entries` in their order.
 JournalEntry EntryOf(const Statement& row) {
   JournalEntry entry;
-  entry.request.request_id = row.BytesAt(0);
-  entry.request.digest = row.BytesAt(1);
-  entry.request.job_id = row.BytesAt(2);
-  entry.request.caller = row.BytesAt(3);
-  entry.request.request = row.BytesAt(4);
-  entry.request.issue_time = FromMicros(row.IntegerAt(5));
-  entry.request.expire_time = FromMicros(row.IntegerAt(6));
-  entry.accept_time = FromMicros(row.IntegerAt(7));
-  entry.state = static_cast<JournalState>(row.IntegerAt(8));
-  entry.outcome = row.BytesAt(9);
-  entry.end_time = FromMicros(row.IntegerAt(10));
-  entry.request.controller = row.BytesAt(11);
+  entry.request.request_id = std::string(row.BytesAt(0));
+  entry.request.digest = std::string(row.BytesAt(1));
+  entry.request.job_id = std::string(row.BytesAt(2));
+  entry.request.caller = std::string(row.BytesAt(3));
+  entry.request.request = std::string(row.BytesAt(4));
+  entry.request.issue_time = FromMicros(row.IntAt(5));
+  entry.request.expire_time = FromMicros(row.IntAt(6));
+  entry.accept_time = FromMicros(row.IntAt(7));
+  entry.state = static_cast<JournalState>(row.IntAt(8));
+  entry.outcome = std::string(row.BytesAt(9));
+  entry.end_time = FromMicros(row.IntAt(10));
+  entry.request.controller = std::string(row.BytesAt(11));
   return entry;
 }
 
@@ -87,13 +83,13 @@ std::string BootId() {
 Journal::Journal(const JournalOptions& options)
     : options_(options), newest_issue_(absl::InfinitePast()), floor_(absl::InfinitePast()) {}
 
-Journal::~Journal() { sqlite3_close(db_); }
+Journal::~Journal() = default;
 
 absl::StatusOr<std::unique_ptr<Journal>> Journal::Open(const JournalOptions& options,
                                                        base::Now now) {
   std::unique_ptr<Journal> journal(new Journal(options));
   journal->opened_ = now.steady;
-  ORCH_RETURN_IF_ERROR(base::Annotate(journal->OpenDatabase(), options.path));
+  ORCH_RETURN_IF_ERROR(journal->OpenDatabase());
   ORCH_RETURN_IF_ERROR(journal->CheckSequence(now));
   return journal;
 }
@@ -101,43 +97,36 @@ absl::StatusOr<std::unique_ptr<Journal>> Journal::Open(const JournalOptions& opt
 absl::Status Journal::Create() {
   created_ = true;
   identity_ = base::Hex(options_.random->Bytes(16));
-  ORCH_RETURN_IF_ERROR(Execute(db_, kSchema, "create"));
+  ORCH_RETURN_IF_ERROR(database_->Execute(kSchema));
   const std::string mark = absl::StrCat("PRAGMA application_id=", kApplicationId);
-  ORCH_RETURN_IF_ERROR(Execute(db_, mark.c_str(), "create"));
-  {
-    Statement meta(db_, "INSERT INTO meta VALUES (?, 0, ?, ?)");
-    meta.Text(identity_).Integer(CeilMicros(newest_issue_)).Integer(CeilMicros(floor_));
-    ORCH_RETURN_IF_ERROR(meta.Run());
-  }
+  ORCH_RETURN_IF_ERROR(database_->Execute(mark.c_str()));
+  Statement meta = database_->Prepare("INSERT INTO meta VALUES (?, 0, ?, ?)");
+  meta.Text(identity_).Int(CeilMicros(newest_issue_)).Int(CeilMicros(floor_));
+  ORCH_RETURN_IF_ERROR(meta.Run());
   return Migrate(1);
 }
 
 absl::Status Journal::Migrate(int64_t version) {
-  if (version < 2) ORCH_RETURN_IF_ERROR(Execute(db_, kSchema2, "migrate"));
+  if (version < 2) ORCH_RETURN_IF_ERROR(database_->Execute(kSchema2));
   const std::string mark = absl::StrCat("PRAGMA user_version=", kSchemaVersion);
-  ORCH_RETURN_IF_ERROR(Execute(db_, mark.c_str(), "migrate"));
-  return Execute(db_, "COMMIT", "migrate");
+  return database_->Execute(mark.c_str());
 }
 
 absl::Status Journal::OpenDatabase() {
-  // Made here so that nobody else can read it; SQLite gives its log the same mode.
-  const int fd = open(options_.path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (fd < 0) return absl::ErrnoToStatus(errno, "open journal");
-  close(fd);
-  if (sqlite3_open_v2(options_.path.c_str(), &db_, SQLITE_OPEN_READWRITE, nullptr) != SQLITE_OK) {
-    return ErrorOf(db_, "open");
-  }
-  sqlite3_busy_timeout(db_, kBusyTimeout_ms);
   // Exclusive: two agents on one state directory could both start a run.
-  ORCH_RETURN_IF_ERROR(Execute(db_,
-                               "PRAGMA locking_mode=EXCLUSIVE; PRAGMA cache_size=-256;"
-                               "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
-                               "PRAGMA journal_size_limit=1048576;",
-                               "configure"));
-  ORCH_RETURN_IF_ERROR(Execute(db_, "BEGIN IMMEDIATE", "lock"));
-  const absl::Cleanup rollback = [this] {
-    if (sqlite3_get_autocommit(db_) == 0) Execute(db_, "ROLLBACK", "rollback").IgnoreError();
-  };
+  ORCH_ASSIGN_OR_RETURN(database_, base::Database::Open({.name = "journal",
+                                                         .path = options_.path,
+                                                         .exclusive = true,
+                                                         .cache_kib = kCacheKib,
+                                                         .log_bytes = kLogBytes,
+                                                         .busy_timeout = kBusyTimeout}));
+  base::Transaction transaction(database_.get());
+  ORCH_RETURN_IF_ERROR(transaction.Begin());
+  ORCH_RETURN_IF_ERROR(base::Annotate(CheckOrCreate(), options_.path));
+  return transaction.Commit();
+}
+
+absl::Status Journal::CheckOrCreate() {
   // What reads is over before the schema is changed.
   ORCH_ASSIGN_OR_RETURN(const int64_t written, ReadMeta());
   if (written == 0) return Create();
@@ -145,36 +134,37 @@ absl::Status Journal::OpenDatabase() {
 }
 
 absl::StatusOr<int64_t> Journal::ReadMeta() {
-  Statement tables(db_, "SELECT count(*) FROM sqlite_schema");
+  Statement tables = database_->Prepare("SELECT count(*) FROM sqlite_schema");
   ORCH_RETURN_IF_ERROR(tables.Run());
-  Statement version(db_, "PRAGMA user_version");
+  Statement version = database_->Prepare("PRAGMA user_version");
   ORCH_RETURN_IF_ERROR(version.Run());
-  Statement application(db_, "PRAGMA application_id");
+  Statement application = database_->Prepare("PRAGMA application_id");
   ORCH_RETURN_IF_ERROR(application.Run());
-  if (tables.IntegerAt(0) == 0 && version.IntegerAt(0) == 0) return 0;
-  if (application.IntegerAt(0) != kApplicationId) {
+  if (tables.IntAt(0) == 0 && version.IntAt(0) == 0) return 0;
+  if (application.IntAt(0) != kApplicationId) {
     return absl::DataLossError("not a journal of orch; move it away to start with an empty one");
   }
-  if (version.IntegerAt(0) > kSchemaVersion) {
+  if (version.IntAt(0) > kSchemaVersion) {
     return absl::FailedPreconditionError(absl::StrCat("written by a newer version (schema ",
-                                                      version.IntegerAt(0), ", this one knows ",
+                                                      version.IntAt(0), ", this one knows ",
                                                       kSchemaVersion, ")"));
   }
-  Statement check(db_, "PRAGMA quick_check(1)");
+  Statement check = database_->Prepare("PRAGMA quick_check(1)");
   ORCH_RETURN_IF_ERROR(check.Run());
   if (check.BytesAt(0) != "ok") {
     return absl::DataLossError(absl::StrCat(
         "journal is damaged (", check.BytesAt(0),
         "); move it away to start with an empty one, which refuses all older requests"));
   }
-  Statement meta(db_, "SELECT identity, sequence, newest_issue_us, floor_us FROM meta");
-  ORCH_ASSIGN_OR_RETURN(const bool found, meta.Step());
+  Statement meta =
+      database_->Prepare("SELECT identity, sequence, newest_issue_us, floor_us FROM meta");
+  ORCH_ASSIGN_OR_RETURN(const bool found, meta.Next());
   if (!found) return absl::DataLossError("journal is damaged (its meta row is missing)");
-  identity_ = meta.BytesAt(0);
-  sequence_ = meta.IntegerAt(1);
-  newest_issue_ = FromMicros(meta.IntegerAt(2));
-  floor_ = FromMicros(meta.IntegerAt(3));
-  return version.IntegerAt(0);
+  identity_ = std::string(meta.BytesAt(0));
+  sequence_ = meta.IntAt(1);
+  newest_issue_ = FromMicros(meta.IntAt(2));
+  floor_ = FromMicros(meta.IntAt(3));
+  return version.IntAt(0);
 }
 
 absl::Status Journal::CheckSequence(base::Now now) {
@@ -217,8 +207,8 @@ absl::Status Journal::WriteSequence(uint64_t sequence, absl::Time issued) {
 
 absl::Status Journal::RaiseFloor(absl::Time floor) {
   if (floor <= floor_) return absl::OkStatus();
-  Statement update(db_, "UPDATE meta SET floor_us = ?");
-  ORCH_RETURN_IF_ERROR(update.Integer(CeilMicros(floor)).Run());
+  Statement update = database_->Prepare("UPDATE meta SET floor_us = ?");
+  ORCH_RETURN_IF_ERROR(update.Int(CeilMicros(floor)).Run());
   floor_ = floor;
   return absl::OkStatus();
 }
@@ -231,22 +221,23 @@ absl::Time Journal::Floor(base::Now now) const {
 }
 
 absl::StatusOr<bool> Journal::HasRoom(int reserve) const {
-  Statement count(db_, "SELECT count(*) FROM entries");
+  Statement count = database_->Prepare("SELECT count(*) FROM entries");
   ORCH_RETURN_IF_ERROR(count.Run());
-  if (count.IntegerAt(0) >= options_.entries_max + reserve) return false;
-  Statement size(db_,
-                 "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count(), "
-                 "pragma_freelist_count(), pragma_page_size()");
+  if (count.IntAt(0) >= options_.entries_max + reserve) return false;
+  Statement size = database_->Prepare(
+      "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count(), "
+      "pragma_freelist_count(), pragma_page_size()");
   ORCH_RETURN_IF_ERROR(size.Run());
   // What uses the reserve is small.
-  return size.IntegerAt(0) < kJournalBytesMax + int64_t{reserve} * (4 << 10);
+  return size.IntAt(0) < kJournalBytesMax + int64_t{reserve} * (4 << 10);
 }
 
 absl::StatusOr<bool> Journal::HasShare(const JournalRequest& request) const {
   if (request.stops) return true;
-  Statement count(db_, "SELECT count(*) FROM entries WHERE controller = ? AND caller = ?");
+  Statement count =
+      database_->Prepare("SELECT count(*) FROM entries WHERE controller = ? AND caller = ?");
   ORCH_RETURN_IF_ERROR(count.Text(request.controller).Text(request.caller).Run());
-  return count.IntegerAt(0) < options_.share_max;
+  return count.IntAt(0) < options_.share_max;
 }
 
 absl::StatusOr<bool> Journal::MakeRoom(const JournalRequest& request, int reserve, base::Now now) {
@@ -326,53 +317,55 @@ absl::StatusOr<bool> Journal::Refuse(const JournalRequest& request, const std::s
 }
 
 absl::Status Journal::Cancel(const std::string& job_id, absl::Time until, base::Now now) {
-  Statement forget(db_, "DELETE FROM cancelled WHERE until_us <= ?");
-  ORCH_RETURN_IF_ERROR(forget.Integer(CeilMicros(now.wall)).Run());
-  Statement count(db_, "SELECT count(*) FROM cancelled");
+  Statement forget = database_->Prepare("DELETE FROM cancelled WHERE until_us <= ?");
+  ORCH_RETURN_IF_ERROR(forget.Int(CeilMicros(now.wall)).Run());
+  Statement count = database_->Prepare("SELECT count(*) FROM cancelled");
   ORCH_RETURN_IF_ERROR(count.Run());
-  if (count.IntegerAt(0) >= kJournalCancelsMax) {
+  if (count.IntAt(0) >= kJournalCancelsMax) {
     return absl::ResourceExhaustedError(
         absl::StrCat("journal: ", kJournalCancelsMax, " cancelled jobs are remembered already"));
   }
-  Statement insert(db_, "INSERT OR REPLACE INTO cancelled VALUES (?, ?)");
-  return insert.Text(job_id).Integer(CeilMicros(until)).Run();
+  Statement insert = database_->Prepare("INSERT OR REPLACE INTO cancelled VALUES (?, ?)");
+  return insert.Text(job_id).Int(CeilMicros(until)).Run();
 }
 
 absl::StatusOr<std::vector<CancelledJob>> Journal::Cancelled(base::Now now) const {
-  Statement select(db_, "SELECT job_id, until_us FROM cancelled WHERE until_us > ?");
-  select.Integer(CeilMicros(now.wall));
+  Statement select =
+      database_->Prepare("SELECT job_id, until_us FROM cancelled WHERE until_us > ?");
+  select.Int(CeilMicros(now.wall));
   std::vector<CancelledJob> jobs;
   for (;;) {
-    ORCH_ASSIGN_OR_RETURN(const bool more, select.Step());
+    ORCH_ASSIGN_OR_RETURN(const bool more, select.Next());
     if (!more) return jobs;
-    jobs.push_back({select.BytesAt(0), FromMicros(select.IntegerAt(1))});
+    jobs.push_back({std::string(select.BytesAt(0)), FromMicros(select.IntAt(1))});
   }
 }
 
 absl::Status Journal::Insert(const JournalRequest& request, const std::string* outcome,
                              base::Now now) {
-  ORCH_RETURN_IF_ERROR(Execute(db_, "BEGIN IMMEDIATE", "accept"));
-  const absl::Cleanup rollback = [this] {
-    if (sqlite3_get_autocommit(db_) == 0) Execute(db_, "ROLLBACK", "rollback").IgnoreError();
-  };
-  const std::string done = outcome == nullptr ? "" : *outcome;
-  Statement insert(db_, absl::StrCat("INSERT INTO entries (", kColumns,
-                                     ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
+  base::Transaction transaction(database_.get());
+  ORCH_RETURN_IF_ERROR(transaction.Begin());
+  Statement insert =
+      database_->Prepare("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
   insert.Blob(request.request_id).Blob(request.digest).Text(request.job_id).Text(request.caller);
   insert.Blob(request.request)
-      .Integer(CeilMicros(request.issue_time))
-      .Integer(CeilMicros(request.expire_time))
-      .Integer(CeilMicros(now.wall))
-      .Integer(static_cast<int>(outcome == nullptr ? JournalState::kAccepted : JournalState::kDone))
-      .Blob(done)
-      .Integer(outcome == nullptr ? 0 : CeilMicros(now.wall))
-      .Text(request.controller);
+      .Int(CeilMicros(request.issue_time))
+      .Int(CeilMicros(request.expire_time))
+      .Int(CeilMicros(now.wall))
+      .Int(static_cast<int>(outcome == nullptr ? JournalState::kAccepted : JournalState::kDone));
+  if (outcome == nullptr) {
+    insert.Null().Null();
+  } else {
+    insert.Blob(*outcome).Int(CeilMicros(now.wall));
+  }
+  insert.Text(request.controller);
   ORCH_RETURN_IF_ERROR(insert.Run());
   const absl::Time floor = Floor(now);
-  Statement meta(db_, "UPDATE meta SET sequence = ?, newest_issue_us = ?, floor_us = ?");
-  meta.Integer(sequence_ + 1).Integer(CeilMicros(newest_issue_)).Integer(CeilMicros(floor));
+  Statement meta =
+      database_->Prepare("UPDATE meta SET sequence = ?, newest_issue_us = ?, floor_us = ?");
+  meta.Int(sequence_ + 1).Int(CeilMicros(newest_issue_)).Int(CeilMicros(floor));
   ORCH_RETURN_IF_ERROR(meta.Run());
-  ORCH_RETURN_IF_ERROR(Execute(db_, "COMMIT", "accept"));
+  ORCH_RETURN_IF_ERROR(transaction.Commit());
   floor_ = floor;
   return absl::OkStatus();
 }
@@ -385,67 +378,83 @@ absl::Status Journal::Finish(const std::string& request_id, const std::string& o
   }
   ORCH_ASSIGN_OR_RETURN(const std::optional<JournalEntry> known, Find(request_id));
   if (!known.has_value()) return absl::NotFoundError("journal: no such request");
-  Statement update(db_,
-                   "UPDATE entries SET state = ?1, outcome = ?2, end_us = ?3 "
-                   "WHERE request_id = ?4 AND state <> ?1");
-  update.Integer(static_cast<int>(JournalState::kDone))
+  Statement update = database_->Prepare(
+      "UPDATE entries SET state = ?1, outcome = ?2, end_us = ?3 "
+      "WHERE request_id = ?4 AND state <> ?1");
+  update.Int(static_cast<int>(JournalState::kDone))
       .Blob(outcome)
-      .Integer(CeilMicros(now.wall))
+      .Int(CeilMicros(now.wall))
       .Blob(request_id);
   return update.Run();
 }
 
 absl::StatusOr<std::optional<JournalEntry>> Journal::Find(const std::string& request_id) const {
-  Statement select(db_, absl::StrCat("SELECT ", kColumns, " FROM entries WHERE request_id = ?"));
-  ORCH_ASSIGN_OR_RETURN(const bool found, select.Blob(request_id).Step());
+  Statement select = database_->Prepare("SELECT * FROM entries WHERE request_id = ?");
+  ORCH_ASSIGN_OR_RETURN(const bool found, select.Blob(request_id).Next());
   if (!found) return std::optional<JournalEntry>();
   return std::optional<JournalEntry>(EntryOf(select));
 }
 
 absl::StatusOr<std::vector<JournalEntry>> Journal::Unfinished() const {
-  Statement select(
-      db_, absl::StrCat("SELECT ", kColumns, " FROM entries WHERE state <> ? ORDER BY accept_us"));
-  select.Integer(static_cast<int>(JournalState::kDone));
+  Statement select =
+      database_->Prepare("SELECT * FROM entries WHERE state <> ? ORDER BY accept_us");
+  select.Int(static_cast<int>(JournalState::kDone));
   std::vector<JournalEntry> entries;
   for (;;) {
-    ORCH_ASSIGN_OR_RETURN(const bool more, select.Step());
+    ORCH_ASSIGN_OR_RETURN(const bool more, select.Next());
     if (!more) return entries;
     entries.push_back(EntryOf(select));
   }
 }
 
 absl::Status Journal::Purge(base::Now now) {
-  const std::string gone =
-      absl::StrCat(" WHERE state = ", static_cast<int>(JournalState::kDone),
-                   " AND end_us <= ", CeilMicros(now.wall - options_.result_retention),
-                   " AND expire_us <= ", CeilMicros(now.wall));
-  Statement newest(db_, absl::StrCat("SELECT count(*), max(issue_us) FROM entries", gone));
-  ORCH_RETURN_IF_ERROR(newest.Run());
-  if (newest.IntegerAt(0) == 0) return absl::OkStatus();
+  const int64_t ended_us = CeilMicros(now.wall - options_.result_retention);
+  const int64_t now_us = CeilMicros(now.wall);
+  const int done = static_cast<int>(JournalState::kDone);
+  Statement newest = database_->Prepare(
+      "SELECT count(*), max(issue_us) FROM entries "
+      "WHERE state = ? AND end_us <= ? AND expire_us <= ?");
+  ORCH_RETURN_IF_ERROR(newest.Int(done).Int(ended_us).Int(now_us).Run());
+  if (newest.IntAt(0) == 0) return absl::OkStatus();
   // Even if the clock jumped and jumps back: what is forgotten can't come again.
-  ORCH_RETURN_IF_ERROR(RaiseFloor(FromMicros(newest.IntegerAt(1))));
-  return Statement(db_, absl::StrCat("DELETE FROM entries", gone)).Run();
+  ORCH_RETURN_IF_ERROR(RaiseFloor(FromMicros(newest.IntAt(1))));
+  return database_
+      ->Prepare("DELETE FROM entries WHERE state = ? AND end_us <= ? AND expire_us <= ?")
+      .Int(done)
+      .Int(ended_us)
+      .Int(now_us)
+      .Run();
 }
 
+// The oldest of what is done, expired, and was not issued in the future: all else could still come
+// again.
 absl::Status Journal::Forget(const JournalRequest* party, base::Now now) {
-  // What is not expired, or was issued in the future, could still come again: it is kept.
-  const std::string oldest = absl::StrCat(
-      "SELECT rowid, issue_us FROM entries WHERE state = ?1 AND expire_us <= ?2 AND issue_us <= ?2",
-      party == nullptr ? "" : " AND controller = ?3 AND caller = ?4", " ORDER BY issue_us LIMIT ",
-      kJournalForgottenAtOnce);
-  const auto bind = [&](Statement& statement) {
-    statement.Integer(static_cast<int>(JournalState::kDone)).Integer(CeilMicros(now.wall));
-    if (party != nullptr) statement.Text(party->controller).Text(party->caller);
+  static constexpr char kOldest[] =
+      "SELECT count(*), max(issue_us) FROM (SELECT issue_us FROM entries WHERE state = ?1 "
+      "AND expire_us <= ?2 AND issue_us <= ?2 AND (?3 OR (controller = ?4 AND caller = ?5)) "
+      "ORDER BY issue_us LIMIT ?6)";
+  static constexpr char kForget[] =
+      "DELETE FROM entries WHERE rowid IN (SELECT rowid FROM entries WHERE state = ?1 "
+      "AND expire_us <= ?2 AND issue_us <= ?2 AND (?3 OR (controller = ?4 AND caller = ?5)) "
+      "ORDER BY issue_us LIMIT ?6)";
+  const auto bind = [&](Statement& statement) -> Statement& {
+    return statement.Int(static_cast<int>(JournalState::kDone))
+        .Int(CeilMicros(now.wall))
+        .Int(party == nullptr ? 1 : 0)
+        .Text(party == nullptr ? absl::string_view() : party->controller)
+        .Text(party == nullptr ? absl::string_view() : party->caller)
+        .Int(kJournalForgottenAtOnce);
   };
-  Statement newest(db_, absl::StrCat("SELECT count(*), max(issue_us) FROM (", oldest, ")"));
-  bind(newest);
-  ORCH_RETURN_IF_ERROR(newest.Run());
-  if (newest.IntegerAt(0) == 0) return absl::OkStatus();
-  ORCH_RETURN_IF_ERROR(RaiseFloor(FromMicros(newest.IntegerAt(1))));
-  Statement gone(
-      db_, absl::StrCat("DELETE FROM entries WHERE rowid IN (SELECT rowid FROM (", oldest, "))"));
-  bind(gone);
-  return gone.Run();
+  int64_t newest_us = 0;
+  {
+    Statement newest = database_->Prepare(kOldest);
+    ORCH_RETURN_IF_ERROR(bind(newest).Run());
+    if (newest.IntAt(0) == 0) return absl::OkStatus();
+    newest_us = newest.IntAt(1);
+  }
+  ORCH_RETURN_IF_ERROR(RaiseFloor(FromMicros(newest_us)));
+  Statement forget = database_->Prepare(kForget);
+  return bind(forget).Run();
 }
 
 }  // namespace orch::nodeagent

@@ -12,8 +12,7 @@
 #include "base/clock.h"
 #include "base/plants.h"
 #include "base/random.h"
-
-struct sqlite3;
+#include "base/sqlite.h"
 
 // What a node remembers of mutating requests, so that it starts Puppet at most once for each of
 // them, whatever is duplicated, replayed, restarted or killed.
@@ -159,13 +158,15 @@ class Journal {
  private:
   explicit Journal(const JournalOptions& options);
   absl::Status OpenDatabase();
+  // Within a transaction, as the next three.
+  absl::Status CheckOrCreate();
   // The version of the schema that wrote it; 0: it is empty.
   absl::StatusOr<int64_t> ReadMeta();
-  absl::Status Create();  // within a transaction, which it commits
+  absl::Status Create();
+  absl::Status Migrate(int64_t version);
   absl::Status CheckSequence(base::Now now);
   absl::Status WriteSequence(uint64_t sequence, absl::Time issued);
   absl::Status RaiseFloor(absl::Time floor);
-  absl::Status Migrate(int64_t version);  // within a transaction, which it commits
   // Whether there is room for it beside `reserve` entries above the usual; makes some if need be.
   absl::StatusOr<bool> MakeRoom(const JournalRequest& request, int reserve, base::Now now);
   absl::StatusOr<bool> HasRoom(int reserve) const;
@@ -176,7 +177,7 @@ class Journal {
   absl::Status Insert(const JournalRequest& request, const std::string* outcome, base::Now now);
 
   const JournalOptions options_;
-  sqlite3* db_ = nullptr;
+  std::unique_ptr<base::Database> database_;
   std::string identity_;     // random, made with the file
   uint64_t sequence_ = 0;    // of the last acceptance
   absl::Time newest_issue_;  // of all ever accepted, as far as is known
