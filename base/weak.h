@@ -14,7 +14,7 @@ namespace orch::base {
 // until the call returns. For objects that are held by shared_ptr: WhileAlive(weak_from_this(), …).
 template <typename Object, typename Call>
 auto WhileAlive(std::weak_ptr<Object> who, Call call) {
-  return [who = std::move(who), call = std::move(call)](auto&&... arguments) mutable {
+  return [who = std::move(who), call = std::move(call)](auto&&... arguments) {
     if (const std::shared_ptr<Object> object = who.lock()) {
       call(*object, std::forward<decltype(arguments)>(arguments)...);
     }
@@ -32,7 +32,7 @@ class Lifetime {
   template <typename Call>
   auto Guard(Call call) const {
     return [alive = std::weak_ptr<const bool>(alive_),
-            call = std::move(call)](auto&&... arguments) mutable {
+            call = std::move(call)](auto&&... arguments) {
       if (!alive.expired()) call(std::forward<decltype(arguments)>(arguments)...);
     };
   }
