@@ -5,6 +5,7 @@
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
@@ -12,6 +13,20 @@
 namespace orch::base {
 
 namespace io = google::protobuf::io;
+
+namespace {
+
+constexpr size_t kFrameBytes = 18;  // header and trailer
+
+uint32_t SizeAtEnd(absl::string_view packed) {
+  uint32_t size = 0;
+  for (size_t i = 1; i <= 4; ++i) {
+    size = size << 8 | static_cast<unsigned char>(packed[packed.size() - i]);
+  }
+  return size;
+}
+
+}  // namespace
 
 std::string Gzip(absl::string_view text) {
   std::string packed;
@@ -43,8 +58,12 @@ absl::StatusOr<std::string> Gunzip(absl::string_view packed, size_t bytes_max) {
     }
     text.append(static_cast<const char*>(part), size);
   }
-  // Z_STREAM_END is 1: it ended where gzip says that it ends, its checksum included.
-  if (gzip.ZlibErrorCode() != 1) return absl::InvalidArgumentError("gzip: damaged or cut");
+  // A text that is cut looks to protobuf like one that has ended; but its last four bytes are how
+  // much it unpacks to.
+  if (gzip.ZlibErrorCode() < 0 || packed.size() < kFrameBytes ||
+      SizeAtEnd(packed) != static_cast<uint32_t>(text.size())) {
+    return absl::InvalidArgumentError("gzip: damaged or cut");
+  }
   return text;
 }
 

@@ -147,7 +147,7 @@ TEST_F(PuppetRunTest, VerdictsFollowTheReport) {
     EXPECT_EQ(Result(outcome).verdict(), test.verdict) << test.script << outcome.message();
     EXPECT_EQ(outcome.reason(), test.reason) << test.script << outcome.message();
     if (test.reason == "compile_failed") {
-      EXPECT_EQ(outcome.message(), "no such class");
+      EXPECT_EQ(outcome.message(), "no such class (file: /site.pp, line: 1)");
     }
   }
 }

@@ -81,10 +81,9 @@ PuppetRunVerdict VerdictOf(const PuppetSummary& summary, int exit_code) {
                                          : orch::v1::PUPPET_RUN_VERDICT_UNKNOWN;
 }
 
-bool IsGood(PuppetRunVerdict verdict) {
-  return verdict == orch::v1::PUPPET_RUN_VERDICT_UNCHANGED ||
-         verdict == orch::v1::PUPPET_RUN_VERDICT_CHANGED ||
-         verdict == orch::v1::PUPPET_RUN_VERDICT_NOOP_PENDING;
+bool SaysFailed(PuppetRunVerdict verdict) {
+  return verdict == orch::v1::PUPPET_RUN_VERDICT_FAILED ||
+         verdict == orch::v1::PUPPET_RUN_VERDICT_COMPILE_FAILED;
 }
 
 // Both forms, the one for people and the one for programs.
@@ -207,7 +206,9 @@ std::string WordsAfterReport(const RunEvidence& evidence, const PuppetRunResult&
 // A report, or summary, is written before Puppet has come to its end: the hook after the run, a
 // report processor, the writing of its state may fail yet. How the process ended tells.
 Outcome JudgeEnd(const RunEvidence& evidence, PuppetRunResult result) {
-  if (!evidence.exit.has_value() || !IsGood(result.verdict())) return ByVerdict(std::move(result));
+  if (!evidence.exit.has_value() || SaysFailed(result.verdict())) {
+    return ByVerdict(std::move(result));
+  }
   const RunExit& exit = *evidence.exit;
   if (exit.signal == 0 && (exit.exit_code == 0 || exit.exit_code == 2)) {
     return ByVerdict(std::move(result));

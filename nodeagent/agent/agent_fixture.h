@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "bus/broker/broker.h"
+#include "bus/client/client.h"
 #include "nodeagent/agent/agent.h"
 #include "orch/bus/v1/presence.pb.h"
 #include "test/testing/test_ca.h"

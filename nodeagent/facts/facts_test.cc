@@ -247,11 +247,12 @@ TEST_F(FactsTest, PuppetAnswersInMCollectivesNames) {
 }
 
 TEST_F(FactsTest, ManagedResources) {
-  std::ofstream(puppet_.resourcefile()) << "file[/srv]\nfoo::bar[A title]\n";
+  std::ofstream(puppet_.resourcefile()) << "file[/srv]\nfoo::bar[a title]\n";
   Start();
   EXPECT_EQ(*Ask("resource", "File[/srv]", "managed"), true);
   EXPECT_EQ(*Ask("resource", "Foo::Bar[A title]", "managed"), true);
-  EXPECT_EQ(*Ask("resource", "File[/SRV]", "managed"), false);
+  EXPECT_EQ(*Ask("resource", "File[/SRV]", "managed"), true) << "Puppet lowers titles too";
+  EXPECT_EQ(*Ask("resource", "File[/srv2]", "managed"), false);
   EXPECT_EQ(*Ask("resource", "File[/srv]", "total_resources"), 0);
   EXPECT_FALSE(Ask("resource", "/srv", "managed").ok());
 }
