@@ -84,7 +84,7 @@ void Client::Core::Start(std::function<void(bool)> on_change) {
 base::Awaitable<void> Client::Core::Run(std::shared_ptr<Core> self) {
   co_await base::asio::this_coro::throw_if_cancelled(false);
   while (!self->stopping_) {
-    const Backoff::Attempt attempt = self->backoff_.Next(Random64());
+    const Backoff::Attempt attempt = self->backoff_.Next(self->options_.random->Next64());
     base::Awaitable<void> waiting = WaitOrStop(self, attempt.wait);
     co_await std::move(waiting);
     if (self->stopping_) break;
