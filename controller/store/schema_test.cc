@@ -87,7 +87,7 @@ TEST_F(Schema1Test, ItsNodesAndEventsAreThere) {
 }
 
 TEST_F(Schema1Test, WhatIsUnfinishedIsTakenUp) {
-  auto unfinished = rows_->LoadUnfinished();
+  auto unfinished = rows_->LoadUnfinished(kKilled);
   ASSERT_TRUE(unfinished.ok()) << unfinished.status();
   ASSERT_EQ(unfinished->size(), 3u);
   const UnfinishedJob& running = (*unfinished)[0];
@@ -124,7 +124,7 @@ TEST_F(Schema1Test, ItsKeysAndItsRosterAreThere) {
 
 TEST_F(Schema1Test, OpenedTwiceItIsTheSame) {
   Open();
-  EXPECT_EQ(rows_->LoadUnfinished()->size(), 3u);
+  EXPECT_EQ(rows_->LoadUnfinished(kKilled)->size(), 3u);
 }
 
 }  // namespace
