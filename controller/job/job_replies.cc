@@ -148,8 +148,7 @@ Job::Applied Job::ApplyOutcome(NodeEntry* entry, const Reply& reply, base::Now n
     if (!setup_.plants.late_reply_overwrites || ended()) {
       return KeepLate(entry, LateEvidence(outcome, now.wall));
     }
-    entry->phase = NodePhase::kAsked;
-    entry->started = false;
+    nodes_.Reopen(entry);
   }
   orch::v1::JobNode* node = End(entry, outcome.state(), outcome.reason(), outcome.message(), now);
   entry->said_by_node = true;

@@ -36,6 +36,15 @@ void NodeTable::Move(NodeEntry* entry, orch::v1::NodeState to) {
   MarkChanged(entry);
 }
 
+void NodeTable::Reopen(NodeEntry* entry) {
+  --counts_[entry->state];
+  entry->state = orch::v1::NODE_STATE_SENT;
+  ++counts_[entry->state];
+  ++open_;
+  entry->phase = NodePhase::kAsked;
+  entry->started = false;
+}
+
 NodeEntry* NodeTable::Restore(const RestoredNode& stored, bool mutating, base::Now now) {
   if (contains(stored.node)) return nullptr;
   const auto steady = [&now](absl::Time wall) { return now.steady + (wall - now.wall); };

@@ -89,6 +89,8 @@ class NodeTable {
   const std::deque<NodeEntry>& entries() const { return entries_; }
 
   void Move(NodeEntry* entry, orch::v1::NodeState to);
+  // Takes an outcome back, which no rule allows: for test/sim, which must notice it.
+  void Reopen(NodeEntry* entry);
   // Adds a node as the store has it. Null: it is there already.
   NodeEntry* Restore(const RestoredNode& stored, bool mutating, base::Now now);
   void MarkChanged(NodeEntry* entry);

@@ -44,8 +44,9 @@ JobSetup Full() {
 // compared, set in Full, and mapped.
 void ExpectSame(const JobSetup& one, const JobSetup& other) {
   const auto& [id, caller, controller, spec, mutating, roster_known, nobody, listing, create_time,
-               traceparent, answer_timeout, strict_timeout, run_timeout, rollout, note,
+               traceparent, answer_timeout, strict_timeout, run_timeout, rollout, note, plants,
                limit_rule] = one;
+  (void)plants;  // a simulation's, which sets it anew
   EXPECT_EQ(id, other.id);
   EXPECT_EQ(caller, other.caller);
   EXPECT_EQ(controller, other.controller);
