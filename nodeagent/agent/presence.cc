@@ -33,7 +33,7 @@ void Presence::AskForCrls() {
   if (now - crls_asked_ < kCrlAskInterval) return;
   crls_asked_ = now;
   behind_crls_ = true;
-  next_ = std::min(next_, now + kPresenceRepeatSpread * Random(0, 1));
+  next_ = std::min(next_, now + kPresenceRepeatSpread * parts_.random->Uniform(0, 1));
 }
 
 void Presence::OnTick() {
