@@ -155,7 +155,12 @@ TEST_F(Http2GuardTest, BudgetsComeBackWithTime) {
   const auto reset = [](int i) { return Frame(kReset, 0, Odd(i), Number(8)); };
   EXPECT_EQ(Passing(100000, reset), 1000);
   now_ += absl::Seconds(1);
-  EXPECT_EQ(Passing(100000, reset), 200);
+  // The caller's next connection.
+  Http2Guard next(now_);
+  ASSERT_FALSE(next.OnClientBytes(kPreface + Frame(kSettings, 0, 0), now_, &share_).has_value());
+  int passed = 0;
+  while (passed < 100000 && !next.OnClientBytes(reset(passed), now_, &share_).has_value()) ++passed;
+  EXPECT_EQ(passed, 200);
 }
 
 TEST_F(Http2GuardTest, ResetsThatTheClientProvokesCountAsItsOwn) {
@@ -265,8 +270,14 @@ TEST_F(Http2GuardTest, SettingsOutOfTheirRangesEnd) {
 
 TEST_F(Http2GuardTest, ClientsNeitherPushNorOpenEvenStreams) {
   Open();
-  EXPECT_FALSE(Client(Frame(kPush, 0, 1, "abcd")));
-  EXPECT_FALSE(Client(Frame(kHeaders, kEndHeaders, 2, "h")));
+  for (const std::string& frame : {Frame(kPush, 0, 1, "abcd"), Frame(kHeaders, kEndHeaders, 2, "h"),
+                                   Frame(kHeaders, kEndHeaders, 0, "h")}) {
+    Http2Guard guard(now_);
+    const auto fault =
+        guard.OnClientBytes(kPreface + Frame(kSettings, 0, 0) + frame, now_, &share_);
+    ASSERT_TRUE(fault.has_value());
+    EXPECT_EQ(fault->code, Http2Code::kProtocolError);
+  }
 }
 
 TEST_F(Http2GuardTest, GoAwayStandsBetweenFramesOnly) {

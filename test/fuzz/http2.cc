@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "controller/edge/http2_guard.h"
 #include "test/fuzz/driver.h"
@@ -60,8 +61,7 @@ End Run(absl::string_view input, size_t step, size_t of_server) {
 uint64_t RunGuard(absl::string_view bytes) {
   uint64_t hash = 0;
   for (const bool with_preface : {false, true}) {
-    const std::string input =
-        with_preface ? std::string(kPreface).append(bytes) : std::string(bytes);
+    const std::string input = absl::StrCat(with_preface ? kPreface : "", bytes);
     const size_t of_server = input.size() % 97;
     const End whole = Run(input, std::max<size_t>(input.size(), 1), of_server);
     // However it is cut, the judgement is the same.
