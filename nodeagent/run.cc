@@ -28,6 +28,7 @@
 #include "base/log.h"
 #include "base/proto_time.h"
 #include "base/worker.h"
+#include "bus/client/client.h"
 #include "bus/stomp/bus_config.h"
 #include "bus/stream/stream.h"
 #include "nodeagent/actions/actions_parts.h"

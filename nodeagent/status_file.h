@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "base/strand.h"
 #include "base/weak.h"
+#include "bus/client/client.h"
 #include "nodeagent/agent/agent.h"
 #include "nodeagent/puppet/puppet_paths.h"
 #include "nodeagent/status.pb.h"

@@ -56,7 +56,7 @@ struct AgentParts {
   absl::Time start_time;
   bool other_brokers = false;  // the client has more than one to try
   base::Random* random = base::SystemRandom();
-  base::Plants plants;  // for test/sim alone
+  base::Plants plants = {};  // for test/sim alone
   // Something that status shows has changed.
   std::function<void()> on_change = [] {};
 };
