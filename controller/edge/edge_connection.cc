@@ -80,7 +80,7 @@ EdgeConnection::~EdgeConnection() {
   if (party_ != nullptr) {
     if (guard_.has_value()) {
       const std::lock_guard<std::mutex> lock(party_->mutex);
-      guard_->Leave(&party_->share);
+      guard_->Leave(SteadyNow(), &party_->share);
     }
     shared_->callers.Leave(party_);
   }

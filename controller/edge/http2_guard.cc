@@ -157,26 +157,26 @@ std::optional<Http2Fault> Http2Guard::OnClientFrame(const Frame& frame, absl::Du
     case kSettings:
       return OnClientSettings(frame, now, share);
     case kPriority:
-      if (!share->Take(Http2Cost::kPriorities, now)) return Calm("too many PRIORITY");
+      if (!Pay(Http2Cost::kPriorities, now, share)) return Calm("too many PRIORITY");
       return std::nullopt;
     case kReset:
-      if (!share->Take(Http2Cost::kResets, now)) return Calm("too many resets");
+      if (!Pay(Http2Cost::kResets, now, share)) return Calm("too many resets");
       Forget(frame.stream, share);
       return std::nullopt;
     case kPing:
-      if (!share->Take(Http2Cost::kPings, now)) return Calm("too many PINGs");
+      if (!Pay(Http2Cost::kPings, now, share)) return Calm("too many PINGs");
       if (!(frame.flags & kAck) && ++pings_unanswered_ > kUnansweredMax) {
         return Calm("too many PINGs at once");
       }
       return std::nullopt;
     case kWindowUpdate:
-      if (!share->Take(Http2Cost::kUpdates, now)) return Calm("too many WINDOW_UPDATE");
+      if (!Pay(Http2Cost::kUpdates, now, share)) return Calm("too many WINDOW_UPDATE");
       return std::nullopt;
     case kPushPromise:
       return Protocol("PUSH_PROMISE of a client");
     default:
       if (frame.length > kGoAwayBytesMax) return Size("a frame of an unknown type is too long");
-      if (!share->Take(Http2Cost::kOthers, now)) return Calm("too many frames of other types");
+      if (!Pay(Http2Cost::kOthers, now, share)) return Calm("too many frames of other types");
       return std::nullopt;
   }
 }
@@ -185,9 +185,10 @@ std::optional<Http2Fault> Http2Guard::OnClientHeaders(const Frame& frame, absl::
                                                       Http2Share* share) {
   if (frame.stream % 2 == 0) return Protocol("HEADERS on a stream that is not the client's");
   if (frame.length > kHeaderBlockMax) return Calm("too many bytes of headers");
-  if (!share->Take(Http2Cost::kHeaders, now)) return Calm("too many calls");
+  if (!Pay(Http2Cost::kHeaders, now, share)) return Calm("too many calls");
   if (frame.stream > last_stream_) {
     last_stream_ = frame.stream;
+    if (!share->HasLeft(Http2Cost::kResets, now)) return Calm("too many calls were given up");
     if (streams_.size() >= kOpenStreamsMax) return Calm("too many calls at once");
     if (!share->OpenStream()) return Calm("too many calls at once over all connections");
     streams_.emplace(frame.stream, uint8_t{0});
@@ -217,9 +218,9 @@ std::optional<Http2Fault> Http2Guard::OnClientData(const Frame& frame, absl::Dur
     return std::nullopt;
   }
   if (frame.length == 0) {
-    if (!share->Take(Http2Cost::kEmptyData, now)) return Calm("too many empty DATA");
+    if (!Pay(Http2Cost::kEmptyData, now, share)) return Calm("too many empty DATA");
   } else if (frame.length < kSmallDataBytes || (frame.flags & kPadded)) {
-    if (!share->Take(Http2Cost::kSmallData, now)) return Calm("too many small DATA");
+    if (!Pay(Http2Cost::kSmallData, now, share)) return Calm("too many small DATA");
   }
   return std::nullopt;
 }
@@ -234,7 +235,7 @@ std::optional<Http2Fault> Http2Guard::OnClientSettings(const Frame& frame, absl:
     if (--our_settings_unanswered_ == 0) settings_deadline_ = absl::InfiniteDuration();
     return std::nullopt;
   }
-  if (!share->Take(Http2Cost::kSettings, now)) return Calm("too many SETTINGS");
+  if (!Pay(Http2Cost::kSettings, now, share)) return Calm("too many SETTINGS");
   if (!(frame.flags & kAck) && ++settings_unanswered_ > kUnansweredMax) {
     return Calm("too many SETTINGS at once");
   }
@@ -256,7 +257,7 @@ std::optional<Http2Fault> Http2Guard::OnClientPayload(const Frame& frame, absl::
     }
   }
   if (frame.type == kWindowUpdate && (Read32(payload) & 0x7fffffff) < kSmallUpdateBytes &&
-      !share->Take(Http2Cost::kSmallUpdates, now)) {
+      !Pay(Http2Cost::kSmallUpdates, now, share)) {
     return Calm("too many small WINDOW_UPDATE");
   }
   return std::nullopt;
@@ -270,7 +271,7 @@ std::optional<Http2Fault> Http2Guard::OnServerBytes(absl::string_view bytes, abs
       // A reset with an error is one that the client has asked for, by a fault of its own.
       if (frame.type != kReset || server_.payload().size() != 4) continue;
       Forget(frame.stream, share);
-      if (Read32(server_.payload()) != 0 && !share->Take(Http2Cost::kResets, now)) {
+      if (Read32(server_.payload()) != 0 && !Pay(Http2Cost::kResets, now, share)) {
         return Calm("too many calls that were reset");
       }
       continue;
@@ -300,9 +301,17 @@ absl::Duration Http2Guard::NextDeadline() const {
   return opened_ ? settings_deadline_ : std::min(preface_deadline_, settings_deadline_);
 }
 
-void Http2Guard::Leave(Http2Share* share) {
+void Http2Guard::Leave(absl::Duration now, Http2Share* share) {
+  share->Owe(Http2Cost::kResets, streams_.size(), now);
   share->CloseStreams(streams_.size());
   streams_.clear();
+}
+
+bool Http2Guard::Pay(Http2Cost cost, absl::Duration now, Http2Share* share) {
+  uint8_t& had = had_free_[static_cast<size_t>(cost)];
+  if (had >= kFreeOfConnection) return share->Take(cost, now);
+  ++had;
+  return true;
 }
 
 void Http2Guard::EndSide(uint32_t stream, uint8_t side, Http2Share* share) {

@@ -90,6 +90,9 @@ class Http2Guard {
   static constexpr uint32_t kSmallDataBytes = 64;
   static constexpr uint32_t kSmallUpdateBytes = 1024;
   static constexpr uint32_t kGoAwayBytesMax = 4096;
+  // Of each kind of frame, what a connection has free: who connects often for a call or two pays no
+  // more for that than its TLS handshakes.
+  static constexpr uint8_t kFreeOfConnection = 8;
 
   explicit Http2Guard(absl::Duration now) : preface_deadline_(now + kPrefaceTimeMax) {}
 
@@ -102,8 +105,9 @@ class Http2Guard {
                                           Http2Share* share);
   std::optional<Http2Fault> OnTime(absl::Duration now) const;
   absl::Duration NextDeadline() const;
-  // Gives back what the connection holds of `share`: once, at its end.
-  void Leave(Http2Share* share);
+  // Gives back what the connection holds of `share`: once, at its end. Calls that were under way
+  // count as reset: closing a connection does to gRPC what a reset of each would.
+  void Leave(absl::Duration now, Http2Share* share);
 
   // The client's preface and first SETTINGS are complete: it speaks HTTP/2.
   bool opened() const { return opened_; }
@@ -124,6 +128,8 @@ class Http2Guard {
   Judgement OnClientPayload(const Frame& frame, absl::string_view payload, absl::Duration now,
                             Http2Share* share);
   Judgement OnServerFrame(const Frame& frame, absl::Duration now);
+  // False: the connection has had what is free, and the caller's budget is spent.
+  bool Pay(Http2Cost cost, absl::Duration now, Http2Share* share);
   void EndSide(uint32_t stream, uint8_t side, Http2Share* share);
   void Forget(uint32_t stream, Http2Share* share);
 
@@ -133,6 +139,7 @@ class Http2Guard {
   size_t preface_size_ = 0;
   bool first_frame_ = true;
   bool opened_ = false;
+  std::array<uint8_t, kHttp2Costs> had_free_{};
   absl::flat_hash_map<uint32_t, uint8_t> streams_;  // open ones: which sides have ended
   uint32_t last_stream_ = 0;
   uint32_t block_stream_ = 0;  // whose header block is under way; 0: none

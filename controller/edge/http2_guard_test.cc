@@ -26,6 +26,9 @@ std::string Frame(uint8_t type, uint8_t flags, uint32_t stream, const std::strin
   return out + Number(stream) + payload;
 }
 
+// What passes on a new connection of a caller that has spent nothing.
+int BurstOf(Http2Cost cost) { return BurstOf(cost) + Http2Guard::kFreeOfConnection; }
+
 class Http2GuardTest : public ::testing::Test {
  protected:
   // False: a fault, which why_ and code_ then tell.
@@ -118,7 +121,7 @@ TEST_F(Http2GuardTest, BoundsCallsAtOnceWithoutWaitingForAnAcknowledgement) {
   EXPECT_EQ(Passing(100000, [](int i) { return Frame(kHeaders, kEndHeaders, Odd(i), "h"); }),
             static_cast<int>(Http2Guard::kOpenStreamsMax));
   EXPECT_EQ(fault_.code, Http2Code::kEnhanceYourCalm);
-  guard_.Leave(&share_);
+  guard_.Leave(now_, &share_);
   EXPECT_EQ(share_.open_streams(), 0u);
 }
 
@@ -146,21 +149,56 @@ TEST_F(Http2GuardTest, RapidResetIsCounted) {
                       return Frame(kHeaders, kEndHeaders | kEnd, Odd(i), "h") +
                              Frame(kReset, 0, Odd(i), Number(8));
                     }),
-            static_cast<int>(RateOf(Http2Cost::kResets).burst));
+            BurstOf(Http2Cost::kResets));
   EXPECT_EQ(why_, "too many resets");
 }
 
 TEST_F(Http2GuardTest, BudgetsComeBackWithTime) {
   Open();
   const auto reset = [](int i) { return Frame(kReset, 0, Odd(i), Number(8)); };
-  EXPECT_EQ(Passing(100000, reset), 1000);
+  EXPECT_EQ(Passing(100000, reset), 1008);
   now_ += absl::Seconds(1);
   // The caller's next connection.
   Http2Guard next(now_);
   ASSERT_FALSE(next.OnClientBytes(kPreface + Frame(kSettings, 0, 0), now_, &share_).has_value());
   int passed = 0;
   while (passed < 100000 && !next.OnClientBytes(reset(passed), now_, &share_).has_value()) ++passed;
-  EXPECT_EQ(passed, 200);
+  EXPECT_EQ(passed, 208);
+}
+
+TEST_F(Http2GuardTest, WhoConnectsOftenIsNotTakenForAFlood) {
+  for (int i = 0; i < 10'000; ++i) {
+    Http2Guard guard(now_);
+    ASSERT_FALSE(guard.OnClientBytes(kPreface + Frame(kSettings, 0, 0), now_, &share_).has_value());
+    ASSERT_FALSE(guard.OnServerBytes(Frame(kSettings, 0, 0), now_, &share_).has_value());
+    const std::string call = Frame(kSettings, kAck, 0) + Frame(kPriority, 0, 1, "12345") +
+                             Frame(kHeaders, kEndHeaders | kEnd, 1, "h") +
+                             Frame(7, 0, 0, std::string(8, 'x'));
+    ASSERT_FALSE(guard.OnClientBytes(call, now_, &share_).has_value()) << i;
+    guard.Leave(now_, &share_);
+  }
+}
+
+TEST_F(Http2GuardTest, CallsThatAConnectionLeavesBehindCountAsReset) {
+  int opened = 0;
+  std::string why;
+  for (int connection = 0; connection < 100 && why != "too many calls were given up";
+       ++connection) {
+    Http2Guard guard(now_);
+    ASSERT_FALSE(guard.OnClientBytes(kPreface + Frame(kSettings, 0, 0), now_, &share_).has_value());
+    for (int i = 0;; ++i) {
+      const auto fault =
+          guard.OnClientBytes(Frame(kHeaders, kEndHeaders, Odd(i), "h"), now_, &share_);
+      if (fault.has_value()) why = fault->why;
+      if (fault.has_value()) break;
+      ++opened;
+    }
+    guard.Leave(now_, &share_);
+  }
+  EXPECT_EQ(why, "too many calls were given up");
+  EXPECT_EQ(opened, 2 * static_cast<int>(Http2Guard::kOpenStreamsMax));
+  EXPECT_FALSE(share_.HasLeft(Http2Cost::kResets, now_));
+  EXPECT_TRUE(share_.HasLeft(Http2Cost::kResets, now_ + absl::Seconds(1)));
 }
 
 TEST_F(Http2GuardTest, ResetsThatTheClientProvokesCountAsItsOwn) {
@@ -169,7 +207,7 @@ TEST_F(Http2GuardTest, ResetsThatTheClientProvokesCountAsItsOwn) {
   for (; passed < 100000; ++passed) {
     if (!Server(Frame(kReset, 0, Odd(passed), Number(1)))) break;
   }
-  EXPECT_EQ(passed, static_cast<int>(RateOf(Http2Cost::kResets).burst));
+  EXPECT_EQ(passed, BurstOf(Http2Cost::kResets));
   EXPECT_TRUE(Server(Frame(kReset, 0, 1, Number(0)))) << "of gRPC's own, after an early answer";
 }
 
@@ -224,7 +262,7 @@ TEST_F(Http2GuardTest, FloodsAreCountedByKind) {
       fault = guard.OnClientBytes(frame, now_, &share);
       if (!fault.has_value()) ++passed;
     }
-    EXPECT_EQ(passed, static_cast<int>(RateOf(cost).burst)) << static_cast<int>(cost);
+    EXPECT_EQ(passed, BurstOf(cost)) << static_cast<int>(cost);
     ASSERT_TRUE(fault.has_value());
     EXPECT_EQ(fault->code, Http2Code::kEnhanceYourCalm);
   }

@@ -11,12 +11,12 @@ namespace orch::controller {
 
 // What a caller's frames cost beyond their bytes. Each kind has a budget of its own.
 enum class Http2Cost : uint8_t {
-  kHeaders,       // HEADERS: a new call, mostly
-  kResets,        // RST_STREAM of the client, or of gRPC for a fault of the client's
-  kSettings,      // SETTINGS, and acknowledgements that nobody asked for
-  kPings,         // PING and its acknowledgement
-  kEmptyData,     // DATA that carries nothing and ends nothing
-  kSmallData,     // DATA of less than kSmallDataBytes, or padded, that ends nothing
+  kHeaders,    // HEADERS: a new call, mostly
+  kResets,     // calls given up: RST_STREAM, or the connection's end; or reset for a client's fault
+  kSettings,   // SETTINGS, and acknowledgements that nobody asked for
+  kPings,      // PING and its acknowledgement
+  kEmptyData,  // DATA that carries nothing and ends nothing
+  kSmallData,  // DATA of less than kSmallDataBytes, or padded, that ends nothing
   kPriorities,    // PRIORITY
   kUpdates,       // WINDOW_UPDATE
   kSmallUpdates,  // those of less than kSmallUpdateBytes
@@ -69,6 +69,16 @@ class Http2Share {
 
   // False: the budget is spent.
   bool Take(Http2Cost cost, absl::Duration now) {
+    if (!HasLeft(cost, now)) return false;
+    buckets_[static_cast<size_t>(cost)].spent += 1;
+    return true;
+  }
+  // What has happened already is owed, budget or not.
+  void Owe(Http2Cost cost, size_t count, absl::Duration now) {
+    (void)HasLeft(cost, now);
+    buckets_[static_cast<size_t>(cost)].spent += static_cast<double>(count);
+  }
+  bool HasLeft(Http2Cost cost, absl::Duration now) {
     Bucket& bucket = buckets_[static_cast<size_t>(cost)];
     const Http2Rate rate = RateOf(cost);
     const double back = absl::ToDoubleSeconds(now - bucket.at) * rate.per_second;
@@ -76,9 +86,7 @@ class Http2Share {
       bucket.spent = bucket.spent > back ? bucket.spent - back : 0;
       bucket.at = now;
     }
-    if (bucket.spent + 1 > rate.burst) return false;
-    bucket.spent += 1;
-    return true;
+    return bucket.spent + 1 <= rate.burst;
   }
   bool OpenStream() {
     if (open_streams_ >= kOpenStreamsMax) return false;

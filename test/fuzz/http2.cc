@@ -53,7 +53,7 @@ End Run(absl::string_view input, size_t step, size_t of_server) {
   end.opened = guard.opened();
   end.goodbye = guard.GoAway({Http2Code::kEnhanceYourCalm, "why"});
   ORCH_CHECK(end.goodbye.empty() || end.goodbye.size() == Http2Frames::kHeaderBytes + 11);
-  guard.Leave(&share);
+  guard.Leave(now, &share);
   ORCH_CHECK(share.open_streams() == 0);
   return end;
 }

@@ -111,6 +111,8 @@ class Caller:
 
     def __init__(self, connect):
         self.peer = connect().open()
+        # Room for all answers that it will ever get.
+        self.peer.write(frame(WINDOW_UPDATE, payload=number(1 << 30)))
         self.incoming = self.peer.frames()
 
     def call(self):

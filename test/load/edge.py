@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an honest WhoAmI on a warm connection costs two controllers in CPU, in paired rounds.
 
-  test/load/edge.py BEFORE AFTER [--rounds 10] [--calls 3000] [--parallel 1]
+  test/load/edge.py BEFORE AFTER [--rounds 20] [--calls 500] [--parallel 1]
 
 BEFORE and AFTER are orch-controller binaries. Both run all the time; each round asks one and then the other, the next round
 the other way round, so that what else the machine does falls on both."""
@@ -55,8 +55,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("before")
     parser.add_argument("after")
-    parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--calls", type=int, default=3000)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--calls", type=int, default=500)
     parser.add_argument("--parallel", type=int, default=1, help="connections, asked in turn")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="orch-edge-") as directory:
