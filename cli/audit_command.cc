@@ -11,7 +11,7 @@
 #include "cli/follow.h"
 #include "cli/grid.h"
 #include "cli/render.h"
-#include "trust/audit_log.h"
+#include "trust/audit/audit_log.h"
 
 namespace orch::cli {
 namespace {

@@ -11,7 +11,7 @@
 #include "absl/time/time.h"
 #include "controller/audit/audit_sink.h"
 #include "orch/v1/audit_service.pb.h"
-#include "trust/audit_log.h"
+#include "trust/audit/audit_log.h"
 
 namespace orch::controller {
 

@@ -8,8 +8,8 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
-#include "trust/audit_line.h"
-#include "trust/audit_log.h"
+#include "trust/audit/audit_line.h"
+#include "trust/audit/audit_log.h"
 
 namespace orch::trust {
 namespace {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "trust/audit_anchor.h"
+#include "trust/audit/audit_anchor.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -13,7 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/status.h"
-#include "trust/audit_line.h"
+#include "trust/audit/audit_line.h"
 
 namespace orch::trust {
 namespace {

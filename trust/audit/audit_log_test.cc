@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "trust/audit_log.h"
+#include "trust/audit/audit_log.h"
 
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -13,7 +13,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "base/config.h"
-#include "trust/audit_line.h"
+#include "trust/audit/audit_line.h"
 
 namespace orch::trust {
 namespace {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "trust/audit_log.h"
+#include "trust/audit/audit_log.h"
 
 #include <google/protobuf/util/time_util.h>
 #include <unistd.h>
@@ -13,9 +13,9 @@
 #include "absl/strings/str_split.h"
 #include "base/clock.h"
 #include "base/status.h"
-#include "trust/audit_anchor.h"
-#include "trust/audit_file.h"
-#include "trust/audit_line.h"
+#include "trust/audit/audit_anchor.h"
+#include "trust/audit/audit_file.h"
+#include "trust/audit/audit_line.h"
 
 namespace orch::trust {
 namespace {

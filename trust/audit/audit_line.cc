@@ -7,7 +7,7 @@
 // character that could end a line or turn the direction of writing is escaped; bytes that are not
 // UTF-8 become U+FFFD.
 
-#include "trust/audit_line.h"
+#include "trust/audit/audit_line.h"
 
 #include <google/protobuf/util/time_util.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "trust/audit_file.h"
+#include "trust/audit/audit_file.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -12,7 +12,7 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
-#include "trust/audit_line.h"
+#include "trust/audit/audit_line.h"
 
 namespace orch::trust {
 namespace {

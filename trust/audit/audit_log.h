@@ -9,7 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "orch/v1/audit_service.pb.h"
-#include "trust/audit_anchor.h"
+#include "trust/audit/audit_anchor.h"
 
 // The hash-chained audit log: one JSON line per record, each carrying the hash of the one before
 // (trust/audit_line.h says exactly how). Blocking (write and fsync): lives on the store thread. Not
