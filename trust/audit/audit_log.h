@@ -12,13 +12,13 @@
 #include "trust/audit/audit_anchor.h"
 
 // The hash-chained audit log: one JSON line per record, each carrying the hash of the one before
-// (trust/audit_line.h says exactly how). Blocking (write and fsync): lives on the store thread. Not
-// thread-safe, except that List may be called from any thread at any time, so that a long search
-// delays no decision.
+// (trust/audit/audit_line.h says exactly how). Blocking (write and fsync): lives on the store
+// thread. Not thread-safe, except that List may be called from any thread at any time, so that a
+// long search delays no decision.
 //
 // The chain shows an edit, a deletion, a swap or an insertion. That its end was cut off, or that it
 // was emptied, shows beside the last record that was written, which `<path>.last` keeps
-// (trust/audit_anchor.h). Who may write that file too can do without it: for that, compare
+// (trust/audit/audit_anchor.h). Who may write that file too can do without it: for that, compare
 // AuditVerdict::last_hash with one kept elsewhere.
 //
 // A log that was moved away (rotated) is continued in a new file, from a record of kind
