@@ -8,7 +8,7 @@
 namespace orch::controller {
 namespace {
 
-class PendingKeysTest : public testing::Test {
+class PendingKeysTest : public ::testing::Test {
  protected:
   PendingKeys::Done Take() {
     return [this](absl::StatusOr<CreatedJob> answer) { answers_.push_back(std::move(answer)); };

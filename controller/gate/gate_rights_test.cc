@@ -69,6 +69,10 @@ TEST_F(GateTest, TheDispatcherJudgesByThePolicyInForce) {
   EXPECT_TRUE(Seen().judge("cert=admin", PuppetRun().spec, false).denied_outright());
 }
 
+Caller Named(const std::string& principal) {
+  return {.principal = principal, .certificate_serial = "", .peer = ""};
+}
+
 // Knows callers by what is no certificate, and only when the test says so.
 class SlowAuthenticator : public Authenticator {
  public:
@@ -89,16 +93,16 @@ TEST_F(GateTest, WhoCallsMayTakeItsTimeToBeKnown) {
   EXPECT_TRUE(Seen().admitted.empty());
   ASSERT_EQ(authenticator->waiting.size(), 1u);
   EXPECT_EQ(authenticator->waiting[0].first, "a token");
-  authenticator->waiting[0].second(Caller{.principal = "token=robot"});
+  authenticator->waiting[0].second(Named("token=robot"));
   Run();
   EXPECT_EQ(created.status().code(), absl::StatusCode::kPermissionDenied) << "no rule knows it";
-  gate_->PostCreateJob({.certificate_pem = "another"}, PuppetRun(), take);
+  gate_->PostCreateJob({.certificate_pem = "another", .peer = ""}, PuppetRun(), take);
   Run();
-  authenticator->waiting[1].second(Caller{.principal = "cert=admin"});
+  authenticator->waiting[1].second(Named("cert=admin"));
   Run();
   ASSERT_TRUE(created.ok()) << created.status();
   EXPECT_EQ(Seen().admitted.back().caller, "cert=admin");
-  gate_->PostCreateJob({.certificate_pem = "a bad one"}, PuppetRun(), take);
+  gate_->PostCreateJob({.certificate_pem = "a bad one", .peer = ""}, PuppetRun(), take);
   Run();
   authenticator->waiting[2].second(absl::UnauthenticatedError("the token has ended"));
   Run();
@@ -108,9 +112,8 @@ TEST_F(GateTest, WhoCallsMayTakeItsTimeToBeKnown) {
 
 TEST_F(GateTest, ACallerWithoutAConnectionIsJudgedLikeOthers) {
   const auto create = [&](const std::string& principal) {
-    return Await<CreatedJob>([&](auto done) {
-      gate_->PostCreateJobAs(Caller{.principal = principal}, PuppetRun(), done);
-    });
+    return Await<CreatedJob>(
+        [&](auto done) { gate_->PostCreateJobAs(Named(principal), PuppetRun(), done); });
   };
   EXPECT_TRUE(create("cert=admin").ok());
   EXPECT_EQ(create("cert=guest").status().code(), absl::StatusCode::kPermissionDenied);

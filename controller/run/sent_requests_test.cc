@@ -69,7 +69,9 @@ TEST_F(SentRequestsTest, AQuerysDigestIsGoodOnlyForNotKnowing) {
 }
 
 TEST_F(SentRequestsTest, WhoeverMatchesMayAnswerABroadcast) {
-  sent_.Add({.request_id = "all", .digest = "d", .envelope = nullptr, .nodes = {}}, false);
+  sent_.Add(
+      {.request_id = "all", .digest = "d", .envelope = nullptr, .nodes = {}, .expires = now().wall},
+      false);
   orch::bus::v1::Reply reply = Reply("stranger");
   reply.set_request_id("all");
   reply.set_request_digest("d");
