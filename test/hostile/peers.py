@@ -110,7 +110,7 @@ class Caller:
     """An honest caller of WhoAmI over one connection."""
 
     def __init__(self, connect):
-        self.peer = connect().open()
+        self.peer = connect().open(acknowledge=False)
         # Room for all answers that it will ever get.
         self.peer.write(frame(WINDOW_UPDATE, payload=number(1 << 30)))
         self.incoming = self.peer.frames()
@@ -124,6 +124,8 @@ class Caller:
         for kind, flags, of, payload in self.incoming:
             if kind == PING and not flags & ACK:
                 self.peer.write(frame(PING, ACK, payload=payload))
+            if kind == SETTINGS and not flags & ACK:
+                self.peer.write(frame(SETTINGS, ACK))
             if kind == GOAWAY:
                 raise AssertionError(f"GOAWAY: {payload!r}")
             answered = answered or (kind == DATA and of == stream)
