@@ -74,7 +74,9 @@ class Diagnosis {
     const bool closed =
         absl::StrContains(text, "Socket closed") || absl::StrContains(text, "ocket operation") ||
         absl::StrContains(text, "reset by peer") || absl::StrContains(text, "Broken pipe") ||
-        absl::StrContains(text, "GOAWAY") || absl::StrContains(text, "SSL_ERROR");
+        absl::StrContains(text, "GOAWAY") || absl::StrContains(text, "SSL_ERROR") ||
+        // With TLS 1.3 a client's handshake is over before its certificate is judged.
+        absl::StrContains(text, "Endpoint read failed");
     if (absl::StrContains(text, "CERTIFICATE_VERIFY_FAILED") ||
         absl::StrContains(text, "erify failed") || absl::StrContains(text, "Peer name")) {
       return absl::UnavailableError(
