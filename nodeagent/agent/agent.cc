@@ -69,6 +69,11 @@ std::optional<Stop> Agent::Climb(const MessagePtr& message, const std::string& b
     if (auto stop = CheckClock(*message)) return stop;
     return LookUp(message);
   }
+  // What is under way is not taken over by another request with its id, whoever signed that.
+  const std::string& id = request.request_id();
+  if (climbing_.contains(id) || under_way_.Contains(id)) {
+    return Stop{Rung::kReplayed, "its request id is that of a request under way"};
+  }
   if (auto stop = CheckOnce(*message)) return stop;
   if (!request.has_action()) return OnQuery(message);
   if (auto stop = CheckNode(*message)) return stop;

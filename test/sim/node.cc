@@ -243,7 +243,9 @@ void Node::Start() {
                                               " does not start: ", journal.status().ToString(), " ",
                                               credentials.status().ToString()));
   }
-  parts_.world->Tell(parts_.name, absl::StrCat("starts ", (*journal)->reset_reason()));
+  parts_.world->Tell(parts_.name, (*journal)->reset_reason().empty()
+                                      ? "starts"
+                                      : "starts, and refuses what is older");
   life_->journal = std::make_unique<nodeagent::JournalStore>(process->strand(), process->worker(),
                                                              *std::move(journal), clock);
   // Never started: the simulated fleet is targeted by name, or whole.

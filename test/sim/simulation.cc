@@ -179,6 +179,7 @@ void Simulation::Imitate(const std::string& destination, const std::string& body
   const auto signed_by_c2 =
       stranger_->Sign(trust::Domain::kRequest, request.SerializeAsString(), true);
   ORCH_CHECK(signed_by_c2.ok());
+  world_.Tell("c2", absl::StrCat("imitates a request to ", destination));
   world_.After(world_.Between(absl::ZeroDuration(), absl::Seconds(2)),
                [this, destination, bytes = signed_by_c2->SerializeAsString()] {
                  network_.Publish(destination, bytes);

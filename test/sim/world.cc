@@ -11,8 +11,11 @@
 namespace orch::sim {
 namespace {
 
-// The certificates that the fleet is given hold then, whenever the simulation runs.
-absl::Time Beginning() { return absl::Now() - absl::Hours(1); }
+// The certificates that the fleet is given hold then, whenever the simulation runs. A whole hour:
+// stores keep no fractions of a millisecond, and what is cut off must not depend on when it runs.
+absl::Time Beginning() {
+  return absl::FromUnixSeconds(absl::ToUnixSeconds(absl::Now()) / 3600 * 3600) - absl::Hours(1);
+}
 
 }  // namespace
 
