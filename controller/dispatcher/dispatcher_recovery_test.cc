@@ -53,7 +53,6 @@ TEST_F(RecoveryTest, AJobGoesOnWhereItWas) {
 
 TEST_F(RecoveryTest, AStoreOfSchema1IsTakenUp) {
   KillController();
-  options_.controller = "controller";
   options_.store_path = orch::testing::NewTestDirectory() + "/orch.db";
   std::ofstream(options_.store_path, std::ios::binary)
       << std::ifstream("controller/store/testdata/schema1.db", std::ios::binary).rdbuf();

@@ -173,8 +173,9 @@ Job::Applied Job::ApplyUnknown(NodeEntry* entry, bool never_started, base::Now n
         "accepted, but the node knows nothing of it any more: what happened is unknown", now);
     return Applied::kChanged;
   }
-  // The request may still be on its way to it until it has expired.
-  if (now.steady + kClockSkewMax < entry->deadline) return Applied::kDuplicate;
+  // The request may still be on its way to it, and a node whose clock is slow takes it for that
+  // much longer than it is valid: so until the deadline, which has the skew in it.
+  if (now.steady < entry->deadline) return Applied::kDuplicate;
   if (never_started) {
     End(entry, orch::v1::NODE_STATE_NO_RESPONSE, "never_arrived",
         "the request never reached the node: it can no longer start", now);

@@ -20,7 +20,7 @@
 #include "controller/service/grpc_status.h"
 #include "controller/service/service.h"
 
-// What the four services share; only for service*.cc and job_stream.
+// What the four services share; only for service*.cc and out_stream.
 
 namespace orch::controller {
 
