@@ -27,7 +27,9 @@ std::string Frame(uint8_t type, uint8_t flags, uint32_t stream, const std::strin
 }
 
 // What passes on a new connection of a caller that has spent nothing.
-int BurstOf(Http2Cost cost) { return BurstOf(cost) + Http2Guard::kFreeOfConnection; }
+int BurstOf(Http2Cost cost) {
+  return static_cast<int>(RateOf(cost).burst) + Http2Guard::kFreeOfConnection;
+}
 
 class Http2GuardTest : public ::testing::Test {
  protected:

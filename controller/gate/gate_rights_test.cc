@@ -66,6 +66,11 @@ TEST_F(GateTest, TheDispatcherJudgesByThePolicyInForce) {
       "rules:\n  - {effect: deny, callers: ['*'], actions: ['*']}\n", "none.yaml");
   ASSERT_TRUE(none.ok()) << none.status();
   gate_->PostSetPolicy(*none, "none.yaml");
+  // A call behind it on the gate's strand: once that is answered the dispatcher has heard.
+  const auto pause = [&](auto done) {
+    gate_->PostChangeJob(As("admin"), JobChange::kPause, TestUlid(9), "", done);
+  };
+  EXPECT_FALSE(Await<orch::v1::Job>(pause).ok());
   EXPECT_TRUE(Seen().judge("cert=admin", PuppetRun().spec, false).denied_outright());
 }
 
