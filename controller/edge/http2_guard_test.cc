@@ -152,7 +152,7 @@ TEST_F(Http2GuardTest, RapidResetIsCounted) {
                              Frame(kReset, 0, Odd(i), Number(8));
                     }),
             BurstOf(Http2Cost::kResets));
-  EXPECT_EQ(why_, "too many resets");
+  EXPECT_EQ(why_, "too many calls were given up");
 }
 
 TEST_F(Http2GuardTest, BudgetsComeBackWithTime) {
@@ -177,6 +177,8 @@ TEST_F(Http2GuardTest, WhoConnectsOftenIsNotTakenForAFlood) {
                              Frame(kHeaders, kEndHeaders | kEnd, 1, "h") +
                              Frame(7, 0, 0, std::string(8, 'x'));
     ASSERT_FALSE(guard.OnClientBytes(call, now_, &share_).has_value()) << i;
+    const std::string answer = Frame(kHeaders, kEndHeaders | kEnd, 1, "h");
+    ASSERT_FALSE(guard.OnServerBytes(answer, now_, &share_).has_value()) << i;
     guard.Leave(now_, &share_);
   }
 }
