@@ -141,8 +141,11 @@ controller::AdmittedJob Simulation::DrawJob(int number) {
       if (world_.Chance(0.8)) job.spec.add_nodes(name);
     }
   }
-  if (world_.Chance(0.3)) {
-    *job.spec.mutable_timeout() = ToProtoDuration(absl::Seconds(world_.Between(30, 180)));
+  // Rarely none: then a run that nobody hears of is waited for an hour, which is long to simulate.
+  if (world_.Chance(0.97)) {
+    const bool short_one = world_.Chance(0.3);
+    *job.spec.mutable_timeout() = ToProtoDuration(
+        absl::Seconds(short_one ? world_.Between(30, 180) : world_.Between(180, 600)));
   }
   orch::v1::Rollout* const rollout = job.spec.mutable_rollout();
   if (world_.Chance(0.6)) rollout->set_concurrency(world_.Between(1, kNodes));
@@ -176,11 +179,18 @@ void Simulation::Imitate(const std::string& destination, const std::string& body
   request.set_controller("c2");
   request.mutable_action()->clear_timeout();
   request.mutable_action()->mutable_action()->mutable_node_ping();
+  // Void already: the node refuses it, and a refusal carries nothing that tells the action.
+  if (world_.Chance(0.5)) {
+    const absl::Time before = ToTime(request.issue_time()) - absl::Minutes(10);
+    *request.mutable_issue_time() = ToTimestamp(before);
+    *request.mutable_expire_time() = ToTimestamp(before + absl::Minutes(1));
+  }
   const auto signed_by_c2 =
       stranger_->Sign(trust::Domain::kRequest, request.SerializeAsString(), true);
   ORCH_CHECK(signed_by_c2.ok());
   world_.Tell("c2", absl::StrCat("imitates a request to ", destination));
-  world_.After(world_.Between(absl::ZeroDuration(), absl::Seconds(2)),
+  // Soon, so that it often comes before the true one.
+  world_.After(world_.Between(absl::ZeroDuration(), absl::Milliseconds(50)),
                [this, destination, bytes = signed_by_c2->SerializeAsString()] {
                  network_.Publish(destination, bytes);
                });
