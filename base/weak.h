@@ -31,10 +31,10 @@ class Lifetime {
   // `call(arguments...)`, as long as this lifetime goes on. `call` may hold `this` of its owner.
   template <typename Call>
   auto Guard(Call call) const {
-    return [alive = std::weak_ptr<const bool>(alive_),
-            call = std::move(call)](auto&&... arguments) {
-      if (!alive.expired()) call(std::forward<decltype(arguments)>(arguments)...);
-    };
+    return
+        [alive = std::weak_ptr<const bool>(alive_), call = std::move(call)](auto&&... arguments) {
+          if (!alive.expired()) call(std::forward<decltype(arguments)>(arguments)...);
+        };
   }
 
  private:

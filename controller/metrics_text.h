@@ -39,8 +39,8 @@ struct ControllerMetrics {
   absl::Time crl_end = absl::InfiniteFuture();  // infinite: there is no list
 };
 
-// The figures as Prometheus' text (base/telemetry/metrics_page.h). It has no name of a node, a caller or a
-// job. Pure, apart from the figures of this process.
+// The figures as Prometheus' text (base/telemetry/metrics_page.h). It has no name of a node, a
+// caller or a job. Pure, apart from the figures of this process.
 std::string MetricsText(const ControllerMetrics& metrics);
 
 }  // namespace orch::controller

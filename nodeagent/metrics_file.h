@@ -14,8 +14,8 @@ namespace orch::nodeagent {
 
 inline constexpr absl::Duration kMetricsFileInterval = absl::Seconds(15);
 
-// What Prometheus is told of this node agent, as base/telemetry/metrics_page.h writes it; every name begins
-// with `orch_nodeagent_`. Neither callers nor jobs nor controllers are in it.
+// What Prometheus is told of this node agent, as base/telemetry/metrics_page.h writes it; every
+// name begins with `orch_nodeagent_`. Neither callers nor jobs nor controllers are in it.
 std::string NodeMetricsText(const StatusSources& sources);
 
 // Writes a textfile for node_exporter (`--collector.textfile.directory`) every
