@@ -144,7 +144,8 @@ void Files(const ControllerMetrics& m, MetricsPage* page) {
   page->Counter("audit_records_total", "Audit records: refused ones took their call with them.")
       .Value(m.audit_written, {{"result", "written"}})
       .Value(m.audit_refused, {{"result", "refused"}})
-      .Value(m.audit_lost, {{"result", "lost"}});
+      .Value(m.audit_lost, {{"result", "lost"}})
+      .Value(m.audit_folded, {{"result", "folded"}});
   page->Gauge("certificate_end_timestamp_seconds", "When the controller's certificate ends.")
       .Value(m.certificate_end);
   page->Gauge("crl_end_timestamp_seconds",

@@ -32,7 +32,7 @@ struct ControllerMetrics {
   bool policy_stale = false;
   uint64_t certificates_reloaded = 0, certificates_refused = 0;
   bool certificates_stale = false;
-  uint64_t audit_written = 0, audit_refused = 0, audit_lost = 0;
+  uint64_t audit_written = 0, audit_refused = 0, audit_lost = 0, audit_folded = 0;
   bool audit_ok = true;
   bool ready = true;
   absl::Time certificate_end = absl::InfiniteFuture();

@@ -253,6 +253,7 @@ void Process::GatherHere(ControllerMetrics* out) const {
   out->audit_written = audit.written;
   out->audit_refused = audit.refused;
   out->audit_lost = audit.lost;
+  out->audit_folded = audit.folded;
   out->audit_ok = parts_->audit->healthy();
   out->certificates_reloaded = certificates_reloaded_;
   out->certificates_refused = certificates_refused_;
