@@ -137,6 +137,7 @@ void AddFindCommands(CLI::App& app, Session& session) {
   auto ping_flags = std::make_shared<JobRequestFlags>();
   CLI::App* ping = app.add_subcommand("ping", "ask who is there");
   ping_flags->AddTo(ping, false);
+  ping_flags->target.AddNodes(ping);
   session.sort_keys[ping] = NodeSortKeys();
   ping->callback([&session, ping_flags] {
     session.run = [&session, ping_flags] { return Ping(session, *ping_flags); };
@@ -145,6 +146,7 @@ void AddFindCommands(CLI::App& app, Session& session) {
   auto find_flags = std::make_shared<JobRequestFlags>();
   CLI::App* find = app.add_subcommand("find", "the names of the nodes that match");
   find_flags->AddTo(find, false);
+  find_flags->target.AddNodes(find);
   session.sort_keys[find] = {"node", "version", "answered"};
   find->callback([&session, find_flags] {
     session.run = [&session, find_flags] { return Find(session, *find_flags); };

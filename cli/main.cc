@@ -162,6 +162,7 @@ int Main(int argc, char** argv) {
       return kExitUsage;
     }
   }
+  if (const absl::Status taken = CheckJobFlags(app); !taken.ok()) return Fail(session, taken);
   if (const absl::Status sortable = CheckSortBy(app, session); !sortable.ok())
     return Fail(session, sortable);
   int code = kExitInternal;

@@ -56,6 +56,7 @@ struct RunFlags {
 
   void AddTo(CLI::App* command) {
     job.AddTo(command, true);
+    job.target.AddNodes(command);
     const std::string group = "Puppet";
     auto* noop_flag = command->add_flag("--noop", noop, "only say what would change")->group(group);
     command->add_flag("--no-noop", no_noop, "change things though puppet.conf says noop")
@@ -136,6 +137,7 @@ void AddPuppetCommands(CLI::App& app, Session& session) {
     auto flags = std::make_shared<JobRequestFlags>();
     CLI::App* command = puppet->add_subcommand(simple.verb, simple.summary);
     flags->AddTo(command, simple.mutating);
+    flags->target.AddNodes(command);
     session.sort_keys[command] = NodeSortKeys();
     const std::string name = absl::StrCat("puppet.", simple.verb);
     command->callback([&session, flags, name] {
@@ -150,9 +152,10 @@ void AddPuppetCommands(CLI::App& app, Session& session) {
   };
   auto disable_flags = std::make_shared<DisableFlags>();
   CLI::App* disable = puppet->add_subcommand("disable", "forbid Puppet runs");
-  disable->add_option("message,-m,--message", disable_flags->message, "why");
+  disable->add_option("-m,--message", disable_flags->message, "why");
   disable->add_flag("--force", disable_flags->force, "replace the message of a disabled node");
   disable_flags->job.AddTo(disable, true);
+  disable_flags->job.target.AddNodes(disable);
   session.sort_keys[disable] = NodeSortKeys();
   disable->callback([&session, disable_flags] {
     session.run = [&session, disable_flags] {

@@ -39,6 +39,10 @@ void TargetFlags::AddTo(CLI::App* command) {
       ->type_name("FILE");
 }
 
+void TargetFlags::AddNodes(CLI::App* command) {
+  command->add_option("node", nodes, "nodes by name, as with -I")->type_name("NODE");
+}
+
 absl::StatusOr<std::vector<std::string>> TargetFlags::Nodes() const {
   if (nodes_file.empty()) return std::vector<std::string>();
   return ReadNodesFile(nodes_file);
@@ -46,7 +50,7 @@ absl::StatusOr<std::vector<std::string>> TargetFlags::Nodes() const {
 
 bool TargetFlags::empty() const {
   return facts.empty() && classes.empty() && actions.empty() && identities.empty() &&
-         words.empty() && select.empty() && nodes_file.empty();
+         words.empty() && select.empty() && nodes_file.empty() && nodes.empty();
 }
 
 absl::StatusOr<orch::v1::Target> TargetFlags::Build() const {
@@ -55,6 +59,16 @@ absl::StatusOr<orch::v1::Target> TargetFlags::Build() const {
   for (const std::string& c : classes) out.add_classes(c);
   for (const std::string& a : actions) out.add_actions(a);
   for (const std::string& i : identities) out.add_identities(i);
+  for (const std::string& node : nodes) {
+    if (!base::IsIdentity(node)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("`", node,
+                       "` is no node's name: a word without a flag names a node (an expression "
+                       "goes with -I /…/, -F, "
+                       "-C or -S, a message with -m)"));
+    }
+    out.add_identities(node);
+  }
   for (const std::string& s : select) out.add_select(s);
   for (const std::string& w : words) {
     const int before = out.facts_size() + out.classes_size();
@@ -75,7 +89,6 @@ absl::StatusOr<orch::v1::Target> TargetFlags::Build() const {
 void RolloutFlags::AddTo(CLI::App* command) {
   const std::string group = "How fast";
   command->add_option("--canary", canary, "so many first; go on only if all succeed")
-      ->check(CLI::Range(1, 1000000))
       ->check(CLI::Range(1, 1000000))
       ->group(group)
       ->type_name("N");

@@ -17,8 +17,11 @@ struct TargetFlags {
   std::vector<std::string> facts, classes, actions, identities, words, select;
   std::string collective;
   std::string nodes_file;
+  std::vector<std::string> nodes;  // without a flag
 
   void AddTo(CLI::App* command);
+  // Takes words without a flag for nodes' names, as with -I: `ping web1 web2`.
+  void AddNodes(CLI::App* command);
   // The target that the flags name. It is compiled here for its errors: InvalidArgument names the
   // flag and the column.
   absl::StatusOr<orch::v1::Target> Build() const;

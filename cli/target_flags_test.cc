@@ -34,6 +34,26 @@ TEST(TargetFlagsTest, ValuesAreTakenAsTheyAre) {
   EXPECT_EQ(Built({"-I", "web1", "web2"}).status().code(), absl::StatusCode::kUnknown);
 }
 
+TEST(TargetFlagsTest, WordsWithoutAFlagAreNodes) {
+  const auto built = [](const std::string& line) {
+    CLI::App app;
+    TargetFlags flags;
+    flags.AddTo(&app);
+    flags.AddNodes(&app);
+    app.parse(line);
+    EXPECT_FALSE(flags.empty());
+    return flags.Build();
+  };
+  const absl::StatusOr<orch::v1::Target> both = built("web1 -I /^db/ web2.example.net");
+  ASSERT_TRUE(both.ok()) << both.status();
+  EXPECT_EQ(both->identities_size(), 3);
+  for (const char* line : {"'restoring a backup'", "WEB1", "web*", "web1 /web/"}) {
+    const absl::Status refused = built(line).status();
+    EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument) << line;
+    EXPECT_NE(refused.message().find("a message with -m"), std::string::npos) << refused;
+  }
+}
+
 TEST(TargetFlagsTest, NoWordIsNotEverybody) {
   for (const char* words : {"", "   ", "\t"}) {
     const absl::Status status = Built({"-C", "a", "-W", words}).status();

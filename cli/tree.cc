@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/tree.h"
 
+#include <algorithm>
+#include <iterator>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "cli/commands.h"
 #include "cli/naming_flags.h"
 
@@ -47,6 +53,14 @@ void AddGlobalOptions(CLI::App& app, GlobalOptions& o) {
   text("--reason", o.reason, "why, for the audit");
 }
 
+// The commands that make a job, and the flags that only they take.
+constexpr absl::string_view kJobMakers[] = {
+    "ping",       "find",          "facts",         "inventory",      "run",
+    "puppet run", "puppet status", "puppet enable", "puppet disable", "job rerun",
+};
+constexpr const char* kJobFlags[] = {"--dry-run", "--expect-nodes", "--at-most",
+                                     "--idempotency-key", "--tolerate"};
+
 }  // namespace
 
 void AddCommands(CLI::App& app, Session& session) {
@@ -65,6 +79,25 @@ void AddCommands(CLI::App& app, Session& session) {
   AddBrokerCommands(app, session);
   AddSetupCommands(app, session);
   RefuseEmptyValues(&app);
+}
+
+absl::Status CheckJobFlags(const CLI::App& app) {
+  std::string path;
+  const CLI::App* command = &app;
+  for (auto subs = command->get_subcommands(); !subs.empty(); subs = command->get_subcommands()) {
+    command = subs[0];
+    absl::StrAppend(&path, path.empty() ? "" : " ", command->get_name());
+  }
+  if (path.empty() ||
+      std::find(std::begin(kJobMakers), std::end(kJobMakers), path) != std::end(kJobMakers)) {
+    return absl::OkStatus();
+  }
+  for (const char* flag : kJobFlags) {
+    if (app.get_option(flag)->count() == 0) continue;
+    return absl::InvalidArgumentError(absl::StrCat(flag, " means nothing for `orchctl ", path,
+                                                   "`: it belongs to commands that ask nodes"));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace orch::cli

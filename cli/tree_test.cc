@@ -45,6 +45,28 @@ TEST_F(TreeTest, CompletesCommandsAndFlags) {
   EXPECT_FALSE(Completed({}).empty());
 }
 
+TEST_F(TreeTest, AJobsFlagsAreRefusedWhereNoJobIsMade) {
+  const auto check = [](const std::string& line) {
+    std::ostringstream out, err;
+    Session session{GlobalOptions(), Terminal{out, err}, nullptr};
+    CLI::App app("push Puppet runs", "orchctl");
+    AddCommands(app, session);
+    app.parse(line);
+    return CheckJobFlags(app);
+  };
+  EXPECT_TRUE(check("puppet run --dry-run -F a=b").ok());
+  EXPECT_TRUE(check("ping web1 web2 --at-most 3").ok());
+  EXPECT_TRUE(check("job list").ok());
+  for (const char* line :
+       {"job cancel x --dry-run", "--dry-run job cancel x", "job list --expect-nodes 3",
+        "context list --dry-run", "node list --tolerate disabled", "version --dry-run"}) {
+    EXPECT_EQ(check(line).code(), absl::StatusCode::kInvalidArgument) << line;
+  }
+  EXPECT_EQ(
+      check("job cancel x --dry-run").message(),
+      "--dry-run means nothing for `orchctl job cancel`: it belongs to commands that ask nodes");
+}
+
 TEST_F(TreeTest, CompletesValues) {
   EXPECT_EQ(Completed({"find", "-o", "js"}), (Words{"json", "jsonl"}));
   EXPECT_EQ(Completed({"find", "--output", "y"}), (Words{"yaml"}));

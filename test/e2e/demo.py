@@ -66,7 +66,7 @@ class Demo:
         self.show("puppet", "run", "--noop", "--no-progress", "-F", "role=web")
         self.content_is(WEB1, "workers = 99\n")
         self.say("Maintenance on the database: no Puppet there, and everybody is told why")
-        self.show("puppet", "disable", "restoring a backup", "-I", DB1)
+        self.show("puppet", "disable", DB1, "-m", "restoring a backup")
         self.show("puppet", "run", "-I", DB1, expect=2)
         self.show("puppet", "enable", "-I", DB1)
         self.say("A guest may look, but not touch: nothing is published")

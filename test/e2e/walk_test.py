@@ -78,9 +78,9 @@ class WalkTest(unittest.TestCase):
         self.assertEqual(run["resources"]["failed"], "0")
 
     def test_disable_enable(self):
-        self.assertEqual(self.fleet.report("puppet", "disable", "back at noon", "-I", DB1)["exit"], 0)
+        self.assertEqual(self.fleet.report("puppet", "disable", "-m", "back at noon", DB1)["exit"], 0)
         try:
-            again = self.fleet.report("puppet", "disable", "something else", "-I", DB1)
+            again = self.fleet.report("puppet", "disable", "-m", "something else", "-I", DB1)
             self.assertFalse(again["nodes"][0]["result"]["puppet_disable"]["changed"])
             report = self.fleet.report("puppet", "run", "-I", DB1)
             self.assertEqual(report["exit"], 2)

@@ -80,7 +80,7 @@ class WhoTest(unittest.TestCase):
         self.exits(5, "node", "list", user="guest")
 
     def test_a_mutating_job_stays_in_its_collective(self):
-        report = self.fleet.report("puppet", "disable", "for a test", "-T", "dmz")
+        report = self.fleet.report("puppet", "disable", "-m", "for a test", "-T", "dmz")
         self.assertEqual(self.states(report), {DMZ1: "SUCCEEDED", WEB2: "SUCCEEDED"})
         # Changes that follow each other within a second reach the roster together.
         for collective, enabled in (("main", [DB1, WEB1]), ("dmz", [])):
@@ -121,7 +121,7 @@ class WhoTest(unittest.TestCase):
         self.assertIn("above 0", self.exits(64, "find", "--discovery-timeout", "soon").stderr)
 
     def test_last_failed(self):
-        self.fleet.report("puppet", "disable", "broken", "-I", WEB1)
+        self.fleet.report("puppet", "disable", "-m", "broken", "-I", WEB1)
         report = self.fleet.report("puppet", "run", "--noop", "-F", "role=web")
         self.assertEqual(self.states(report), {WEB1: "REFUSED", WEB2: "SUCCEEDED"})
         self.fleet.report("puppet", "enable", "-I", WEB1)
