@@ -129,7 +129,7 @@ int main(int argc, char** argv) {
   CLI::App app(
       "Whether a simulated fleet keeps its promises whatever is lost, repeated or killed.");
   sim::Options options;
-  app.set_version_flag("--version", std::string(base::kVersion));
+  app.set_version_flag("--version", absl::StrCat("run ", base::kVersion));
   app.add_option("--seeds", options.seeds, "How many seeds are lived through")
       ->check(CLI::PositiveNumber);
   app.add_option("--first", options.first, "The first of them");
@@ -139,11 +139,15 @@ int main(int argc, char** argv) {
                  "late-reply-overwrites, expired-accepted, sequence-gap");
   app.add_option("--directory", options.directory,
                  "For the simulated disks; default: a new one in /dev/shm or TMPDIR");
-  CLI11_PARSE(app, argc, argv);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 64;
+  }
   base::Plants plants;
   if (!options.plant.empty() && !sim::SetPlant(options.plant, &plants)) {
     std::cerr << "run: there is no plant " << options.plant << std::endl;
-    return 2;
+    return 64;
   }
   // The simulated fleet's own log would say everything twice; its errors are worth reading.
   base::SetUpLog("run", base::LogLevel::kError, base::LogFormat::kText);
