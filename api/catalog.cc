@@ -5,9 +5,11 @@
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "api/errors.h"
 #include "base/proto_time.h"
 #include "base/sha256.h"
 
@@ -64,11 +66,31 @@ ActionInfo Read(const FieldDescriptor& arm) {
   return info;
 }
 
+// Fields that the API has set aside for what is not built yet, so that who asks for one is told its
+// name; the list is in orch/v1/job.proto.
+std::string ReservedName(const google::protobuf::Descriptor& message, int number) {
+  constexpr int kFirst = 10;
+  constexpr const char* kRollout[] = {"canary_spread", "settle", "steps",
+                                      "ramp",          "rate",   "order",
+                                      "last",          "per",    "max_new_failures",
+                                      "max_unhealthy", "guards", "progress_deadline",
+                                      "on_halt",       "retry",  "quorum",
+                                      "before",        "after",  "wait_for_absent",
+                                      "window",        "limits"};
+  if (message.full_name() != "orch.v1.Rollout") return "";
+  const int index = number - kFirst;
+  return index >= 0 && index < static_cast<int>(std::size(kRollout)) ? kRollout[index] : "";
+}
+
 absl::Status RefuseUnknownIn(const Message& message, const std::string& path) {
   const Reflection& reflection = *message.GetReflection();
   if (reflection.GetUnknownFields(message).field_count() > 0) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "unknown field ", reflection.GetUnknownFields(message).field(0).number(), " in ", path));
+    const int number = reflection.GetUnknownFields(message).field(0).number();
+    if (const std::string name = ReservedName(*message.GetDescriptor(), number); !name.empty()) {
+      return Error(absl::StatusCode::kInvalidArgument, "NOT_SUPPORTED",
+                   absl::StrCat(path, ".", name, " is not supported by this version"));
+    }
+    return absl::InvalidArgumentError(absl::StrCat("unknown field ", number, " in ", path));
   }
   std::vector<const FieldDescriptor*> fields;
   reflection.ListFields(message, &fields);

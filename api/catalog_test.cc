@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include "absl/strings/str_cat.h"
 #include "api/errors.h"
+#include "orch/v1/job.pb.h"
 
 namespace orch::api {
 namespace {
@@ -94,6 +96,20 @@ TEST(CatalogTest, RefusesUnknownFieldsAndEnumValuesAtAnyDepth) {
   orch::v1::PuppetRunResult result;
   result.set_verdict(static_cast<orch::v1::PuppetRunVerdict>(77));
   EXPECT_FALSE(RefuseUnknown(result).ok());
+}
+
+TEST(CatalogTest, NamesWhatIsSetAside) {
+  const auto* rollout = orch::v1::Rollout::descriptor();
+  ASSERT_EQ(rollout->reserved_name_count(), 20) << "the API's list and the catalog's are one";
+  for (int i = 0; i < rollout->reserved_name_count(); ++i) {
+    orch::v1::JobSpec spec;
+    orch::v1::Rollout* const set = spec.mutable_rollout();
+    set->GetReflection()->MutableUnknownFields(set)->AddVarint(10 + i, 1);
+    const absl::Status refused = RefuseUnknown(spec);
+    EXPECT_EQ(ReasonOf(refused), "NOT_SUPPORTED");
+    EXPECT_EQ(refused.message(), absl::StrCat("JobSpec.rollout.", rollout->reserved_name(i),
+                                              " is not supported by this version"));
+  }
 }
 
 TEST(CatalogTest, DigestsFollowTheArguments) {

@@ -50,4 +50,17 @@ absl::StatusOr<std::string> ParseNodeName(absl::string_view field, absl::string_
   return NoName(field, name, "nodes/<identity>");
 }
 
+absl::StatusOr<JobNodeId> ParseJobNodeName(absl::string_view field, absl::string_view name) {
+  absl::string_view rest = name;
+  const size_t slash = name.find('/', kJobs.size());
+  if (absl::ConsumePrefix(&rest, kJobs) && slash != absl::string_view::npos) {
+    const absl::string_view id = name.substr(kJobs.size(), slash - kJobs.size());
+    rest = name.substr(slash + 1);
+    if (base::IsUlid(id) && absl::ConsumePrefix(&rest, kNodes) && base::IsIdentity(rest)) {
+      return JobNodeId{std::string(id), std::string(rest)};
+    }
+  }
+  return NoName(field, name, "jobs/<ULID>/nodes/<identity>");
+}
+
 }  // namespace orch::api

@@ -24,5 +24,9 @@ absl::string_view IdentityOf(absl::string_view name);
 // such name. Whether there is such a job or node is for others to say.
 absl::StatusOr<std::string> ParseJobName(absl::string_view field, absl::string_view name);
 absl::StatusOr<std::string> ParseNodeName(absl::string_view field, absl::string_view name);
+struct JobNodeId {
+  std::string job_id, node;
+};
+absl::StatusOr<JobNodeId> ParseJobNodeName(absl::string_view field, absl::string_view name);
 
 }  // namespace orch::api

@@ -19,6 +19,19 @@ TEST(NamesTest, ThereAndBack) {
   EXPECT_EQ(JobNodeName(kId, "web1"), JobName(kId) + "/nodes/web1");
 }
 
+TEST(NamesTest, OnlyANodeOfAJobIsOne) {
+  const absl::StatusOr<JobNodeId> id = ParseJobNodeName("name", JobNodeName(kId, "web1.example"));
+  ASSERT_TRUE(id.ok()) << id.status();
+  EXPECT_EQ(id->job_id, kId);
+  EXPECT_EQ(id->node, "web1.example");
+  for (const std::string& name :
+       {std::string(), std::string("jobs"), JobName(kId), JobName(kId) + "/", JobNodeName(kId, ""),
+        JobNodeName(kId, "a/b"), JobNodeName("x", "a"), NodeName("a")}) {
+    EXPECT_EQ(ParseJobNodeName("name", name).status().code(), absl::StatusCode::kInvalidArgument)
+        << name;
+  }
+}
+
 TEST(NamesTest, OnlyAJobsNameIsOne) {
   EXPECT_EQ(*ParseJobName("name", JobName(kId)), kId);
   for (const std::string& name : {std::string(), std::string("jobs/"), std::string(kId),

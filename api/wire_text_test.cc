@@ -19,7 +19,8 @@ Reply Outcome(const std::string& message) {
   reply.set_request_id("\xff\xfe");  // bytes: they stay
   reply.mutable_outcome()->set_state(orch::v1::NODE_STATE_FAILED);
   reply.mutable_outcome()->set_message(message);
-  reply.mutable_outcome()->mutable_result()->mutable_puppet_run()->add_errors("\xe9t\xe9");
+  reply.mutable_outcome()->mutable_result()->mutable_puppet_run()->add_errors()->set_message(
+      "\xe9t\xe9");
   return reply;
 }
 
@@ -38,7 +39,7 @@ TEST(WireText, OtherBytesAreReplacedAndHideNothingElse) {
   Reply read;
   ASSERT_EQ(ParseHealing(bytes, &read), Parsed::kHealed);
   EXPECT_EQ(read.outcome().message(), std::string(4095, 'a') + "\xef\xbf\xbd");
-  EXPECT_EQ(read.outcome().result().puppet_run().errors(0), "\xef\xbf\xbdt\xef\xbf\xbd");
+  EXPECT_EQ(read.outcome().result().puppet_run().errors(0).message(), "\xef\xbf\xbdt\xef\xbf\xbd");
   EXPECT_EQ(read.outcome().state(), orch::v1::NODE_STATE_FAILED);
   EXPECT_EQ(read.request_id(), "\xff\xfe");
   EXPECT_EQ(read.sequence(), 7u);

@@ -15,12 +15,15 @@
 
 #include <cmath>
 #include <set>
+#include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/nearest.h"
 #include "base/proto_time.h"
 #include "base/status.h"
 #include "base/text.h"
@@ -73,14 +76,11 @@ class Filler {
   }
 
   static std::string DidYouMean(const std::string& key, const Descriptor& descriptor) {
-    std::string known;
-    for (int i = 0; i < descriptor.field_count(); ++i) {
-      const std::string& name = descriptor.field(i)->name();
-      if (absl::StartsWith(name, key.substr(0, 3)))
-        return absl::StrCat(", did you mean `", name, "`?");
-      absl::StrAppend(&known, known.empty() ? "" : ", ", name);
-    }
-    return absl::StrCat("; known: ", known);
+    std::vector<std::string> known;
+    for (int i = 0; i < descriptor.field_count(); ++i) known.push_back(descriptor.field(i)->name());
+    const std::string nearest = Nearest(key, known);
+    return nearest.empty() ? absl::StrCat("; known: ", absl::StrJoin(known, ", "))
+                           : absl::StrCat(", did you mean `", nearest, "`?");
   }
 
   absl::Status FillField(const YAML::Node& node, const FieldDescriptor& field,

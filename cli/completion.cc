@@ -15,19 +15,6 @@ std::vector<const CLI::App*> SubcommandsOf(const CLI::App& command) {
   return command.get_subcommands([](const CLI::App*) { return true; });
 }
 
-// The option that a word such as `-o` or `--output` names, on a command or above it.
-const CLI::Option* Find(const std::vector<const CLI::App*>& path, const std::string& word) {
-  for (const CLI::App* level : path) {
-    for (const CLI::Option* option : level->get_options()) {
-      const bool is_long = absl::StartsWith(word, "--") && option->check_lname(word.substr(2));
-      const bool is_short =
-          word.size() == 2 && word[0] == '-' && option->check_sname(word.substr(1));
-      if (is_long || is_short) return option;
-    }
-  }
-  return nullptr;
-}
-
 // Where in the tree the last word begins: below which commands, and behind which option that wants
 // a value.
 struct Place {
@@ -43,12 +30,12 @@ Place PlaceOf(const CLI::App& app, const std::vector<std::string>& words) {
       continue;
     }
     if (absl::StartsWith(words[i], "-")) {
-      const CLI::Option* option = Find(place.path, words[i]);
+      const CLI::Option* option = FindOption(place.path, words[i]);
       if (option != nullptr && option->get_expected_max() > 0) place.option = option;
       continue;
     }
     for (const CLI::App* sub : SubcommandsOf(*place.path.back())) {
-      if (sub->get_name() != words[i]) continue;
+      if (sub->get_name() != words[i] || words[i] == "help") continue;  // `help` is followed by one
       place.path.push_back(sub);
       break;
     }
@@ -71,6 +58,18 @@ std::vector<std::string> ActionNames() {
 }
 
 }  // namespace
+
+const CLI::Option* FindOption(const std::vector<const CLI::App*>& path, const std::string& word) {
+  for (const CLI::App* level : path) {
+    for (const CLI::Option* option : level->get_options()) {
+      const bool is_long = absl::StartsWith(word, "--") && option->check_lname(word.substr(2));
+      const bool is_short =
+          word.size() == 2 && word[0] == '-' && option->check_sname(word.substr(1));
+      if (is_long || is_short) return option;
+    }
+  }
+  return nullptr;
+}
 
 std::string CompletionScript(const std::string& shell) {
   if (shell == "bash") {
@@ -102,7 +101,7 @@ std::vector<std::string> Complete(
   const CLI::Option* option = place.option;
   const size_t equals = prefix.find('=');
   if (option == nullptr && absl::StartsWith(prefix, "--") && equals != std::string::npos) {
-    option = Find(place.path, prefix.substr(0, equals));
+    option = FindOption(place.path, prefix.substr(0, equals));
     if (option == nullptr) return {};
     before = prefix.substr(0, equals + 1);
     prefix = prefix.substr(equals + 1);

@@ -8,6 +8,8 @@
 
 namespace orch::cli {
 
+// The option that a word such as `-o` or `--output` names, on a command or above it; or null.
+const CLI::Option* FindOption(const std::vector<const CLI::App*>& path, const std::string& word);
 // The script for `bash`, `zsh` or `fish`; it asks `orchctl __complete WORDS…`, so that it never
 // grows old.
 std::string CompletionScript(const std::string& shell);

@@ -5,6 +5,8 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <filesystem>
+#include <system_error>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -43,6 +45,13 @@ absl::Status MakeDirectories(const std::string& path) {
 
 std::string ExpandHome(const std::string& path) {
   return absl::StartsWith(path, "~/") ? Environment("HOME") + path.substr(1) : path;
+}
+
+std::string KeptPath(const std::string& path) {
+  if (path.empty() || absl::StartsWith(path, "~/")) return path;
+  std::error_code error;  // where there is no current directory any more
+  const std::filesystem::path absolute = std::filesystem::absolute(path, error);
+  return error ? path : absolute.lexically_normal().string();
 }
 
 std::string ConfigPath() {

@@ -20,6 +20,9 @@ absl::StatusOr<Config> LoadConfig();
 absl::Status SaveConfig(const Config& config);
 // The path with a leading `~/` replaced by the home directory.
 std::string ExpandHome(const std::string& path);
+// The path as it is kept in the configuration file, which is read from any directory: absolute. An
+// empty one and one that begins with `~/` stay as they are.
+std::string KeptPath(const std::string& path);
 // Checks for `host:port` with a port from 1 to 65535 and brackets around an IPv6 address.
 // InvalidArgument: it is something else.
 absl::Status CheckServer(const std::string& server);

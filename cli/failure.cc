@@ -19,6 +19,7 @@ constexpr std::pair<absl::string_view, absl::string_view> kFlags[] = {
     {"spec.rollout.batch_sleep", "--batch-sleep"},
     {"spec.rollout.limit_seed", "--limit-seed"},
     {"spec.rollout.limit", "--limit"},
+    {"spec.rollout.canary_wait", "--canary-wait"},
     {"spec.rollout.canary", "--canary"},
     {"spec.rollout.concurrency", "--concurrency"},
     {"spec.rollout.max_failures", "--max-failures"},

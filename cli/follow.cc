@@ -19,6 +19,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "api/action_words.h"
 #include "api/catalog.h"
 #include "api/errors.h"
 #include "base/clock.h"
@@ -96,9 +97,10 @@ class Follower {
     if (batch.has_job() && tally_.job().name().empty() && batch.job().mutating() &&
         !session_.options.quiet && !session_.options.dry_run) {
       ClearLive();
-      terminal_.err << batch.job().name() << ": " << api::NameOf(batch.job().spec().action())
-                    << " on " << batch.job().targets()
-                    << (batch.job().targets() == 1 ? " node" : " nodes") << std::endl;
+      terminal_.err << batch.job().name() << ": "
+                    << Safe(api::ActionWords(batch.job().spec().action())) << " on "
+                    << batch.job().targets() << (batch.job().targets() == 1 ? " node" : " nodes")
+                    << std::endl;
     }
     tally_.Apply(batch);
     for (const orch::v1::JobEvent& event : batch.events()) {
@@ -296,8 +298,9 @@ int ShowDryRun(Session& session, const orch::v1::CreateJobResponse& response) {
     for (const std::string& node : response.nodes()) terminal.out << node << "\n";
     terminal.out.flush();
     for (const JobNode& node : response.others()) terminal.err << NodeLine(terminal, node) << "\n";
-    terminal.err << "dry run: " << api::NameOf(response.job().spec().action()) << " would go to "
-                 << response.nodes_size() << (response.nodes_size() == 1 ? " node" : " nodes");
+    terminal.err << "dry run: " << Safe(api::ActionWords(response.job().spec().action()))
+                 << " would go to " << response.nodes_size()
+                 << (response.nodes_size() == 1 ? " node" : " nodes");
     // As --expect-nodes counts: with those of which it is known already that they would not.
     if (response.others_size() > 0) {
       terminal.err << " of the " << response.nodes_size() + response.others_size() << " meant";
@@ -358,7 +361,7 @@ int RunAndFollow(Session& session, Connection& connection, orch::v1::JobSpec spe
     if (!follower.to_confirm().has_value()) return code;
     // What was typed before the question was there is no answer to it.
     tcflush(STDIN_FILENO, TCIFLUSH);
-    if (!ConfirmCount(session.terminal, std::cin, api::NameOf(request.spec().action()),
+    if (!ConfirmCount(session.terminal, std::cin, Safe(api::ActionWords(request.spec().action())),
                       *follower.to_confirm())) {
       session.terminal.err << "not confirmed; nothing was sent" << std::endl;
       return kExitUsage;

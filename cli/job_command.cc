@@ -11,6 +11,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "api/action_words.h"
 #include "api/catalog.h"
 #include "api/names.h"
 #include "base/proto_time.h"
@@ -18,6 +19,7 @@
 #include "cli/failure.h"
 #include "cli/follow.h"
 #include "cli/grid.h"
+#include "cli/job_ids.h"
 #include "cli/render.h"
 #include "target/target.h"
 
@@ -25,9 +27,6 @@ namespace orch::cli {
 namespace {
 
 using orch::v1::Job;
-
-// An id or a whole name is given.
-std::string JobName(const std::string& given) { return api::JobName(api::JobIdOf(given)); }
 
 std::string StateWord(const Job& job) {
   return std::string(absl::StripPrefix(orch::v1::JobState_Name(job.state()), "JOB_STATE_"));
@@ -64,7 +63,7 @@ Grid JobGrid(const google::protobuf::RepeatedPtrField<Job>& jobs) {
   Grid grid({"JOB", "TIME", "CALLER", "ACTION", "STATE", "NODES"});
   for (const Job& job : jobs) {
     grid.Add({std::string(api::JobIdOf(job.name())), When(job.create_time()), Safe(job.caller()),
-              Safe(api::NameOf(job.spec().action())), StateWord(job),
+              Safe(api::ActionWords(job.spec().action())), StateWord(job),
               Cell(CountWords(job), job.targets())});
   }
   return grid;
@@ -100,8 +99,10 @@ int ListJobs(Session& session, int most, const std::string& caller) {
 int ShowJob(Session& session, const std::string& given) {
   const auto connection = Connect(session);
   if (!connection.ok()) return Fail(session, connection.status());
+  const absl::StatusOr<std::string> name = ResolveJob(**connection, given);
+  if (!name.ok()) return Fail(session, name.status());
   orch::v1::GetJobRequest request;
-  request.set_name(JobName(given));
+  request.set_name(*name);
   const auto response = (*connection)->Call(request);
   if (!response.ok()) return Fail(session, response.status());
   orch::v1::JobReport report;
@@ -130,7 +131,7 @@ int ShowJob(Session& session, const std::string& given) {
   const Job& job = report.job();
   terminal.out << Paint(terminal, Color::kBold, job.name()) << "  " << StateWord(job)
                << (job.message().empty() ? "" : absl::StrCat(" (", Safe(job.message()), ")"))
-               << "\n  action  " << api::NameOf(job.spec().action()) << "\n  caller  "
+               << "\n  action  " << Safe(api::ActionWords(job.spec().action())) << "\n  caller  "
                << job.caller() << "\n  target  " << TargetWords(job) << "\n  began   "
                << When(job.create_time());
   if (job.has_end_time()) {
@@ -153,8 +154,10 @@ template <typename Request>
 int ChangeJob(Session& session, const std::string& given) {
   const auto connection = Connect(session);
   if (!connection.ok()) return Fail(session, connection.status());
+  const absl::StatusOr<std::string> name = ResolveJob(**connection, given);
+  if (!name.ok()) return Fail(session, name.status());
   Request request;
-  request.set_name(JobName(given));
+  request.set_name(*name);
   if constexpr (std::is_same_v<Request, orch::v1::CancelJobRequest>)
     request.set_reason(session.options.reason);
   const auto response = (*connection)->Call(request);
@@ -172,8 +175,10 @@ int ChangeJob(Session& session, const std::string& given) {
 int RerunJob(Session& session, const std::string& given) {
   const auto connection = Connect(session);
   if (!connection.ok()) return Fail(session, connection.status());
+  const absl::StatusOr<std::string> name = ResolveJob(**connection, given);
+  if (!name.ok()) return Fail(session, name.status());
   orch::v1::GetJobRequest request;
-  request.set_name(JobName(given));
+  request.set_name(*name);
   const auto response = (*connection)->Call(request);
   if (!response.ok()) return Fail(session, response.status());
   orch::v1::JobSpec spec = response->job().spec();
@@ -250,8 +255,9 @@ void AddJobCommands(CLI::App& app, Session& session) {
   };
   const Verb watch = [](Session& s, const std::string& name) {
     const auto connection = Connect(s);
-    return connection.ok() ? WatchAndFollow(s, **connection, JobName(name))
-                           : Fail(s, connection.status());
+    if (!connection.ok()) return Fail(s, connection.status());
+    const absl::StatusOr<std::string> job = ResolveJob(**connection, name);
+    return job.ok() ? WatchAndFollow(s, **connection, *job) : Fail(s, job.status());
   };
   for (const Command& command : {Command{"show", "one job with its nodes", ShowJob},
                                  Command{"watch", "follow a job from its start", watch},
@@ -261,12 +267,15 @@ void AddJobCommands(CLI::App& app, Session& session) {
                                          ChangeJob<orch::v1::PauseJobRequest>},
                                  Command{"resume", "go on", ChangeJob<orch::v1::ResumeJobRequest>},
                                  Command{"rerun", "the same again, as a new job", RerunJob}}) {
-    auto name = std::make_shared<std::string>();
+    auto name = std::make_shared<std::string>("last");
     CLI::App* sub = job->add_subcommand(command.name, command.summary);
-    sub->add_option("job", *name, "its id")->required();
     const absl::string_view verb_name = command.name;
-    if (verb_name == "show" || verb_name == "watch" || verb_name == "rerun")
-      session.sort_keys[sub] = NodeSortKeys();
+    const bool only_looks = verb_name == "show" || verb_name == "watch";
+    sub->add_option("job", *name,
+                    absl::StrCat("its id, 4 or more characters that only it begins with, or last",
+                                 only_looks ? " (the default): my newest" : ": my newest"))
+        ->required(!only_looks);
+    if (only_looks || verb_name == "rerun") session.sort_keys[sub] = NodeSortKeys();
     const Verb verb = command.verb;
     sub->callback([&session, name, verb] {
       session.run = [&session, name, verb] { return verb(session, *name); };

@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <cstdlib>
 #include <iostream>
 
@@ -21,6 +20,7 @@
 #include "cli/grid.h"
 #include "cli/options.h"
 #include "cli/render.h"
+#include "cli/suggest.h"
 #include "cli/tree.h"
 
 namespace orch::cli {
@@ -57,29 +57,6 @@ bool WantsColor(const GlobalOptions& options, const Terminal& terminal) {
   const char* term = std::getenv("TERM");
   return terminal.out_is_tty && (no_color == nullptr || *no_color == '\0') && term != nullptr &&
          std::string(term) != "dumb";
-}
-
-// What is wrong where a command's name should stand: CLI11 only says that one is required. Empty:
-// nothing.
-std::string UnknownCommand(const CLI::App& app, const std::vector<std::string>& words) {
-  const CLI::App* command = &app;
-  std::string path = "orchctl";
-  for (const std::string& word : words) {
-    const std::vector<const CLI::App*> subs =
-        command->get_subcommands([](const CLI::App*) { return true; });
-    if (subs.empty() || word.empty() || word[0] == '-') return "";
-    const auto found = std::find_if(subs.begin(), subs.end(),
-                                    [&](const CLI::App* s) { return s->get_name() == word; });
-    if (found == subs.end()) {
-      std::string known;
-      for (const CLI::App* sub : subs)
-        absl::StrAppend(&known, known.empty() ? "" : ", ", sub->get_name());
-      return absl::StrCat("unknown command `", word, "`; ", path, " has ", known);
-    }
-    command = *found;
-    absl::StrAppend(&path, " ", word);
-  }
-  return "";
 }
 
 // Whether --sort-by is of use to the command that was named, and names columns that it has.
@@ -135,13 +112,9 @@ int Main(int argc, char** argv) {
       std::cout.flush();
       return std::cout ? kExitOk : kExitInternal;
     }
-    const std::string unknown =
-        UnknownCommand(app, std::vector<std::string>(argv + 1, argv + argc));
-    if (!unknown.empty()) {
-      std::cerr << "orchctl: " << unknown << std::endl;
-      return kExitUsage;
-    }
-    std::cerr << "orchctl: " << error.what() << "\nsee `orchctl --help`" << std::endl;
+    std::cerr << "orchctl: "
+              << Misunderstood(app, std::vector<std::string>(argv + 1, argv + argc), error.what())
+              << std::endl;
     return kExitUsage;
   }
   session.terminal.color = WantsColor(session.options, session.terminal);

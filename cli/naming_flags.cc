@@ -8,12 +8,13 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "api/errors.h"
-#include "api/names.h"
+#include "api/states.h"
 #include "base/config.h"
 #include "base/proto_time.h"
 #include "base/status.h"
 #include "cli/contexts.h"
 #include "cli/inventory_file.h"
+#include "cli/job_ids.h"
 
 namespace orch::cli {
 namespace {
@@ -108,7 +109,9 @@ absl::Status NamingFlags::FillIn(const Session& session, const TargetFlags& targ
   ORCH_ASSIGN_OR_RETURN(const std::vector<std::string> names, Names(session, target));
   spec->mutable_nodes()->Assign(names.begin(), names.end());
   spec->set_pql(pql);
-  spec->mutable_rollout()->set_limit(limit);
+  if (!limit.empty()) {
+    ORCH_ASSIGN_OR_RETURN(*spec->mutable_rollout()->mutable_limit(), Quantity("--limit", limit));
+  }
   spec->mutable_rollout()->set_limit_seed(limit_seed);
   if (discovery_timeout.empty()) return absl::OkStatus();
   return FillInTimeout(session, spec->mutable_timeout());
@@ -119,7 +122,9 @@ absl::Status NamingFlags::FillIn(const Session& session, const TargetFlags& targ
   ORCH_ASSIGN_OR_RETURN(const std::vector<std::string> names, Names(session, target));
   request->mutable_nodes()->Assign(names.begin(), names.end());
   request->set_pql(pql);
-  request->set_limit(limit);
+  if (!limit.empty()) {
+    ORCH_ASSIGN_OR_RETURN(*request->mutable_limit(), Quantity("--limit", limit));
+  }
   request->set_limit_seed(limit_seed);
   if (discovery_timeout.empty()) return absl::OkStatus();
   return FillInTimeout(session, request->mutable_timeout());
@@ -142,19 +147,22 @@ void RefuseEmptyValues(CLI::App* command) {
 
 absl::StatusOr<std::vector<std::string>> LastFailed(Connection& connection,
                                                     const std::string& job) {
+  const absl::StatusOr<std::string> name = ResolveJob(connection, job);
+  if (!name.ok()) return base::Annotate(name.status(), "--last-failed");
   orch::v1::GetJobRequest get;
-  get.set_name(api::JobName(api::JobIdOf(job)));
+  get.set_name(*name);
   const absl::StatusOr<orch::v1::GetJobResponse> found = connection.Call(get);
   if (!found.ok()) return base::Annotate(found.status(), "--last-failed");
-  if (found->job().state() < orch::v1::JOB_STATE_SUCCEEDED) {
+  if (!api::IsEnd(found->job().state())) {
     return absl::FailedPreconditionError(absl::StrCat(
         "--last-failed: ", get.name(), " has not ended; `orchctl job watch ", get.name(), "`"));
   }
   orch::v1::ListJobNodesRequest list;
   list.set_parent(get.name());
   list.set_page_size(1000);
-  for (int state = orch::v1::NODE_STATE_SUCCEEDED + 1; state <= orch::v1::NodeState_MAX; ++state) {
-    list.add_states(static_cast<orch::v1::NodeState>(state));
+  for (int number = orch::v1::NodeState_MIN; number <= orch::v1::NodeState_MAX; ++number) {
+    const auto state = static_cast<orch::v1::NodeState>(number);
+    if (api::IsTerminal(state) && state != orch::v1::NODE_STATE_SUCCEEDED) list.add_states(state);
   }
   std::vector<std::string> names;
   do {

@@ -28,6 +28,9 @@ namespace {
 
 using orch::v1::JobNode;
 
+// Nodes named in the line that says who was not asked; -o json has them all.
+constexpr size_t kNotAskedShown = 5;
+
 std::string EnumWord(const std::string& name, absl::string_view prefix) {
   return std::string(absl::StripPrefix(name, prefix));
 }
@@ -241,8 +244,8 @@ std::vector<std::string> NodeDetails(const JobNode& node, bool wide) {
   const int left = shown - shown_max + static_cast<int>(run.changes_omitted());
   if (left > 0) lines.push_back(absl::StrCat("    … and ", left, " more"));
   if (node.state() == orch::v1::NODE_STATE_FAILED) {
-    for (const std::string& error : run.errors())
-      lines.push_back(absl::StrCat("    ! ", Safe(error)));
+    for (const orch::v1::PuppetRunError& error : run.errors())
+      lines.push_back(absl::StrCat("    ! ", Safe(error.message())));
   }
   return lines;
 }
@@ -294,7 +297,7 @@ std::vector<std::string> Summary(const Terminal& terminal, const Tally& tally,
     ++words[OutcomeWord(node)];
     if (node.state() == orch::v1::NODE_STATE_SUCCEEDED) continue;
     const auto& errors = node.result().puppet_run().errors();
-    std::string why = !errors.empty()           ? errors[0]
+    std::string why = !errors.empty()           ? errors[0].message()
                       : !node.message().empty() ? node.message()
                                                 : node.reason();
     failures[absl::StrCat(OutcomeWord(node), why.empty() ? "" : ": ", Safe(why))].push_back(name);
@@ -317,6 +320,22 @@ std::vector<std::string> Summary(const Terminal& terminal, const Tally& tally,
   absl::StrAppend(&line, " in ", Age(elapsed));
   if (tally.job().mutating() && !tally.job().name().empty())
     absl::StrAppend(&line, "  (", tally.job().name(), ")");
+  if (tally.job().not_asked_count() > 0) {
+    const uint32_t left_out = tally.job().not_asked_count();
+    std::vector<std::string> names;
+    for (const orch::v1::NotAskedNode& node : tally.job().not_asked()) {
+      if (names.size() == kNotAskedShown) break;
+      names.push_back(absl::StrCat(Safe(node.node()), " ", Safe(node.reason())));
+    }
+    lines.push_back(
+        Paint(terminal, Color::kYellow,
+              absl::StrCat(left_out, left_out == 1 ? " node matches" : " nodes match",
+                           left_out == 1 ? " and was not asked: " : " and were not asked: ",
+                           absl::StrJoin(names, ", "),
+                           left_out > names.size()
+                               ? absl::StrCat(" and ", left_out - names.size(), " more")
+                               : "")));
+  }
   if (!tally.job().message().empty() && tally.job().state() != orch::v1::JOB_STATE_SUCCEEDED &&
       !tally.nodes().empty()) {
     absl::StrAppend(&line, "\n", Safe(tally.job().message()));

@@ -229,9 +229,9 @@ int SetContext(Session& session, const std::string& name) {
   Context& context = (*config->mutable_contexts())[name];
   const GlobalOptions& o = session.options;
   if (!o.server.empty()) context.set_server(o.server);
-  if (!o.ca.empty()) context.set_ca(o.ca);
-  if (!o.cert.empty()) context.set_cert(o.cert);
-  if (!o.key.empty()) context.set_key(o.key);
+  if (!o.ca.empty()) context.set_ca(KeptPath(o.ca));
+  if (!o.cert.empty()) context.set_cert(KeptPath(o.cert));
+  if (!o.key.empty()) context.set_key(KeptPath(o.key));
   if (!o.server_name.empty()) context.set_server_name(o.server_name);
   if (o.insecure_loopback) context.set_insecure_loopback(true);
   if (context.server().empty()) {

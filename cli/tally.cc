@@ -16,8 +16,6 @@ using orch::v1::NodeState;
 
 }  // namespace
 
-bool IsTerminal(NodeState state) { return state >= orch::v1::NODE_STATE_SUCCEEDED; }
-
 absl::StatusOr<Tolerance> Tolerance::Parse(const std::string& text) {
   Tolerance out;
   for (absl::string_view part : absl::StrSplit(text, ',', absl::SkipEmpty())) {

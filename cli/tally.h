@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "api/states.h"
 #include "cli/options.h"
 #include "orch/v1/job.pb.h"
 #include "orch/v1/job_service.pb.h"
@@ -62,6 +63,6 @@ class Tally {
   std::vector<absl::Duration> times_;
 };
 
-bool IsTerminal(orch::v1::NodeState state);
+using api::IsTerminal;
 
 }  // namespace orch::cli

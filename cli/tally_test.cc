@@ -174,5 +174,24 @@ TEST(RenderTest, WhatHasNoJsonIsNoOutput) {
   }
 }
 
+TEST(RenderTest, WhoWasNotAskedIsTold) {
+  orch::v1::WatchJobResponse batch;
+  orch::v1::Job* job = batch.add_events()->mutable_finished();
+  batch.mutable_events(0)->set_sequence(1);
+  job->set_state(orch::v1::JOB_STATE_SUCCEEDED);
+  job->set_not_asked_count(7);
+  for (const char* name : {"a", "b", "c", "d", "e", "f"}) {
+    orch::v1::NotAskedNode* node = job->add_not_asked();
+    node->set_node(name);
+    node->set_reason("gone");
+  }
+  Tally tally;
+  tally.Apply(batch);
+  const Terminal terminal{std::cout, std::cerr};
+  const auto lines = Summary(terminal, tally, absl::Seconds(3));
+  EXPECT_EQ(lines[0],
+            "7 nodes match and were not asked: a gone, b gone, c gone, d gone, e gone and 2 more");
+}
+
 }  // namespace
 }  // namespace orch::cli

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/target_flags.h"
 
+#include <iterator>
+#include <utility>
+
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "api/quantity.h"
 #include "base/config.h"
 #include "base/ids.h"
 #include "base/proto_time.h"
@@ -12,6 +16,21 @@
 #include "target/words.h"
 
 namespace orch::cli {
+namespace {
+
+absl::StatusOr<google::protobuf::Duration> Time(absl::string_view flag, const std::string& text) {
+  const absl::StatusOr<absl::Duration> time = base::ParseDuration(text);
+  if (!time.ok()) return base::Annotate(time.status(), absl::StrCat(flag, " ", text));
+  return ToProtoDuration(*time);
+}
+
+}  // namespace
+
+absl::StatusOr<orch::v1::Quantity> Quantity(absl::string_view flag, const std::string& text) {
+  absl::StatusOr<orch::v1::Quantity> quantity = api::ParseQuantity(text);
+  if (!quantity.ok()) return base::Annotate(quantity.status(), flag);
+  return quantity;
+}
 
 void TargetFlags::AddTo(CLI::App* command) {
   const std::string group = "Who";
@@ -88,10 +107,15 @@ absl::StatusOr<orch::v1::Target> TargetFlags::Build() const {
 
 void RolloutFlags::AddTo(CLI::App* command) {
   const std::string group = "How fast";
-  command->add_option("--canary", canary, "so many first; go on only if all succeed")
-      ->check(CLI::Range(1, 1000000))
+  command
+      ->add_option("--canary", canary, "so many first, N or N%; go on only if all of them succeed")
       ->group(group)
-      ->type_name("N");
+      ->type_name("N|P%");
+  command
+      ->add_option("--canary-wait", canary_wait,
+                   "wait so long after the canary before the others start, for example 10m")
+      ->group(group)
+      ->type_name("TIME");
   command->add_option("--concurrency", concurrency, "at most N at once, auto or unlimited")
       ->group(group)
       ->type_name("N");
@@ -106,9 +130,18 @@ void RolloutFlags::AddTo(CLI::App* command) {
 
 absl::StatusOr<orch::v1::Rollout> RolloutFlags::Build() const {
   orch::v1::Rollout out;
-  out.set_canary(canary);
-  out.set_batch_size(batch);
-  out.set_max_failures(max_failures);
+  const std::pair<const char*, const std::string&> quantities[] = {
+      {"--canary", canary}, {"--batch", batch}, {"--max-failures", max_failures}};
+  orch::v1::Quantity* const fields[] = {out.mutable_canary(), out.mutable_batch_size(),
+                                        out.mutable_max_failures()};
+  for (size_t i = 0; i < std::size(quantities); ++i) {
+    const auto& [flag, text] = quantities[i];
+    if (text.empty()) continue;
+    ORCH_ASSIGN_OR_RETURN(*fields[i], Quantity(flag, text));
+  }
+  if (canary.empty()) out.clear_canary();
+  if (batch.empty()) out.clear_batch_size();
+  if (max_failures.empty()) out.clear_max_failures();
   if (concurrency == "unlimited") {
     out.set_unlimited(true);
   } else if (!concurrency.empty() && concurrency != "auto") {
@@ -120,10 +153,10 @@ absl::StatusOr<orch::v1::Rollout> RolloutFlags::Build() const {
     out.set_concurrency(n);
   }
   if (!batch_sleep.empty()) {
-    absl::StatusOr<absl::Duration> sleep = base::ParseDuration(batch_sleep);
-    if (!sleep.ok())
-      return base::Annotate(sleep.status(), absl::StrCat("--batch-sleep ", batch_sleep));
-    *out.mutable_batch_sleep() = ToProtoDuration(*sleep);
+    ORCH_ASSIGN_OR_RETURN(*out.mutable_batch_sleep(), Time("--batch-sleep", batch_sleep));
+  }
+  if (!canary_wait.empty()) {
+    ORCH_ASSIGN_OR_RETURN(*out.mutable_canary_wait(), Time("--canary-wait", canary_wait));
   }
   return out;
 }

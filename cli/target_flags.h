@@ -13,6 +13,9 @@
 
 namespace orch::cli {
 
+// The value of a flag that takes `10` or `25%`. InvalidArgument names the flag.
+absl::StatusOr<orch::v1::Quantity> Quantity(absl::string_view flag, const std::string& text);
+
 struct TargetFlags {
   std::vector<std::string> facts, classes, actions, identities, words, select;
   std::string collective;
@@ -31,8 +34,7 @@ struct TargetFlags {
 };
 
 struct RolloutFlags {
-  std::string batch, max_failures, batch_sleep, concurrency;
-  uint32_t canary = 0;
+  std::string batch, max_failures, batch_sleep, concurrency, canary, canary_wait;
 
   void AddTo(CLI::App* command);
   absl::StatusOr<orch::v1::Rollout> Build() const;

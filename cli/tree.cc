@@ -3,12 +3,16 @@
 
 #include <algorithm>
 #include <iterator>
+#include <memory>
+#include <ostream>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "cli/commands.h"
 #include "cli/naming_flags.h"
+#include "cli/suggest.h"
 
 namespace orch::cli {
 namespace {
@@ -53,6 +57,23 @@ void AddGlobalOptions(CLI::App& app, GlobalOptions& o) {
   text("--reason", o.reason, "why, for the audit");
 }
 
+void AddHelpCommand(CLI::App& app, Session& session) {
+  auto words = std::make_shared<std::vector<std::string>>();
+  CLI::App* help = app.add_subcommand("help", "the same as --help of the command that is named");
+  help->add_option("command", *words, "for example puppet run; none: orchctl itself");
+  help->callback([&app, &session, words] {
+    session.run = [&app, &session, words]() -> int {
+      const absl::StatusOr<std::string> text = HelpOf(app, *words);
+      if (!text.ok()) {
+        session.terminal.err << "orchctl: " << text.status().message() << std::endl;
+        return kExitUsage;
+      }
+      session.terminal.out << *text << std::flush;
+      return kExitOk;
+    };
+  });
+}
+
 // The commands that make a job, and the flags that only they take.
 constexpr absl::string_view kJobMakers[] = {
     "ping",       "find",          "facts",         "inventory",      "run",
@@ -78,6 +99,7 @@ void AddCommands(CLI::App& app, Session& session) {
   AddAuditCommands(app, session);
   AddBrokerCommands(app, session);
   AddSetupCommands(app, session);
+  AddHelpCommand(app, session);
   RefuseEmptyValues(&app);
 }
 

@@ -12,6 +12,7 @@
 #include "absl/strings/str_replace.h"
 #include "cli/completion.h"
 #include "cli/man.h"
+#include "cli/suggest.h"
 
 namespace orch::cli {
 namespace {
@@ -65,6 +66,47 @@ TEST_F(TreeTest, AJobsFlagsAreRefusedWhereNoJobIsMade) {
   EXPECT_EQ(
       check("job cancel x --dry-run").message(),
       "--dry-run means nothing for `orchctl job cancel`: it belongs to commands that ask nodes");
+}
+
+TEST_F(TreeTest, HelpIsTheHelpOfTheCommand) {
+  EXPECT_EQ(*HelpOf(app_, {}), app_.help());
+  EXPECT_TRUE(absl::StrContains(app_.help(), "the same as --help of the command"));
+  app_.parse("help puppet run");
+  EXPECT_EQ(session_.run(), kExitOk);
+  EXPECT_TRUE(absl::StrContains(out_.str(), "orchctl puppet run")) << out_.str();
+  EXPECT_TRUE(absl::StrContains(out_.str(), "--noop"));
+  app_.parse("help puppet rnu");
+  EXPECT_EQ(session_.run(), kExitUsage);
+  EXPECT_TRUE(absl::StrContains(err_.str(), "did you mean `orchctl puppet run`?")) << err_.str();
+  EXPECT_EQ(Completed({"help", "puppet", "r"}), (Words{"run"}));
+}
+
+TEST_F(TreeTest, WhatIsNotUnderstoodIsAnsweredWithTheNearest) {
+  const auto said = [this](const Words& words) { return Misunderstood(app_, words, "refused"); };
+  EXPECT_EQ(said({"pnig"}),
+            "unknown command `pnig`; did you mean `orchctl ping`?\nsee `orchctl --help`");
+  EXPECT_EQ(said({"-q", "puppet", "rnu"}),
+            "unknown command `rnu`; did you mean `orchctl puppet run`?\n"
+            "see `orchctl puppet --help`");
+  EXPECT_EQ(said({"puppet", "run", "-F", "a=b", "--nop"}),
+            "unknown flag `--nop`; did you mean `--noop`?\nsee `orchctl puppet run --help`");
+  EXPECT_EQ(said({"target", "zzzzzz"}),
+            "unknown command `zzzzzz`; orchctl target has test\nsee `orchctl target --help`");
+  EXPECT_EQ(said({"doctor", "foo", "--tag"}),
+            "unexpected argument `foo`\nsee `orchctl doctor --help`");
+  EXPECT_EQ(said({"job", "cancel"}), "refused\nsee `orchctl job cancel --help`");
+  for (const auto& [words, meant] : std::vector<std::pair<Words, std::string>>{
+           {{"nodes"}, "orchctl node"},
+           {{"jobs"}, "orchctl job"},
+           {{"rpc"}, "orchctl run"},
+           {{"mco"}, "orchctl"},
+           {{"mco", "find"}, "orchctl find"},
+           {{"mco", "puppet", "runonce"}, "orchctl puppet run"},
+           {{"puppet", "runonce"}, "orchctl puppet run"},
+           {{"puppet", "runall", "5"}, "orchctl puppet run --concurrency N"}}) {
+    EXPECT_TRUE(absl::StrContains(said(words), absl::StrCat("did you mean `", meant, "`?")))
+        << said(words);
+  }
 }
 
 TEST_F(TreeTest, CompletesValues) {

@@ -126,6 +126,24 @@ TEST(ActionPolicyTest, ConditionsSayThatTheyAreOfAnActionPolicy) {
   EXPECT_EQ(decision.steps[0].rule, "deny * * env=prod apache or mysql");
 }
 
+TEST(ActionPolicyTest, WhatNoLineAllowsIsDeniedWithoutConditions) {
+  const auto decided = [](const std::string& puppet) {
+    Query query;
+    query.caller = "cert=a";
+    query.action = "puppet.run";
+    return Parsed(puppet)->Decide(query);
+  };
+  // With and without a default, in front of lines that allow others.
+  for (const char* rest : {"", "policy default deny", "allow\tcert=b\t*\t*\t*",
+                           "deny\t*\t*\t*\t*\nallow\t*\t*\trole=web\t*"}) {
+    const Decision decision = decided(absl::StrCat("deny\t*\t*\tenv=prod\t*\n", rest));
+    EXPECT_TRUE(decision.conditions.empty()) << rest;
+    EXPECT_EQ(decision.otherwise, Effect::kDeny) << rest;
+  }
+  EXPECT_EQ(decided("deny\t*\t*\tenv=prod\t*\nallow\t*\t*\trole=web\t*").conditions.size(), 2u);
+  EXPECT_EQ(decided("deny\t*\t*\tenv=prod\t*\npolicy default allow").conditions.size(), 1u);
+}
+
 TEST(ActionPolicyTest, ABadLineRefusesAllFiles) {
   EXPECT_EQ(Error("# ok\nallow cert=a * * *"),
             "puppet.policy:2: expected 4 or 5 fields separated by tabs, found 1");

@@ -120,8 +120,56 @@ TEST(NativePolicyTest, WhereBecomesACondition) {
   EXPECT_FALSE(decision.conditions[0].action_policy);
   EXPECT_EQ(decision.otherwise, Effect::kAllow);
   EXPECT_FALSE(decision.denied_outright());
-  // Only a deny condition, and denied anyway: nothing needs to be asked.
-  EXPECT_TRUE(policy->Decide(Ask("cert=guest", "puppet.run")).denied_outright());
+}
+
+TEST(NativePolicyTest, WhatNoRuleAllowsIsDeniedWithoutConditions) {
+  const auto policy = Parsed(kFleet);
+  const Decision decision = policy->Decide(Ask("cert=bob", "puppet.run"));
+  EXPECT_TRUE(decision.conditions.empty()) << decision.conditions.front().rule;
+  EXPECT_EQ(decision.otherwise, Effect::kDeny);
+  EXPECT_EQ(decision.rule, kDefaultDeny);
+  EXPECT_EQ(decision.reason, "no rule allows cert=bob to do puppet.run");
+  ASSERT_EQ(decision.steps.size(), 5u);
+  EXPECT_EQ(decision.steps[0].why, "denies where environment=frozen");
+  EXPECT_TRUE(decision.steps[4].decides);
+}
+
+TEST(NativePolicyTest, WhatADenialHidesIsNoCondition) {
+  const std::string head =
+      "rules:\n"
+      "- {effect: deny, callers: '*', actions: '*', where: frozen}\n";
+  const std::string denies = "- {effect: deny, callers: cert=bob, actions: '*'}\n";
+  const std::string allows =
+      "- {effect: allow, callers: '*', actions: '*', where: role=web, max_nodes: 5}\n";
+  const Decision hidden =
+      Parsed(absl::StrCat(head, denies, allows))->Decide(Ask("cert=bob", "puppet.run"));
+  EXPECT_TRUE(hidden.conditions.empty());
+  EXPECT_TRUE(hidden.denied_outright());
+  EXPECT_EQ(hidden.rule, "policy.yaml:3");
+  EXPECT_EQ(hidden.reason, "policy.yaml:3 denies cert=bob to do puppet.run");
+  EXPECT_EQ(hidden.max_nodes, 0u);
+  // The other way round it depends on the node, and all that stands before is needed.
+  const Decision open =
+      Parsed(absl::StrCat(head, allows, denies))->Decide(Ask("cert=bob", "puppet.run"));
+  ASSERT_EQ(open.conditions.size(), 2u);
+  EXPECT_EQ(open.conditions[0].effect, Effect::kDeny);
+  EXPECT_EQ(open.conditions[1].effect, Effect::kAllow);
+  EXPECT_FALSE(open.denied_outright());
+}
+
+TEST(NativePolicyTest, WhatIsAllowedAnywayDependsOnNoNode) {
+  const std::string web = "rules:\n- {effect: allow, callers: '*', actions: '*', where: role=web";
+  const std::string rest = "}\n- {effect: allow, callers: cert=a, actions: '*'}\n";
+  const Decision plain = Parsed(absl::StrCat(web, rest))->Decide(Ask("cert=a", "puppet.run"));
+  EXPECT_TRUE(plain.conditions.empty());
+  EXPECT_EQ(plain.otherwise, Effect::kAllow);
+  EXPECT_EQ(plain.rule, "policy.yaml:3");
+  // The limit is shared with those whom only the first rule allows.
+  const Decision limited =
+      Parsed(absl::StrCat(web, ", max_nodes: 5", rest))->Decide(Ask("cert=a", "puppet.run"));
+  ASSERT_EQ(limited.conditions.size(), 1u);
+  EXPECT_EQ(limited.conditions[0].rule, "policy.yaml:2");
+  EXPECT_EQ(limited.max_nodes, 5u);
 }
 
 TEST(NativePolicyTest, ArgumentsMustFit) {

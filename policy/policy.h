@@ -56,7 +56,8 @@ struct Step {
 
 // The answer to a Query. On each node the effect of the first of `conditions` that holds there
 // decides, and `otherwise` where none does. Without conditions the answer is `otherwise` on every
-// node.
+// node. There are none where all would say what `otherwise` says: what is only denied under
+// conditions, and allowed by no rule, is a plain denial.
 struct Decision {
   std::vector<Condition> conditions;  // in order; empty: `otherwise` is the answer
   Effect otherwise = Effect::kDeny;
@@ -122,12 +123,20 @@ class Policy {
                                                std::shared_ptr<const Policy> action_policy);
 
   virtual ~Policy() = default;
-  virtual Decision Decide(const Query& query) const = 0;
+  // A decision that depends on the node only in appearance is given without its conditions, unless
+  // it has limits: those are counted by the rule of the first condition.
+  Decision Decide(const Query& query) const;
   // The groups that a caller is in, sorted.
   virtual std::vector<std::string> GroupsOf(const std::string& caller) const = 0;
   // By file, whether its end is marked: `end: true` as the last key of a policy.yaml, `# end` as
   // the last line of an ActionPolicy file. A file that was cut at a line's end has none.
   virtual std::map<std::string, bool> Ends() const = 0;
+
+ protected:
+  // What the rules say, in order. A condition is among it also where it changes nothing: it might
+  // if other rules follow.
+  virtual Decision Judge(const Query& query) const = 0;
+  static Decision JudgeBy(const Policy& policy, const Query& query) { return policy.Judge(query); }
 };
 
 // InvalidArgument: the end of a file was marked in `before`, and is not in `now`: it was cut.

@@ -23,6 +23,16 @@ absl::string_view EffectWord(Effect effect) {
   return effect == Effect::kAllow ? "allows" : "denies";
 }
 
+// Forgets conditions that all say what holds without them. Those of a limit stay: it is counted by
+// their rule.
+void ForgetIdleConditions(Decision* decision) {
+  if (decision->max_nodes != 0 || decision->max_percent != 0) return;
+  const bool idle = std::all_of(
+      decision->conditions.begin(), decision->conditions.end(),
+      [decision](const Condition& condition) { return condition.effect == decision->otherwise; });
+  if (idle) decision->conditions.clear();
+}
+
 bool MayAllow(const Decision& decision) {
   return std::any_of(decision.conditions.begin(), decision.conditions.end(),
                      [](const Condition& condition) { return condition.effect == Effect::kAllow; });
@@ -33,7 +43,13 @@ class RuleList : public Policy {
   RuleList(Groups groups, std::vector<Rule> rules, std::map<std::string, bool> ends)
       : groups_(std::move(groups)), rules_(std::move(rules)), ends_(std::move(ends)) {}
 
-  Decision Decide(const Query& query) const override {
+  std::vector<std::string> GroupsOf(const std::string& caller) const override {
+    return groups_.Of(caller);
+  }
+  std::map<std::string, bool> Ends() const override { return ends_; }
+
+ protected:
+  Decision Judge(const Query& query) const override {
     const std::vector<std::string> groups = groups_.Of(query.caller);
     Decision out;
     std::string near;
@@ -73,11 +89,6 @@ class RuleList : public Policy {
     return out;
   }
 
-  std::vector<std::string> GroupsOf(const std::string& caller) const override {
-    return groups_.Of(caller);
-  }
-  std::map<std::string, bool> Ends() const override { return ends_; }
-
  private:
   const Groups groups_;
   const std::vector<Rule> rules_;
@@ -90,22 +101,6 @@ class Combined : public Policy {
   Combined(std::shared_ptr<const Policy> first, std::shared_ptr<const Policy> second)
       : first_(std::move(first)), second_(std::move(second)) {}
 
-  Decision Decide(const Query& query) const override {
-    Decision out = first_->Decide(query);
-    if (out.rule != kDefaultDeny) return out;
-    Decision rest = second_->Decide(query);
-    if (!out.steps.empty()) out.steps.pop_back();
-    out.steps.insert(out.steps.end(), rest.steps.begin(), rest.steps.end());
-    out.conditions.insert(out.conditions.end(), rest.conditions.begin(), rest.conditions.end());
-    // Where neither decides, the first knows better what was nearly allowed.
-    if (rest.rule != kDefaultDeny) out.reason = rest.reason;
-    out.otherwise = rest.otherwise;
-    out.rule = rest.rule;
-    out.max_nodes = Tighter(out.max_nodes, rest.max_nodes);
-    out.max_percent = Tighter(out.max_percent, rest.max_percent);
-    return out;
-  }
-
   std::vector<std::string> GroupsOf(const std::string& caller) const override {
     std::vector<std::string> out = first_->GroupsOf(caller);
     for (std::string& group : second_->GroupsOf(caller)) out.push_back(std::move(group));
@@ -117,6 +112,23 @@ class Combined : public Policy {
   std::map<std::string, bool> Ends() const override {
     std::map<std::string, bool> out = first_->Ends();
     out.merge(second_->Ends());
+    return out;
+  }
+
+ protected:
+  Decision Judge(const Query& query) const override {
+    Decision out = JudgeBy(*first_, query);
+    if (out.rule != kDefaultDeny) return out;
+    Decision rest = JudgeBy(*second_, query);
+    if (!out.steps.empty()) out.steps.pop_back();
+    out.steps.insert(out.steps.end(), rest.steps.begin(), rest.steps.end());
+    out.conditions.insert(out.conditions.end(), rest.conditions.begin(), rest.conditions.end());
+    // Where neither decides, the first knows better what was nearly allowed.
+    if (rest.rule != kDefaultDeny) out.reason = rest.reason;
+    out.otherwise = rest.otherwise;
+    out.rule = rest.rule;
+    out.max_nodes = Tighter(out.max_nodes, rest.max_nodes);
+    out.max_percent = Tighter(out.max_percent, rest.max_percent);
     return out;
   }
 
@@ -200,6 +212,12 @@ absl::Status CheckEnds(const Policy& policy) {
         "files: `# end` as the last line), and require_end is set: was it cut?"));
   }
   return absl::OkStatus();
+}
+
+Decision Policy::Decide(const Query& query) const {
+  Decision out = Judge(query);
+  ForgetIdleConditions(&out);
+  return out;
 }
 
 std::shared_ptr<const Policy> Policy::Combine(std::shared_ptr<const Policy> native,

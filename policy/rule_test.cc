@@ -243,6 +243,27 @@ TEST(CombineTest, TheSecondDecidesWhatTheFirstLeaves) {
   EXPECT_TRUE(both->Decide(query).denied_outright());
 }
 
+TEST(CombineTest, ADenialOfTheFirstStandsBeforeWhatTheSecondAllows) {
+  const auto first = Native("- {effect: deny, callers: '*', actions: '*', where: frozen}\n");
+  const auto second = Native("- {effect: allow, callers: cert=a, actions: puppet.run}\n");
+  Query query;
+  query.caller = "cert=a";
+  query.action = "puppet.run";
+  EXPECT_TRUE(first->Decide(query).conditions.empty()) << "by itself it denies everything";
+  for (const auto& both : {Policy::Combine(first, second),
+                           Policy::Combine(Policy::Combine(first, Native("  []\n")), second)}) {
+    const Decision decision = both->Decide(query);
+    EXPECT_EQ(decision.otherwise, Effect::kAllow);
+    ASSERT_EQ(decision.conditions.size(), 1u);
+    EXPECT_EQ(decision.conditions[0].where, "frozen");
+  }
+  query.caller = "cert=b";
+  const Decision denied = Policy::Combine(first, second)->Decide(query);
+  EXPECT_TRUE(denied.conditions.empty());
+  EXPECT_EQ(denied.rule, kDefaultDeny);
+  EXPECT_EQ(denied.reason, "no rule allows cert=b to do puppet.run");
+}
+
 TEST(CombineTest, NothingDeniesEverything) {
   Query query;
   query.caller = "cert=a";

@@ -124,6 +124,8 @@ void Admission::Preview() {
   job.set_mutating(mutating_);
   job.set_traceparent(admitted_.traceparent);
   job.set_message(Note());
+  job.set_not_asked_count(static_cast<uint32_t>(whom_.nodes.absent.size()));
+  *job.mutable_not_asked() = NotAsked(*context_->roster, whom_.nodes.absent);
   for (JobNodeStart& start : *list) {
     if (start.state == orch::v1::NODE_STATE_PENDING) {
       outcome.created.nodes.push_back(std::move(start.node));

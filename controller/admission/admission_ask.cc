@@ -77,6 +77,8 @@ JobSetup Admission::Setup() const {
   setup.plants = context_->options.plants;
   setup.limit_rule = limit_rule_;
   setup.note = Note();
+  setup.not_asked_count = static_cast<uint32_t>(whom_.nodes.absent.size());
+  setup.not_asked = NotAsked(*context_->roster, whom_.nodes.absent);
   const bool timeout = admitted_.spec.has_timeout();
   if (mutating_) {
     setup.run_timeout = kRunGrace + (timeout ? ToDuration(admitted_.spec.timeout())

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "api/catalog.h"
+#include "base/proto_time.h"
 
 namespace orch::controller {
 namespace {
@@ -61,6 +62,10 @@ void HideUnseen(const AdmittedJob& job, const Roster& roster, base::Now now, Res
       if (!on_node.unknown && on_node.effect == policy::Effect::kAllow) into->push_back(node);
     }
   };
+  for (const std::string& node : nodes.absent) {
+    const policy::NodeDecision on_node = sight.Decide(node);
+    if (!on_node.unknown && on_node.effect == policy::Effect::kAllow) seen.absent.push_back(node);
+  }
   sort_in(nodes.expected, &seen.expected);
   sort_in(nodes.maybe, &seen.maybe);
   // Whoever is asked for by name and hidden is waited for like one that does not exist, whether or
@@ -110,7 +115,7 @@ Resolution Resolve(const AdmittedJob& job, const target::Target& target, Roster*
 }
 
 bool IsLimited(const AdmittedJob& job) {
-  return !job.spec.rollout().limit().empty() || job.decision.max_nodes != 0 ||
+  return job.spec.rollout().has_limit() || job.decision.max_nodes != 0 ||
          job.decision.max_percent != 0;
 }
 
@@ -157,6 +162,21 @@ void SplitDenied(const Roster& roster, const policy::Decision& decision, base::N
     denied.message = on_node.rule;
   }
   *nodes = std::move(allowed);
+}
+
+google::protobuf::RepeatedPtrField<orch::v1::NotAskedNode> NotAsked(
+    const Roster& roster, const std::vector<std::string>& absent) {
+  google::protobuf::RepeatedPtrField<orch::v1::NotAskedNode> told;
+  for (const std::string& name : absent) {
+    if (told.size() == static_cast<int>(kNotAskedMax)) break;
+    orch::v1::NotAskedNode* node = told.Add();
+    node->set_node(name);
+    const RosterEntry* entry = roster.Find(name);
+    if (entry == nullptr) continue;  // forgotten meanwhile
+    node->set_reason(entry->state == orch::v1::ROSTER_STATE_GONE ? "gone" : "stale");
+    *node->mutable_last_seen() = ToTimestamp(entry->last_seen);
+  }
+  return told;
 }
 
 JobNodeStart SilentNode(const Roster& roster, const std::string& node, const std::string& message) {

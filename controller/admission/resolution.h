@@ -52,6 +52,9 @@ void SplitUnable(const Roster& roster, const orch::v1::Action& action,
 // Moves those that the policy's conditions deny, as far as the roster can tell, likewise.
 void SplitDenied(const Roster& roster, const policy::Decision& decision, base::Now now,
                  std::vector<std::string>* nodes, std::vector<JobNodeStart>* ended);
+// What is told of nodes that match and are not asked, at most kNotAskedMax of them.
+google::protobuf::RepeatedPtrField<orch::v1::NotAskedNode> NotAsked(
+    const Roster& roster, const std::vector<std::string>& absent);
 // A node that is sent nothing because it did not answer.
 JobNodeStart SilentNode(const Roster& roster, const std::string& node, const std::string& message);
 

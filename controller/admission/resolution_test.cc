@@ -57,6 +57,25 @@ TEST_F(ResolutionTest, WhoMatches) {
   EXPECT_FALSE(whom.roster_known) << "nobody was asked yet";
 }
 
+TEST_F(ResolutionTest, WhoMatchesAndIsGoneIsTold) {
+  job_.spec.mutable_target()->add_facts("role=web");
+  clock_.Advance(absl::Minutes(10));
+  roster_.OnHeard("web1", now());
+  clock_.Advance(absl::Minutes(10));
+  roster_.OnTime(now());
+  const Resolution whom = Of();
+  EXPECT_EQ(whom.nodes.expected, Names{"web1"});
+  EXPECT_EQ(whom.nodes.absent, Names{"web2"}) << "db1 is stale too, and does not match";
+  const auto told = NotAsked(roster_, whom.nodes.absent);
+  ASSERT_EQ(told.size(), 1);
+  EXPECT_EQ(told[0].node(), "web2");
+  EXPECT_EQ(told[0].reason(), "stale");
+  EXPECT_TRUE(told[0].has_last_seen());
+  job_.spec.add_nodes("web2");
+  EXPECT_EQ(Of().nodes.expected, Names{"web2"}) << "who is named is asked";
+  EXPECT_TRUE(Of().nodes.absent.empty());
+}
+
 TEST_F(ResolutionTest, WhoIsNamed) {
   for (const char* name : {"web1", "nobody", "web1"}) job_.spec.add_nodes(name);
   const Resolution whom = Of();
@@ -101,7 +120,7 @@ TEST_F(ResolutionTest, WhatIsHiddenIsCutLikeWhatDoesNotExist) {
 TEST_F(ResolutionTest, OnlyChangesAndLimitsNeedADiscovery) {
   EXPECT_TRUE(NeedsDiscovery(job_, /*mutating=*/true, Of()));
   EXPECT_FALSE(NeedsDiscovery(job_, false, Of()));
-  job_.spec.mutable_rollout()->set_limit("1");
+  job_.spec.mutable_rollout()->mutable_limit()->set_count(1);
   EXPECT_TRUE(NeedsDiscovery(job_, false, Of())) << "who is there is not known";
   job_.spec.add_nodes("web1");
   EXPECT_FALSE(NeedsDiscovery(job_, false, Of()));

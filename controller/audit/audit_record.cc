@@ -5,6 +5,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "api/action_words.h"
 #include "api/catalog.h"
 #include "controller/audit/audit_store.h"
 #include "target/target.h"
@@ -30,6 +31,13 @@ std::string TargetText(const orch::v1::JobSpec& spec, absl::string_view printed)
   return out;
 }
 
+// What follows the action's name in its words.
+std::string ArgumentsIn(const orch::v1::Action& action) {
+  const std::string words = api::ActionWords(action);
+  const size_t space = words.find(' ');
+  return space == std::string::npos ? "" : words.substr(space + 1);
+}
+
 orch::v1::AuditRecord RecordOf(const orch::v1::Job& job, absl::string_view kind) {
   orch::v1::AuditRecord record;
   *record.mutable_time() = google::protobuf::util::TimeUtil::GetCurrentTime();
@@ -39,6 +47,7 @@ orch::v1::AuditRecord RecordOf(const orch::v1::Job& job, absl::string_view kind)
   api::RedactSensitive(&action);
   record.set_action(api::NameOf(action));
   record.set_argument_digest(api::ArgumentDigest(action));
+  record.set_arguments(ArgumentsIn(action));
   const absl::StatusOr<target::Target> target = target::Target::Compile(job.spec().target());
   record.set_target(TargetText(job.spec(), target.ok() ? target->Print() : ""));
   record.set_resolved(job.targets());

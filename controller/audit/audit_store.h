@@ -84,5 +84,7 @@ orch::v1::AuditRecord RecordOf(const orch::v1::Job& job, absl::string_view kind)
 // many there are.
 inline constexpr int kNamesShownMax = 50;
 std::string TargetText(const orch::v1::JobSpec& spec, absl::string_view printed);
+// An action's arguments as records have them: in words, without those that are secrets.
+std::string ArgumentsIn(const orch::v1::Action& action);
 
 }  // namespace orch::controller

@@ -56,6 +56,7 @@ std::vector<orch::v1::AuditRecord> DenialFold::TakeEnded(absl::Duration now, boo
       orch::v1::AuditRecord record = std::move(it->second.first);
       record.clear_peer();
       record.clear_argument_digest();
+      record.clear_arguments();
       record.clear_target();
       record.clear_resolved();
       record.clear_job();

@@ -73,6 +73,14 @@ struct JobPage {
   std::vector<orch::v1::Job> jobs;
   std::string next_page_token;
 };
+// Which nodes of a job.
+struct JobNodesQuery {
+  std::string job_id = {};
+  int page_size = 1;
+  std::string page_token = {};                   // of the page before
+  std::vector<orch::v1::NodeState> states = {};  // in one of these; empty: in any
+  std::string node = {};                         // this one alone; empty: all
+};
 struct JobNodePage {
   std::vector<orch::v1::JobNode> nodes;
   std::string next_page_token;
@@ -115,8 +123,8 @@ class DispatcherApi {
   virtual void ListJobs(JobVisibility viewer, int page_size, std::string page_token,
                         std::vector<orch::v1::JobState> states, std::string caller,
                         Callback<JobPage> done) = 0;
-  virtual void ListJobNodes(std::string job_id, JobVisibility viewer, int page_size,
-                            std::string page_token, std::vector<orch::v1::NodeState> states,
+  // By name. InvalidArgument: a bad page token.
+  virtual void ListJobNodes(JobNodesQuery query, JobVisibility viewer,
                             Callback<JobNodePage> done) = 0;
   // Answers with the events after `after_sequence`, at most `bytes_max` of them (at least one), as
   // soon as there is one or the job has ended. OutOfRange: beyond the log. A reader that goes away

@@ -181,7 +181,8 @@ std::map<std::string, orch::v1::JobNode> DispatcherTest::Nodes(const std::string
   do {
     auto page = Await<absl::StatusOr<JobNodePage>>([&](auto done) {
       Post([id, token, done](Dispatcher& there) {
-        there.ListJobNodes(id, {.caller = "cert=operator", .everybody = false}, 2, token, {}, done);
+        there.ListJobNodes({.job_id = id, .page_size = 2, .page_token = token},
+                           {.caller = "cert=operator", .everybody = false}, done);
       });
     });
     EXPECT_TRUE(page.ok()) << page.status();

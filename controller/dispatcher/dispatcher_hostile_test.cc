@@ -118,14 +118,15 @@ TEST_F(HostileTest, NoTextMakesAnAnswerUnreadable) {
   Reply reply = Outcome("a");
   reply.mutable_outcome()->set_reason(std::string(127, 'a') + "é");
   reply.mutable_outcome()->set_message(std::string(4095, 'a') + "é");
-  reply.mutable_outcome()->mutable_result()->mutable_puppet_run()->add_errors("\xe3\x81");
+  reply.mutable_outcome()->mutable_result()->mutable_puppet_run()->add_errors()->set_message(
+      "\xe3\x81");
   SendAs("a", reply);
   EXPECT_EQ(End(id).state(), orch::v1::JOB_STATE_FAILED);
   const auto nodes = Nodes(id);
   EXPECT_EQ(nodes.at("a").state(), orch::v1::NODE_STATE_FAILED);
   EXPECT_EQ(nodes.at("a").reason(), std::string(127, 'a'));
   EXPECT_EQ(nodes.at("a").message(), std::string(4095, 'a'));
-  EXPECT_EQ(nodes.at("a").result().puppet_run().errors(0), "\xef\xbf\xbd\xef\xbf\xbd");
+  EXPECT_EQ(nodes.at("a").result().puppet_run().errors(0).message(), "\xef\xbf\xbd\xef\xbf\xbd");
   EXPECT_EQ(nodes.at("c").state(), orch::v1::NODE_STATE_REFUSED);
   EXPECT_EQ(nodes.at("c").message().substr(0, 9), "am \xef\xbf\xbdnda");
   EXPECT_TRUE(Follow(id).back()->has_finished());
@@ -210,7 +211,9 @@ TEST_F(HostileTest, JobsOfOthersAreNotSeen) {
       [&](auto done) { Post([=](Dispatcher& there) { there.GetJob(id, other, done); }); });
   EXPECT_EQ(api::ReasonOf(job.status()), "JOB_NOT_FOUND");
   auto nodes = Await<absl::StatusOr<JobNodePage>>([&](auto done) {
-    Post([=](Dispatcher& there) { there.ListJobNodes(id, other, 10, "", {}, done); });
+    Post([=](Dispatcher& there) {
+      there.ListJobNodes({.job_id = id, .page_size = 10}, other, done);
+    });
   });
   EXPECT_EQ(nodes.status().code(), absl::StatusCode::kNotFound);
   auto log = Await<absl::StatusOr<JobLogPart>>([&](auto done) {

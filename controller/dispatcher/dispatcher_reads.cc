@@ -76,11 +76,9 @@ void Dispatcher::ListJobs(JobVisibility viewer, int page_size, std::string page_
                      std::move(caller), std::move(done));
 }
 
-void Dispatcher::ListJobNodes(std::string id, JobVisibility viewer, int page_size,
-                              std::string page_token, std::vector<orch::v1::NodeState> states,
+void Dispatcher::ListJobNodes(JobNodesQuery query, JobVisibility viewer,
                               Callback<JobNodePage> done) {
-  archive_->ListJobNodes(std::move(id), std::move(viewer), page_size, std::move(page_token),
-                         std::move(states), std::move(done));
+  archive_->ListJobNodes(std::move(query), std::move(viewer), std::move(done));
 }
 
 void Dispatcher::ListNodes(orch::v1::Target target, bool with_facts,

@@ -111,7 +111,7 @@ TEST_F(DispatcherTest, NamedNodesOnly) {
 TEST_F(DispatcherTest, ALimitNamesTheChosen) {
   for (const char* name : {"a", "b", "c"}) AddNode(name);
   AdmittedJob ping = Ping();
-  ping.spec.mutable_rollout()->set_limit("2");
+  ping.spec.mutable_rollout()->mutable_limit()->set_count(2);
   const std::string id = Run(ping);
   EXPECT_EQ(End(id).targets(), 2u);
   EXPECT_FALSE(Nodes(id).contains("c"));
@@ -129,7 +129,7 @@ TEST_F(DispatcherTest, ALimitOfThePolicyCountsThoseThatMayMatchToo) {
   ping.decision.max_nodes = 1;
   EXPECT_EQ(api::ReasonOf(Create(ping).status()), "POLICY_LIMIT");
   for (const char* name : {"a", "b", "c"}) EXPECT_EQ(node(name)->heard(Request::kAction), 0);
-  ping.spec.mutable_rollout()->set_limit("1");
+  ping.spec.mutable_rollout()->mutable_limit()->set_count(1);
   EXPECT_EQ(End(Run(ping)).targets(), 1u);
   ping.spec.mutable_rollout()->clear_limit();
   ping.decision.max_nodes = 3;

@@ -83,17 +83,18 @@ void JobArchive::ListJobs(JobVisibility viewer, int page_size, std::string page_
                                         });
 }
 
-void JobArchive::ListJobNodes(std::string id, JobVisibility viewer, int page_size,
-                              std::string page_token, std::vector<orch::v1::NodeState> states,
+void JobArchive::ListJobNodes(JobNodesQuery asked, JobVisibility viewer,
                               Callback<JobNodePage> done) {
-  if (!page_token.empty() && !base::IsIdentity(page_token)) {
+  if (!asked.page_token.empty() && !base::IsIdentity(asked.page_token)) {
     return done(api::BadField("page_token", "is not one that was given"));
   }
+  const std::string id = asked.job_id;
   NodesQuery query;
-  query.job_id = id;
-  query.states = std::move(states);
-  query.after_node = std::move(page_token);
-  query.limit = static_cast<size_t>(page_size);
+  query.job_id = std::move(asked.job_id);
+  query.states = std::move(asked.states);
+  query.after_node = std::move(asked.page_token);
+  query.node = std::move(asked.node);
+  query.limit = static_cast<size_t>(asked.page_size);
   store_->PostRead<Page<orch::v1::JobNode>>(
       [query, viewer](StoreRows* rows) -> absl::StatusOr<Page<orch::v1::JobNode>> {
         ORCH_ASSIGN_OR_RETURN(const orch::v1::Job job, rows->GetJob(query.job_id));

@@ -28,8 +28,7 @@ class JobArchive {
   // InvalidArgument: not a page token that was given.
   void ListJobs(JobVisibility viewer, int page_size, std::string page_token,
                 std::vector<orch::v1::JobState> states, std::string caller, Callback<JobPage> done);
-  void ListJobNodes(std::string id, JobVisibility viewer, int page_size, std::string page_token,
-                    std::vector<orch::v1::NodeState> states, Callback<JobNodePage> done);
+  void ListJobNodes(JobNodesQuery asked, JobVisibility viewer, Callback<JobNodePage> done);
   // Part of an ended job's log. OutOfRange: beyond its end.
   void ReadLog(std::string id, JobVisibility viewer, uint64_t after_sequence, size_t bytes_max,
                Callback<JobLogPart> done);

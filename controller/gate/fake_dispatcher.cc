@@ -161,21 +161,21 @@ void FakeDispatcher::ListJobs(JobVisibility viewer, int page_size, std::string p
 }
 
 // Every job has 120 nodes with large results.
-void FakeDispatcher::ListJobNodes(std::string job_id, JobVisibility viewer, int page_size,
-                                  std::string page_token, std::vector<orch::v1::NodeState>,
+void FakeDispatcher::ListJobNodes(JobNodesQuery query, JobVisibility viewer,
                                   Callback<JobNodePage> done) {
-  const absl::StatusOr<Log*> log = Find(job_id, viewer);
+  const absl::StatusOr<Log*> log = Find(query.job_id, viewer);
   if (!log.ok()) return done(log.status());
   ++seen_.job_node_pages;
   constexpr int kNodes = 120;
   int next = 0;
-  if (!page_token.empty() && !absl::SimpleAtoi(page_token, &next)) {
+  if (!query.page_token.empty() && !absl::SimpleAtoi(query.page_token, &next)) {
     return done(api::BadField("page_token", "is not one of ours"));
   }
   JobNodePage page;
-  for (; next < kNodes && static_cast<int>(page.nodes.size()) < page_size; ++next) {
+  for (; next < kNodes && static_cast<int>(page.nodes.size()) < query.page_size; ++next) {
     orch::v1::JobNode node;
     node.set_node(absl::StrFormat("node%03d", next));
+    if (!query.node.empty() && query.node != node.node()) continue;
     node.set_message(std::string(100 << 10, 'x'));
     page.nodes.push_back(std::move(node));
   }

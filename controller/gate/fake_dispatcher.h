@@ -44,8 +44,7 @@ class FakeDispatcher : public DispatcherApi {
   void ListJobs(JobVisibility viewer, int page_size, std::string page_token,
                 std::vector<orch::v1::JobState> states, std::string caller,
                 Callback<JobPage> done) override;
-  void ListJobNodes(std::string job_id, JobVisibility viewer, int page_size, std::string page_token,
-                    std::vector<orch::v1::NodeState> states, Callback<JobNodePage> done) override;
+  void ListJobNodes(JobNodesQuery query, JobVisibility viewer, Callback<JobNodePage> done) override;
   void ReadLog(uint64_t reader_id, std::string job_id, JobVisibility viewer,
                uint64_t after_sequence, size_t bytes_max, Callback<JobLogPart> done) override;
   void ForgetRead(uint64_t reader_id) override;

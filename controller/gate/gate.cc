@@ -72,6 +72,10 @@ std::string MissingRight(const policy::Policy& policy, const std::string& caller
     const Decision also = policy.Decide(query);
     if (AllowsOutright(also)) continue;
     *decision = also;
+    if (!also.conditions.empty()) {
+      decision->reason = DependsOnNodes(right, also);
+      decision->rule = also.conditions.front().rule;
+    }
     decision->conditions.clear();
     decision->otherwise = Effect::kDeny;
     return right;
@@ -232,6 +236,7 @@ void Gate::Admit(const Caller& caller, JobRequest request, const std::string& ri
   api::RedactSensitive(&shown);
   record.set_action(api::NameOf(shown));
   record.set_argument_digest(api::ArgumentDigest(shown));
+  record.set_arguments(ArgumentsIn(shown));
   record.set_target(TargetText(request.spec, printed));
   record.set_reason(request.spec.reason());
   record.set_validate_only(request.validate_only);

@@ -21,15 +21,16 @@ absl::Status Unauthenticated(absl::string_view why) {
   return api::Error(absl::StatusCode::kUnauthenticated, "UNAUTHENTICATED", why);
 }
 
+std::string DependsOnNodes(const std::string& right, const policy::Decision& decision) {
+  return absl::StrCat(right, " is about no node, but the rule ", decision.conditions.front().rule,
+                      " depends on one");
+}
+
 absl::Status PolicyDenied(const std::string& principal, const std::string& right,
                           const policy::Decision& decision) {
   std::string why = decision.reason;
   if (why.empty()) why = absl::StrCat("no rule allows ", principal, " to do ", right);
-  // A rule with `where` permits nothing that is not about nodes.
-  if (!decision.conditions.empty()) {
-    why = absl::StrCat(right, " is about no node, but the rule ", decision.conditions.front().rule,
-                       " depends on one");
-  }
+  if (!decision.conditions.empty()) why = DependsOnNodes(right, decision);
   const std::string& rule =
       decision.conditions.empty() ? decision.rule : decision.conditions.front().rule;
   absl::Status status = api::Error(absl::StatusCode::kPermissionDenied, "POLICY_DENIED",

@@ -14,6 +14,8 @@ namespace orch::controller {
 
 // UNAUTHENTICATED.
 absl::Status Unauthenticated(absl::string_view why);
+// Why a decision with conditions permits no `right` that is not about nodes.
+std::string DependsOnNodes(const std::string& right, const policy::Decision& decision);
 // PermissionDenied POLICY_DENIED; the ErrorInfo's metadata names caller, right and rule.
 absl::Status PolicyDenied(const std::string& principal, const std::string& right,
                           const policy::Decision& decision);

@@ -74,6 +74,58 @@ TEST_F(GateTest, TheDispatcherJudgesByThePolicyInForce) {
   EXPECT_TRUE(Seen().judge("cert=admin", PuppetRun().spec, false).denied_outright());
 }
 
+TEST_F(GateTest, AConditionalDenialBeforeTheDefaultIsAPlainOne) {
+  const auto policy = policy::Policy::ParseNative(
+      "rules:\n"
+      "  - {effect: deny, callers: ['*'], actions: ['puppet.*', job.cancel], where: frozen}\n"
+      "  - {effect: allow, callers: [cert=operator], actions: ['puppet.*', rollout.unlimited]}\n",
+      "policy.yaml");
+  ASSERT_TRUE(policy.ok()) << policy.status();
+  gate_->PostSetPolicy(*policy, "policy.yaml");
+  const absl::Status denied = Create(As("bob"), PuppetRun()).status();
+  EXPECT_EQ(denied.code(), absl::StatusCode::kPermissionDenied);
+  EXPECT_TRUE(absl::StrContains(denied.message(),
+                                "no rule allows cert=bob to do puppet.run (default deny)"))
+      << denied;
+  EXPECT_EQ(audit_.back().decision(), "deny");
+  EXPECT_EQ(audit_.back().rule(), "default deny");
+  orch::v1::ExplainPolicyRequest question;
+  question.set_action("puppet.run");
+  const auto explained =
+      Await<Explained>([&](auto done) { gate_->PostExplain(As("bob"), question, done); });
+  ASSERT_TRUE(explained.ok()) << explained.status();
+  EXPECT_TRUE(explained->decision.conditions.empty());
+  EXPECT_TRUE(explained->decision.denied_outright());
+  // A right that is about no node as well.
+  const auto permitted =
+      Await<Caller>([&](auto done) { gate_->PostPermit(As("bob"), "job.cancel", done); });
+  EXPECT_TRUE(absl::StrContains(permitted.status().message(),
+                                "no rule allows cert=bob to do job.cancel (default deny)"))
+      << permitted.status();
+  ASSERT_TRUE(Create(As("operator"), PuppetRun()).ok());
+  EXPECT_EQ(Seen().admitted.back().decision.conditions.size(), 1u) << "the deny travels";
+}
+
+TEST_F(GateTest, AFurtherRightThatDependsOnNodesIsRefusedInWords) {
+  const auto policy = policy::Policy::ParseNative(
+      "rules:\n"
+      "  - {effect: deny, callers: ['*'], actions: [rollout.unlimited], where: frozen}\n"
+      "  - {effect: allow, callers: [cert=operator], actions: ['*']}\n",
+      "policy.yaml");
+  ASSERT_TRUE(policy.ok()) << policy.status();
+  gate_->PostSetPolicy(*policy, "policy.yaml");
+  JobRequest unlimited = PuppetRun();
+  unlimited.spec.mutable_rollout()->set_unlimited(true);
+  const absl::Status denied = Create(As("operator"), unlimited).status();
+  EXPECT_EQ(denied.code(), absl::StatusCode::kPermissionDenied);
+  EXPECT_TRUE(absl::StrContains(denied.message(),
+                                "rollout.unlimited is about no node, but the rule policy.yaml:2 "
+                                "depends on one (policy.yaml:2)"))
+      << denied;
+  EXPECT_TRUE(absl::StrContains(Create(As("bob"), unlimited).status().message(),
+                                "no rule allows cert=bob to do puppet.run (default deny)"));
+}
+
 Caller Named(const std::string& principal) {
   return {.principal = principal, .certificate_serial = "", .peer = ""};
 }

@@ -19,6 +19,7 @@
 #include "absl/strings/strip.h"
 #include "api/catalog.h"
 #include "api/errors.h"
+#include "api/quantity.h"
 #include "base/ids.h"
 #include "base/status.h"
 #include "base/text.h"
@@ -33,6 +34,14 @@ namespace {
 std::string Shown(absl::string_view text) {
   constexpr size_t kShownMax = 100;
   return absl::StrCat("`", absl::Utf8SafeCEscape(base::CutUtf8(text, kShownMax)), "`");
+}
+
+// Nothing in it is unknown here. What the API has set aside, and is not built yet, keeps a reason
+// of its own.
+absl::Status Known(absl::string_view field, const google::protobuf::Message& message) {
+  const absl::Status known = api::RefuseUnknown(message);
+  if (known.ok() || !api::ReasonOf(known).empty()) return known;
+  return api::BadField(field, known.message());
 }
 
 // An error of the target language names the kind of clause first: `select: column 14: …`.
@@ -53,11 +62,17 @@ absl::Status TargetError(absl::string_view field, absl::string_view message) {
 constexpr uint32_t kAnyCount = 100;
 
 absl::Status ValidateRollout(const orch::v1::Rollout& rollout) {
-  ORCH_RETURN_IF_ERROR(ValidateLimit("spec.rollout.limit", rollout.limit()));
-  ORCH_RETURN_IF_ERROR(ValidateLimitSeed("spec.rollout.limit_seed", rollout.limit_seed()));
-  if (rollout.unlimited() && rollout.concurrency() > 0) {
-    return api::BadField("spec.rollout.unlimited", "contradicts concurrency");
+  if (rollout.has_limit()) {
+    ORCH_RETURN_IF_ERROR(ValidateLimit("spec.rollout.limit", rollout.limit()));
   }
+  ORCH_RETURN_IF_ERROR(ValidateLimitSeed("spec.rollout.limit_seed", rollout.limit_seed()));
+  if (rollout.at_once_case() == orch::v1::Rollout::kConcurrency && rollout.concurrency() == 0) {
+    return api::BadField("spec.rollout.concurrency", "must be above 0");
+  }
+  if (rollout.at_once_case() == orch::v1::Rollout::kUnlimited && !rollout.unlimited()) {
+    return api::BadField("spec.rollout.unlimited", "can only be true");
+  }
+  ORCH_RETURN_IF_ERROR(ValidateTimeout("spec.rollout.canary_wait", rollout.canary_wait()));
   ORCH_RETURN_IF_ERROR(ValidateTimeout("spec.rollout.batch_sleep", rollout.batch_sleep()));
   return PlanRollout(rollout, kAnyCount, 1).status();
 }
@@ -80,8 +95,8 @@ absl::Status ValidateNodes(absl::string_view field,
   return absl::OkStatus();
 }
 
-absl::Status ValidateLimit(absl::string_view field, absl::string_view limit) {
-  return limit.empty() ? absl::OkStatus() : ResolveAmount(limit, kAnyCount, field).status();
+absl::Status ValidateLimit(absl::string_view field, const orch::v1::Quantity& limit) {
+  return api::ResolveQuantity(limit, kAnyCount, field).status();
 }
 
 absl::Status ValidateLimitSeed(absl::string_view field, absl::string_view seed) {
@@ -137,8 +152,7 @@ absl::Status ValidateActionName(absl::string_view field, absl::string_view name)
 }
 
 absl::Status ValidateKnown(const google::protobuf::Message& request) {
-  const absl::Status known = api::RefuseUnknown(request);
-  return known.ok() ? known : api::BadField(request.GetDescriptor()->name(), known.message());
+  return Known(request.GetDescriptor()->name(), request);
 }
 
 absl::Status ValidateTarget(const std::vector<std::string>& collectives, absl::string_view field,
@@ -147,9 +161,7 @@ absl::Status ValidateTarget(const std::vector<std::string>& collectives, absl::s
   if (target->ByteSizeLong() > kTargetBytesMax) {
     return api::BadField(field, absl::StrCat("larger than ", kTargetBytesMax, " bytes"));
   }
-  if (const absl::Status known = api::RefuseUnknown(*target); !known.ok()) {
-    return api::BadField(field, known.message());
-  }
+  ORCH_RETURN_IF_ERROR(Known(field, *target));
   if (target->collective().empty()) target->set_collective("main");
   if (std::find(collectives.begin(), collectives.end(), target->collective()) ==
       collectives.end()) {
@@ -167,9 +179,7 @@ absl::Status ValidateTarget(const std::vector<std::string>& collectives, absl::s
 
 absl::Status ValidateSpec(const std::vector<std::string>& collectives, orch::v1::JobSpec* spec,
                           std::string* printed, std::shared_ptr<const target::Target>* compiled) {
-  if (const absl::Status known = api::RefuseUnknown(*spec); !known.ok()) {
-    return api::BadField("spec", known.message());
-  }
+  ORCH_RETURN_IF_ERROR(Known("spec", *spec));
   if (spec->action().kind_case() == orch::v1::Action::KIND_NOT_SET) {
     return api::BadField("spec.action", "is missing");
   }
@@ -192,7 +202,9 @@ absl::Status ValidateDiscovery(const std::vector<std::string>& collectives,
   ORCH_RETURN_IF_ERROR(ValidateTimeout("timeout", request->timeout()));
   ORCH_RETURN_IF_ERROR(ValidateTarget(collectives, "target", request->mutable_target(), &printed));
   ORCH_RETURN_IF_ERROR(ValidateNodes("nodes", request->mutable_nodes()));
-  ORCH_RETURN_IF_ERROR(ValidateLimit("limit", request->limit()));
+  if (request->has_limit()) {
+    ORCH_RETURN_IF_ERROR(ValidateLimit("limit", request->limit()));
+  }
   ORCH_RETURN_IF_ERROR(ValidateLimitSeed("limit_seed", request->limit_seed()));
   return request->pql().empty() ? absl::OkStatus() : ValidatePql("pql", request->pql());
 }

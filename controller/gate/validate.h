@@ -47,7 +47,7 @@ absl::Status ValidateTarget(const std::vector<std::string>& collectives, absl::s
 absl::Status ValidateNodes(absl::string_view field,
                            google::protobuf::RepeatedPtrField<std::string>* nodes);
 // Check one field each; an empty text means that it is not set.
-absl::Status ValidateLimit(absl::string_view field, absl::string_view limit);
+absl::Status ValidateLimit(absl::string_view field, const orch::v1::Quantity& limit);
 absl::Status ValidateLimitSeed(absl::string_view field, absl::string_view seed);
 // A duration of zero means that it is not set.
 absl::Status ValidateTimeout(absl::string_view field, const google::protobuf::Duration& timeout);

@@ -95,20 +95,21 @@ TEST(ValidateTest, RolloutsAreChecked) {
     return Wrong(spec);
   };
   using R = orch::v1::Rollout*;
-  EXPECT_EQ(wrong([](R r) { r->set_limit("ten"); }), "spec.rollout.limit");
-  EXPECT_EQ(wrong([](R r) { r->set_limit("200%"); }), "spec.rollout.limit");
-  EXPECT_EQ(wrong([](R r) { r->set_limit("20%"); }), "");
+  EXPECT_EQ(wrong([](R r) { r->mutable_limit(); }), "spec.rollout.limit");
+  EXPECT_EQ(wrong([](R r) { r->mutable_limit()->set_percent(200); }), "spec.rollout.limit");
+  EXPECT_EQ(wrong([](R r) { r->mutable_limit()->set_percent(20); }), "");
   EXPECT_EQ(wrong([](R r) { r->set_limit_seed(std::string(200, 's')); }),
             "spec.rollout.limit_seed");
-  EXPECT_EQ(wrong([](R r) { r->set_max_failures("0"); }), "spec.rollout.max_failures");
-  EXPECT_EQ(wrong([](R r) { r->set_batch_size("-1"); }), "spec.rollout.batch_size");
+  EXPECT_EQ(wrong([](R r) { r->mutable_max_failures()->set_count(0); }),
+            "spec.rollout.max_failures");
+  EXPECT_EQ(wrong([](R r) { r->mutable_batch_size()->set_percent(-1); }),
+            "spec.rollout.batch_size");
   EXPECT_EQ(wrong([](R r) { r->mutable_batch_sleep()->set_seconds(-1); }),
             "spec.rollout.batch_sleep");
-  EXPECT_EQ(wrong([](R r) {
-              r->set_unlimited(true);
-              r->set_concurrency(4);
-            }),
-            "spec.rollout.unlimited");
+  EXPECT_EQ(wrong([](R r) { r->set_unlimited(false); }), "spec.rollout.unlimited");
+  EXPECT_EQ(wrong([](R r) { r->set_concurrency(0); }), "spec.rollout.concurrency");
+  EXPECT_EQ(wrong([](R r) { r->mutable_canary_wait()->set_seconds(5); }),
+            "spec.rollout.canary_wait");
 }
 
 TEST(ValidateTest, TimesCountsAndReasonsAreChecked) {

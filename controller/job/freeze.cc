@@ -7,6 +7,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "api/errors.h"
+#include "api/quantity.h"
 #include "base/status.h"
 #include "controller/job/rollout.h"
 
@@ -68,10 +69,11 @@ absl::StatusOr<std::vector<JobNodeStart>> Freeze(FreezeInput input, const orch::
                       absl::StrCat("the job would be about ", Nodes(resolved),
                                    ", it may be at most ", kJobNodesMax));
   }
-  if (!spec.rollout().limit().empty()) {
-    ORCH_ASSIGN_OR_RETURN(const uint32_t limit,
-                          ResolveAmount(spec.rollout().limit(), static_cast<uint32_t>(resolved),
-                                        "spec.rollout.limit"));
+  if (spec.rollout().has_limit()) {
+    ORCH_ASSIGN_OR_RETURN(
+        const uint32_t limit,
+        api::ResolveQuantity(spec.rollout().limit(), static_cast<uint32_t>(resolved),
+                             "spec.rollout.limit"));
     input.willing = ChooseNodes(std::move(input.willing), limit, spec.rollout().limit_seed());
     // Nodes that can't be asked fill up what is left, so that "5 of 6" never hides that a node is
     // dead.

@@ -78,17 +78,17 @@ TEST(Freeze, TheLimitComesFirstAndPrefersTheWilling) {
   FreezeInput input = Willing(100);
   input.ended = {Silent("a"), Silent("z")};
   orch::v1::JobSpec spec;
-  spec.mutable_rollout()->set_limit("10%");
+  spec.mutable_rollout()->mutable_limit()->set_percent(10);
   auto list = Freeze(input, spec);
   ASSERT_TRUE(list.ok()) << list.status();
   EXPECT_EQ(list->size(), 10u);
   EXPECT_EQ(list->front().node, "n1000");
   input.willing.resize(3);
-  spec.mutable_rollout()->set_limit("4");
+  spec.mutable_rollout()->mutable_limit()->set_count(4);
   list = Freeze(input, spec);
   ASSERT_TRUE(list.ok());
   EXPECT_EQ(Names(*list), (std::vector<std::string>{"a", "n1000", "n1001", "n1002"}));
-  spec.mutable_rollout()->set_limit("0");
+  spec.mutable_rollout()->mutable_limit()->set_count(0);
   EXPECT_EQ(Freeze(input, spec).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
@@ -104,7 +104,7 @@ TEST(Freeze, PolicyLimits) {
   input.present = 20;
   EXPECT_TRUE(Freeze(input, {}).ok());
   orch::v1::JobSpec spec;
-  spec.mutable_rollout()->set_limit("1");
+  spec.mutable_rollout()->mutable_limit()->set_count(1);
   input.present = 10;
   input.max_percent = 1;
   EXPECT_TRUE(Freeze(input, spec).ok()) << "at least one";

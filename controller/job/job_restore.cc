@@ -42,7 +42,11 @@ orch::v1::Job Job::Snapshot(bool with_spec) const {
   orch::v1::Job job;
   job.set_name(JobName(setup_.id));
   job.set_caller(setup_.caller);
-  if (with_spec) *job.mutable_spec() = setup_.spec;
+  if (with_spec) {
+    *job.mutable_spec() = setup_.spec;
+    *job.mutable_not_asked() = setup_.not_asked;
+  }
+  job.set_not_asked_count(setup_.not_asked_count);
   job.set_state(state_);
   nodes_.CountInto(&job);
   *job.mutable_create_time() = ToTimestamp(setup_.create_time);

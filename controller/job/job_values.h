@@ -34,6 +34,8 @@ inline constexpr uint32_t kLateMax = 5;
 // While answers keep coming (none for kQuietWindow is quiet), a default answer timeout is stretched
 // up to this many times: a busy fleet is not called dead.
 inline constexpr int kAnswerStretchMax = 5;
+// Nodes that a job names as not asked; further ones are only counted.
+inline constexpr size_t kNotAskedMax = 1000;
 // Bytes of a node's words that are kept.
 inline constexpr size_t kNodeReasonMax = 128;
 inline constexpr size_t kNodeMessageMax = 4096;
@@ -69,8 +71,12 @@ struct JobSetup {
   RolloutPlan rollout;            // mutating
   std::string note;               // the job's message, as long as there is nothing better
   base::Plants plants;            // for test/sim alone
-  std::string limit_rule;         // the policy's rule that limits how many nodes may be under way;
-                                  // empty: none does
+  // Nodes that match, were gone or stale and are not asked: the first kNotAskedMax, and how many
+  // there are.
+  google::protobuf::RepeatedPtrField<orch::v1::NotAskedNode> not_asked;
+  uint32_t not_asked_count = 0;
+  std::string limit_rule;  // the policy's rule that limits how many nodes may be under way;
+                           // empty: none does
 };
 
 // A node at the start: to be asked, or ended already (it declined in the discovery, was silent,

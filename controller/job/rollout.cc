@@ -7,9 +7,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "api/errors.h"
+#include "api/quantity.h"
 #include "base/proto_time.h"
 #include "base/status.h"
-#include "target/limit.h"
 
 namespace orch::controller {
 namespace {
@@ -31,13 +31,6 @@ uint64_t SeededHash(absl::string_view seed, absl::string_view name) {
 }
 
 }  // namespace
-
-absl::StatusOr<uint32_t> ResolveAmount(absl::string_view text, uint32_t of,
-                                       absl::string_view field) {
-  const auto amount = target::Limit::Parse(text);
-  if (!amount.ok()) return api::BadField(field, amount.status().message());
-  return static_cast<uint32_t>(amount->Of(of));
-}
 
 std::vector<std::string> ChooseNodes(std::vector<std::string> nodes, uint32_t limit,
                                      absl::string_view seed) {
@@ -63,27 +56,34 @@ std::vector<std::string> ChooseNodes(std::vector<std::string> nodes, uint32_t li
 absl::StatusOr<RolloutPlan> PlanRollout(const orch::v1::Rollout& rollout, uint32_t nodes,
                                         uint32_t default_concurrency) {
   RolloutPlan plan;
-  plan.canary = rollout.canary();
-  if (rollout.unlimited() && rollout.concurrency() > 0) {
-    return api::BadField("spec.rollout.unlimited", "contradicts concurrency");
+  const auto resolve = [&](const orch::v1::Quantity& quantity, absl::string_view name) {
+    return api::ResolveQuantity(quantity, nodes, absl::StrCat("spec.rollout.", name));
+  };
+  if (rollout.has_canary()) {
+    ORCH_ASSIGN_OR_RETURN(plan.canary, resolve(rollout.canary(), "canary"));
+  }
+  plan.canary_wait = ToDuration(rollout.canary_wait());
+  if (plan.canary_wait < absl::ZeroDuration()) {
+    return api::BadField("spec.rollout.canary_wait", "is negative");
+  }
+  if (plan.canary_wait > absl::ZeroDuration() && !rollout.has_canary()) {
+    return api::BadField("spec.rollout.canary_wait", "needs canary");
   }
   if (!rollout.unlimited()) {
     plan.concurrency = rollout.concurrency() > 0 ? rollout.concurrency() : default_concurrency;
   }
-  if (!rollout.batch_size().empty()) {
-    ORCH_ASSIGN_OR_RETURN(plan.batch_size,
-                          ResolveAmount(rollout.batch_size(), nodes, "spec.rollout.batch_size"));
+  if (rollout.has_batch_size()) {
+    ORCH_ASSIGN_OR_RETURN(plan.batch_size, resolve(rollout.batch_size(), "batch_size"));
   }
   plan.batch_sleep = ToDuration(rollout.batch_sleep());
   if (plan.batch_sleep < absl::ZeroDuration()) {
     return api::BadField("spec.rollout.batch_sleep", "is negative");
   }
-  if (plan.batch_sleep > absl::ZeroDuration() && rollout.batch_size().empty()) {
+  if (plan.batch_sleep > absl::ZeroDuration() && !rollout.has_batch_size()) {
     return api::BadField("spec.rollout.batch_sleep", "needs batch_size");
   }
-  if (!rollout.max_failures().empty()) {
-    ORCH_ASSIGN_OR_RETURN(plan.max_failures, ResolveAmount(rollout.max_failures(), nodes,
-                                                           "spec.rollout.max_failures"));
+  if (rollout.has_max_failures()) {
+    ORCH_ASSIGN_OR_RETURN(plan.max_failures, resolve(rollout.max_failures(), "max_failures"));
   }
   return plan;
 }
@@ -95,6 +95,8 @@ StartEnd StartEndOf(orch::v1::NodeState outcome) {
     case orch::v1::NODE_STATE_REFUSED:
     case orch::v1::NODE_STATE_DENIED:
     case orch::v1::NODE_STATE_CANCELLED:
+    case orch::v1::NODE_STATE_SKIPPED:
+    case orch::v1::NODE_STATE_EXPIRED:
       return StartEnd::kDeclined;
     case orch::v1::NODE_STATE_FAILED:
     case orch::v1::NODE_STATE_TIMED_OUT:
@@ -104,6 +106,7 @@ StartEnd StartEndOf(orch::v1::NodeState outcome) {
     case orch::v1::NODE_STATE_PENDING:
     case orch::v1::NODE_STATE_SENT:
     case orch::v1::NODE_STATE_ACCEPTED:
+    case orch::v1::NODE_STATE_WAITING:
     case orch::v1::NODE_STATE_RUNNING:
     case orch::v1::NodeState_INT_MIN_SENTINEL_DO_NOT_USE_:
     case orch::v1::NodeState_INT_MAX_SENTINEL_DO_NOT_USE_:
@@ -118,6 +121,7 @@ bool RolloutWindow::batch_full() const {
 
 uint32_t RolloutWindow::Startable(uint32_t waiting, absl::Duration steady) const {
   if (!StopReason().empty()) return 0;
+  if (steady < canary_over()) return 0;
   uint32_t room = waiting;
   if (in_canary()) {
     const uint32_t chosen = succeeded_ + under_way();
@@ -140,6 +144,7 @@ void RolloutWindow::OnEnded(StartEnd how, absl::Duration steady) {
   switch (how) {
     case StartEnd::kSucceeded:
       ++succeeded_;
+      if (succeeded_ == plan_.canary) canary_end_ = steady;
       break;
     case StartEnd::kDeclined:
       ++declined_;
@@ -151,7 +156,17 @@ void RolloutWindow::OnEnded(StartEnd how, absl::Duration steady) {
   }
 }
 
+// The time before which nobody beyond the canary starts.
+absl::Duration RolloutWindow::canary_over() const {
+  return canary_end_ == -absl::InfiniteDuration() ? canary_end_ : canary_end_ + plan_.canary_wait;
+}
+
 std::optional<absl::Duration> RolloutWindow::NextDeadline(uint32_t waiting) const {
+  // While the wait after the canary lasts, and only then, nobody is under way and some wait.
+  if (plan_.canary_wait > absl::ZeroDuration() && succeeded_ == plan_.canary && under_way() == 0) {
+    const absl::Duration over = canary_over();
+    if (Startable(waiting, over) > 0) return over;
+  }
   if (!batch_full() || under_way() > 0) return std::nullopt;
   if (plan_.batch_sleep <= absl::ZeroDuration()) return std::nullopt;  // the end itself was news
   const absl::Duration over = last_end_ + plan_.batch_sleep;

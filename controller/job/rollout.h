@@ -16,11 +16,6 @@
 
 namespace orch::controller {
 
-// `10` or `25%` of `of`, at most `of`. A percentage is floored, but at least 1 of a non-empty set.
-// InvalidArgument (api::BadField for `field`): not of that form, 0, or more than 100%.
-absl::StatusOr<uint32_t> ResolveAmount(absl::string_view text, uint32_t of,
-                                       absl::string_view field);
-
 // At most `limit` of `nodes`, which are sorted and stay so: the first ones, or with a seed a choice
 // that looks random and is the same for the same seed and nodes, whatever the machine.
 std::vector<std::string> ChooseNodes(std::vector<std::string> nodes, uint32_t limit,
@@ -31,8 +26,9 @@ struct RolloutPlan {
   // So many must succeed before the rest may start; one that declines is no canary, another takes
   // its place. 0: none.
   uint32_t canary = 0;
-  uint32_t concurrency = 0;  // at most so many under way; 0: no window
-  uint32_t batch_size = 0;   // so many; the next ones when these have ended; 0: no batches
+  absl::Duration canary_wait = absl::ZeroDuration();  // from the canary's end to the others' start
+  uint32_t concurrency = 0;                           // at most so many under way; 0: no window
+  uint32_t batch_size = 0;  // so many; the next ones when these have ended; 0: no batches
   absl::Duration batch_sleep = absl::ZeroDuration();  // from a batch's end to the next one's start
   uint32_t max_failures = 0;                          // stop at so many failures; 0: never
 };
@@ -74,12 +70,14 @@ class RolloutWindow {
  private:
   bool in_canary() const { return succeeded_ < plan_.canary; }
   bool batch_full() const;
+  absl::Duration canary_over() const;
 
   RolloutPlan plan_;
   uint32_t started_ = 0;
   uint32_t succeeded_ = 0, declined_ = 0, failed_ = 0;
   uint32_t canaries_failed_ = 0;
   absl::Duration last_end_ = -absl::InfiniteDuration();
+  absl::Duration canary_end_ = -absl::InfiniteDuration();
 };
 
 }  // namespace orch::controller

@@ -17,36 +17,6 @@ std::vector<std::string> Names(int count) {
   return names;
 }
 
-TEST(ResolveAmount, NumbersAndPercentages) {
-  struct Case {
-    const char* text;
-    uint32_t of;
-    uint32_t expect;
-  };
-  for (const Case& c : std::vector<Case>{{"1", 10, 1},
-                                         {"10", 3, 3},
-                                         {"25%", 10, 2},
-                                         {"1%", 10, 1},
-                                         {"1%", 0, 0},
-                                         {"100%", 7, 7},
-                                         {"50%", 4294967295u, 2147483647u},
-                                         {"007", 10, 7}}) {
-    auto amount = ResolveAmount(c.text, c.of, "f");
-    ASSERT_TRUE(amount.ok()) << c.text << ": " << amount.status();
-    EXPECT_EQ(*amount, c.expect) << c.text << " of " << c.of;
-  }
-}
-
-TEST(ResolveAmount, RefusesWithTheField) {
-  for (const char* text : {"", "%", "0", "0%", "-1", "+1", "1.5", "101%", "ten", "10 %", "10%%",
-                           "4294967296", "1e3"}) {
-    auto amount = ResolveAmount(text, 10, "spec.rollout.limit");
-    ASSERT_FALSE(amount.ok()) << text;
-    EXPECT_EQ(amount.status().code(), absl::StatusCode::kInvalidArgument) << text;
-    EXPECT_NE(std::string(amount.status().message()).find("spec.rollout.limit"), std::string::npos);
-  }
-}
-
 TEST(ChooseNodes, FirstByNameWithoutASeed) {
   EXPECT_EQ(ChooseNodes(Names(5), 2, ""), Names(2));
   EXPECT_EQ(ChooseNodes(Names(2), 5, "x"), Names(2));
@@ -80,24 +50,50 @@ TEST(PlanRollout, Defaults) {
   EXPECT_EQ(plan->max_failures, 0u);
   rollout.set_concurrency(3);
   EXPECT_EQ(PlanRollout(rollout, 100, 8)->concurrency, 3u);
-  rollout.set_unlimited(true);
-  EXPECT_FALSE(PlanRollout(rollout, 100, 8).ok());
-  rollout.set_concurrency(0);
+  rollout.set_unlimited(true);  // in its place
   EXPECT_EQ(PlanRollout(rollout, 100, 8)->concurrency, 0u);
 }
 
 TEST(PlanRollout, RefusesByName) {
   orch::v1::Rollout rollout;
-  rollout.set_max_failures("half");
+  rollout.mutable_max_failures();
   EXPECT_NE(std::string(PlanRollout(rollout, 9, 0).status().message()).find("max_failures"),
             std::string::npos);
   rollout.clear_max_failures();
   rollout.mutable_batch_sleep()->set_seconds(5);
   EXPECT_FALSE(PlanRollout(rollout, 9, 0).ok());
-  rollout.set_batch_size("50%");
+  rollout.mutable_batch_size()->set_percent(50);
   EXPECT_EQ(PlanRollout(rollout, 9, 0)->batch_size, 4u);
   rollout.mutable_batch_sleep()->set_seconds(-5);
   EXPECT_FALSE(PlanRollout(rollout, 9, 0).ok());
+}
+
+TEST(PlanRollout, ACanaryMayBeAPercentage) {
+  orch::v1::Rollout rollout;
+  rollout.mutable_canary()->set_percent(10);
+  EXPECT_EQ(PlanRollout(rollout, 300, 8)->canary, 30u);
+  EXPECT_EQ(PlanRollout(rollout, 3, 8)->canary, 1u);
+  rollout.mutable_canary_wait()->set_seconds(60);
+  EXPECT_EQ(PlanRollout(rollout, 3, 8)->canary_wait, Seconds(60));
+  rollout.clear_canary();
+  EXPECT_NE(std::string(PlanRollout(rollout, 3, 8).status().message()).find("canary_wait"),
+            std::string::npos);
+}
+
+TEST(RolloutWindow, WaitsAfterTheCanary) {
+  RolloutWindow window({.canary = 2, .canary_wait = Seconds(60)});
+  window.OnStarted(2);
+  window.OnEnded(StartEnd::kSucceeded, Seconds(5));
+  EXPECT_EQ(window.NextDeadline(8), std::nullopt);
+  window.OnEnded(StartEnd::kSucceeded, Seconds(10));
+  EXPECT_EQ(window.Startable(8, Seconds(10)), 0u);
+  EXPECT_EQ(window.Startable(8, Seconds(69)), 0u);
+  EXPECT_EQ(window.NextDeadline(8), Seconds(70));
+  EXPECT_EQ(window.NextDeadline(0), std::nullopt) << "nobody waits for it";
+  EXPECT_EQ(window.Startable(8, Seconds(70)), 8u);
+  window.OnStarted(8);
+  window.OnEnded(StartEnd::kSucceeded, Seconds(80));
+  EXPECT_EQ(window.NextDeadline(3), std::nullopt) << "it was waited for once";
 }
 
 TEST(RolloutWindow, SlidesAsNodesEnd) {

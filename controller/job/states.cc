@@ -38,8 +38,10 @@ int Progress(NodeState state) {
       return 2;
     case orch::v1::NODE_STATE_ACCEPTED:
       return 3;
-    case orch::v1::NODE_STATE_RUNNING:
+    case orch::v1::NODE_STATE_WAITING:
       return 4;
+    case orch::v1::NODE_STATE_RUNNING:
+      return 5;
     case orch::v1::NODE_STATE_SUCCEEDED:
     case orch::v1::NODE_STATE_FAILED:
     case orch::v1::NODE_STATE_REFUSED:
@@ -48,6 +50,8 @@ int Progress(NodeState state) {
     case orch::v1::NODE_STATE_NO_RESPONSE:
     case orch::v1::NODE_STATE_LOST:
     case orch::v1::NODE_STATE_CANCELLED:
+    case orch::v1::NODE_STATE_SKIPPED:
+    case orch::v1::NODE_STATE_EXPIRED:
     case orch::v1::NODE_STATE_UNSPECIFIED:
     case orch::v1::NodeState_INT_MIN_SENTINEL_DO_NOT_USE_:
     case orch::v1::NodeState_INT_MAX_SENTINEL_DO_NOT_USE_:
@@ -58,54 +62,14 @@ int Progress(NodeState state) {
 
 }  // namespace
 
-bool IsTerminal(NodeState state) {
-  switch (state) {
-    case orch::v1::NODE_STATE_SUCCEEDED:
-    case orch::v1::NODE_STATE_FAILED:
-    case orch::v1::NODE_STATE_REFUSED:
-    case orch::v1::NODE_STATE_DENIED:
-    case orch::v1::NODE_STATE_TIMED_OUT:
-    case orch::v1::NODE_STATE_NO_RESPONSE:
-    case orch::v1::NODE_STATE_LOST:
-    case orch::v1::NODE_STATE_CANCELLED:
-      return true;
-    case orch::v1::NODE_STATE_UNSPECIFIED:
-    case orch::v1::NODE_STATE_PENDING:
-    case orch::v1::NODE_STATE_SENT:
-    case orch::v1::NODE_STATE_ACCEPTED:
-    case orch::v1::NODE_STATE_RUNNING:
-    case orch::v1::NodeState_INT_MIN_SENTINEL_DO_NOT_USE_:
-    case orch::v1::NodeState_INT_MAX_SENTINEL_DO_NOT_USE_:
-      return false;
-  }
-  return false;
-}
-
-bool IsEnd(JobState state) {
-  switch (state) {
-    case orch::v1::JOB_STATE_SUCCEEDED:
-    case orch::v1::JOB_STATE_FAILED:
-    case orch::v1::JOB_STATE_STOPPED:
-    case orch::v1::JOB_STATE_CANCELLED:
-      return true;
-    case orch::v1::JOB_STATE_UNSPECIFIED:
-    case orch::v1::JOB_STATE_PENDING_APPROVAL:
-    case orch::v1::JOB_STATE_RUNNING:
-    case orch::v1::JOB_STATE_PAUSED:
-    case orch::v1::JOB_STATE_STOPPING:
-    case orch::v1::JobState_INT_MIN_SENTINEL_DO_NOT_USE_:
-    case orch::v1::JobState_INT_MAX_SENTINEL_DO_NOT_USE_:
-      return false;
-  }
-  return false;
-}
-
 bool IsUnderWay(NodeState state) {
-  return state == orch::v1::NODE_STATE_ACCEPTED || state == orch::v1::NODE_STATE_RUNNING;
+  return state == orch::v1::NODE_STATE_ACCEPTED || state == orch::v1::NODE_STATE_WAITING ||
+         state == orch::v1::NODE_STATE_RUNNING;
 }
 
 bool IsSaidByNodes(NodeState state) {
-  return IsTerminal(state) && state != orch::v1::NODE_STATE_NO_RESPONSE;
+  return IsTerminal(state) && state != orch::v1::NODE_STATE_NO_RESPONSE &&
+         state != orch::v1::NODE_STATE_SKIPPED && state != orch::v1::NODE_STATE_EXPIRED;
 }
 
 bool MayFollow(NodeState from, NodeState to) {

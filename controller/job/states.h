@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "api/states.h"
 #include "orch/v1/job.pb.h"
 
 // Where a job and a node in it may be, and where they may go from there: one table of legal pairs
@@ -11,10 +12,8 @@
 
 namespace orch::controller {
 
-// Whether the state is an outcome: exactly one of these ends each node, and nothing follows it.
-bool IsTerminal(orch::v1::NodeState state);
-// Whether the job has ended, for whatever reason.
-bool IsEnd(orch::v1::JobState state);
+using api::IsEnd;
+using api::IsTerminal;
 // Whether the node has said itself that it has the request and is at it.
 bool IsUnderWay(orch::v1::NodeState state);
 // Whether a node may say of itself that it ended so. NO_RESPONSE is the controller's to say.

@@ -28,11 +28,14 @@ TEST(States, OnlyTheseAreOutcomes) {
       orch::v1::NODE_STATE_SUCCEEDED, orch::v1::NODE_STATE_FAILED,
       orch::v1::NODE_STATE_REFUSED,   orch::v1::NODE_STATE_DENIED,
       orch::v1::NODE_STATE_TIMED_OUT, orch::v1::NODE_STATE_NO_RESPONSE,
-      orch::v1::NODE_STATE_LOST,      orch::v1::NODE_STATE_CANCELLED};
+      orch::v1::NODE_STATE_LOST,      orch::v1::NODE_STATE_CANCELLED,
+      orch::v1::NODE_STATE_SKIPPED,   orch::v1::NODE_STATE_EXPIRED};
+  const std::set<NodeState> said_by_the_controller = {
+      orch::v1::NODE_STATE_NO_RESPONSE, orch::v1::NODE_STATE_SKIPPED, orch::v1::NODE_STATE_EXPIRED};
   for (NodeState state : kNodeStates) {
     EXPECT_EQ(IsTerminal(state), outcomes.contains(state)) << state;
     EXPECT_EQ(IsSaidByNodes(state),
-              outcomes.contains(state) && state != orch::v1::NODE_STATE_NO_RESPONSE)
+              outcomes.contains(state) && !said_by_the_controller.contains(state))
         << state;
   }
 }
@@ -74,7 +77,8 @@ TEST(States, EveryPairOfAJob) {
 
 TEST(States, EveryPairOfANode) {
   const std::vector<NodeState> way = {orch::v1::NODE_STATE_PENDING, orch::v1::NODE_STATE_SENT,
-                                      orch::v1::NODE_STATE_ACCEPTED, orch::v1::NODE_STATE_RUNNING};
+                                      orch::v1::NODE_STATE_ACCEPTED, orch::v1::NODE_STATE_WAITING,
+                                      orch::v1::NODE_STATE_RUNNING};
   std::set<std::pair<NodeState, NodeState>> legal;
   for (size_t from = 0; from < way.size(); ++from) {
     for (size_t to = from + 1; to < way.size(); ++to) legal.emplace(way[from], way[to]);
@@ -82,7 +86,7 @@ TEST(States, EveryPairOfANode) {
       if (IsTerminal(outcome)) legal.emplace(way[from], outcome);
     }
   }
-  EXPECT_EQ(legal.size(), 38u);
+  EXPECT_EQ(legal.size(), 60u);
   for (NodeState from : kNodeStates) {
     for (NodeState to : kNodeStates) {
       EXPECT_EQ(MayFollow(from, to), legal.contains({from, to})) << from << " to " << to;

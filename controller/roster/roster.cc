@@ -123,7 +123,12 @@ Resolved Roster::Resolve(const target::Target& target, const orch::v1::Target& p
   std::vector<std::string> exact = names.empty() ? ExactIdentities(proto) : names;
   if (exact.empty()) {
     for (const auto& [name, entry] : entries_) {
-      if (entry->state == orch::v1::ROSTER_STATE_PRESENT) consider(*entry);
+      if (entry->state == orch::v1::ROSTER_STATE_PRESENT) {
+        consider(*entry);
+      } else if (entry->InCollective(target.collective()) &&
+                 target.Evaluate(RosterView(*entry, now)).truth == target::Truth::kTrue) {
+        resolved.absent.push_back(name);
+      }
     }
     return resolved;
   }

@@ -39,6 +39,7 @@ struct Resolved {
   std::vector<std::string> maybe =
       {};  // nodes of which only they themselves can tell whether they match
   std::vector<std::string> unknown = {};  // names that were never heard of
+  std::vector<std::string> absent = {};   // that match, but are not present and not named
   bool exact = false;                     // no other node can be meant, because nodes were named
   size_t size() const { return expected.size() + maybe.size() + unknown.size(); }
 };

@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "api/names.h"
+#include "api/quantity.h"
 #include "base/status.h"
 #include "controller/gate/validate.h"
 #include "controller/job/rollout.h"
@@ -235,7 +236,7 @@ class DiscoverStream : public LogStream<orch::v1::DiscoverNodesResponse> {
         node.set_state(orch::v1::ROSTER_STATE_PRESENT);
         *node.mutable_last_seen() = event->time();
         node.set_version(from.result().node_ping().version());
-        *(request_.limit().empty() ? out->add_nodes() : answered_.add_nodes()) = std::move(node);
+        *(!request_.has_limit() ? out->add_nodes() : answered_.add_nodes()) = std::move(node);
       } else if (from.state() == orch::v1::NODE_STATE_NO_RESPONSE) {
         if (from.has_last_seen()) *node.mutable_last_seen() = from.last_seen();
         silent_.mutable_silent()->Add(std::move(node));
@@ -250,13 +251,13 @@ class DiscoverStream : public LogStream<orch::v1::DiscoverNodesResponse> {
 
   // A limit is one of those that answered, so they are known only at the end.
   void ChooseInto(orch::v1::DiscoverNodesResponse* out) {
-    if (request_.limit().empty()) return;
+    if (!request_.has_limit()) return;
     std::map<std::string, orch::v1::Node*> by_name;
     for (orch::v1::Node& node : *answered_.mutable_nodes()) by_name.emplace(node.identity(), &node);
     std::vector<std::string> names;
     for (const auto& [name, node] : by_name) names.push_back(name);
     const auto limit =
-        ResolveAmount(request_.limit(), static_cast<uint32_t>(names.size()), "limit");
+        api::ResolveQuantity(request_.limit(), static_cast<uint32_t>(names.size()), "limit");
     ORCH_CHECK(limit.ok());  // the gate has looked at it
     for (const std::string& name : ChooseNodes(std::move(names), *limit, request_.limit_seed())) {
       out->add_nodes()->Swap(by_name.at(name));

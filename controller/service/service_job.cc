@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "absl/strings/str_cat.h"
+#include "api/catalog.h"
+#include "api/errors.h"
 #include "api/names.h"
+#include "base/proto_time.h"
 #include "controller/gate/validate.h"
 #include "controller/service/out_stream.h"
 #include "controller/service/pages.h"
@@ -73,6 +77,21 @@ class JobServer : public JobService::CallbackService {
           ListNodes(core, std::move(who), request, reply);
         });
   }
+  grpc::ServerUnaryReactor* GetJobNode(grpc::CallbackServerContext* context,
+                                       const GetJobNodeRequest* request,
+                                       GetJobNodeResponse* response) override {
+    return PostCall(core_, context, *request, response,
+                    [core = core_, name = request->name()](CallerEvidence who,
+                                                           Reply<GetJobNodeResponse> reply) {
+                      GetNode(core, std::move(who), name, reply);
+                    });
+  }
+  grpc::ServerUnaryReactor* ListCatalog(grpc::CallbackServerContext* context,
+                                        const ListCatalogRequest* request,
+                                        ListCatalogResponse* response) override {
+    return PostCall(core_, context, *request, response,
+                    [](CallerEvidence, Reply<ListCatalogResponse> reply) { reply(Catalog()); });
+  }
   grpc::ServerUnaryReactor* CancelJob(grpc::CallbackServerContext* context,
                                       const CancelJobRequest* request,
                                       CancelJobResponse* response) override {
@@ -81,12 +100,12 @@ class JobServer : public JobService::CallbackService {
   grpc::ServerUnaryReactor* PauseJob(grpc::CallbackServerContext* context,
                                      const PauseJobRequest* request,
                                      PauseJobResponse* response) override {
-    return Change(context, request, response, JobChange::kPause, "");
+    return Change(context, request, response, JobChange::kPause, request->reason());
   }
   grpc::ServerUnaryReactor* ResumeJob(grpc::CallbackServerContext* context,
                                       const ResumeJobRequest* request,
                                       ResumeJobResponse* response) override {
-    return Change(context, request, response, JobChange::kResume, "");
+    return Change(context, request, response, JobChange::kResume, request->reason());
   }
 
  private:
@@ -162,6 +181,7 @@ class JobServer : public JobService::CallbackService {
       std::vector<NodeState> states;
       for (const int state : request.states()) states.push_back(static_cast<NodeState>(state));
       auto fetch = [core, id, states, sees = *sees](int size, const std::string& token, auto done) {
+        JobNodesQuery query{.job_id = id, .page_size = size, .page_token = token, .states = states};
         auto on_page = [done](absl::StatusOr<JobNodePage> page) {
           if (!page.ok()) return done(page.status());
           ListJobNodesResponse part;
@@ -169,13 +189,62 @@ class JobServer : public JobService::CallbackService {
           part.set_next_page_token(std::move(page->next_page_token));
           done(std::move(part));
         };
-        core->parts.dispatcher.Post([id, sees, size, token, states, on_page](DispatcherApi& there) {
-          there.ListJobNodes(id, sees, size, token, states, on_page);
+        core->parts.dispatcher.Post([query, sees, on_page](DispatcherApi& there) {
+          there.ListJobNodes(query, sees, on_page);
         });
       };
       GatherPage<ListJobNodesResponse>(fetch, &ListJobNodesResponse::nodes_size, size,
                                        request.page_token(), reply);
     });
+  }
+
+  static void GetNode(const std::shared_ptr<ServiceCore>& core, CallerEvidence who,
+                      const std::string& name, Reply<GetJobNodeResponse> reply) {
+    const absl::StatusOr<api::JobNodeId> id = api::ParseJobNodeName("name", name);
+    if (!id.ok()) return reply(id.status());
+    core->parts.gate->PostVisibility(std::move(who), [core, id = *id, name,
+                                                      reply](absl::StatusOr<JobVisibility> sees) {
+      if (!sees.ok()) return reply(sees.status());
+      const auto on_page = [name, reply](absl::StatusOr<JobNodePage> page) {
+        if (!page.ok()) return reply(page.status());
+        if (page->nodes.empty()) {
+          const std::string text = absl::StrCat("there is no ", name);
+          return reply(
+              api::WithResource(api::Error(absl::StatusCode::kNotFound, "JOB_NODE_NOT_FOUND", text),
+                                "orch.v1.JobNode", name, text));
+        }
+        GetJobNodeResponse response;
+        *response.mutable_node() = std::move(page->nodes.front());
+        reply(std::move(response));
+      };
+      core->parts.dispatcher.Post([id, viewer = *std::move(sees), on_page](DispatcherApi& there) {
+        there.ListJobNodes({.job_id = id.job_id, .node = id.node}, viewer, on_page);
+      });
+    });
+  }
+
+  static ListCatalogResponse Catalog() {
+    ListCatalogResponse response;
+    for (const api::ActionInfo& info : api::Actions()) {
+      CatalogAction* action = response.add_actions();
+      action->set_name(info.name);
+      action->set_summary(info.summary);
+      action->set_mutates(info.mutates);
+      *(info.mutates ? action->mutable_run_timeout() : action->mutable_answer_timeout()) =
+          ToProtoDuration(info.mutates ? info.run_timeout : info.answer_timeout);
+      action->set_schema_digest(info.schema_digest);
+      for (const api::ArgumentInfo& from : info.arguments) {
+        CatalogArgument* argument = action->add_arguments();
+        argument->set_name(from.name);
+        argument->set_type(from.type);
+        argument->set_pattern(from.options.pattern());
+        argument->set_max_length(from.options.max_length());
+        argument->set_max_items(from.options.max_items());
+        argument->set_sensitive(from.options.sensitive());
+        argument->set_required(from.options.required());
+      }
+    }
+    return response;
   }
 
   template <typename Request, typename Response>

@@ -15,9 +15,12 @@ void SetupInto(const JobSetup& setup, StoredJob* record) {
   job->set_mutating(setup.mutating);
   *job->mutable_create_time() = ToTimestamp(setup.create_time);
   job->set_traceparent(setup.traceparent);
+  *job->mutable_not_asked() = setup.not_asked;
+  job->set_not_asked_count(setup.not_asked_count);
   *record->mutable_answer_timeout() = ToProtoDuration(setup.answer_timeout);
   *record->mutable_run_timeout() = ToProtoDuration(setup.run_timeout);
   record->set_canary(setup.rollout.canary);
+  *record->mutable_canary_wait() = ToProtoDuration(setup.rollout.canary_wait);
   record->set_concurrency(setup.rollout.concurrency);
   record->set_batch_size(setup.rollout.batch_size);
   *record->mutable_batch_sleep() = ToProtoDuration(setup.rollout.batch_sleep);
@@ -40,9 +43,12 @@ JobSetup SetupFrom(const StoredJob& record) {
   setup.mutating = job.mutating();
   setup.create_time = ToTime(job.create_time());
   setup.traceparent = job.traceparent();
+  setup.not_asked = job.not_asked();
+  setup.not_asked_count = job.not_asked_count();
   setup.answer_timeout = ToDuration(record.answer_timeout());
   setup.run_timeout = ToDuration(record.run_timeout());
   setup.rollout.canary = record.canary();
+  setup.rollout.canary_wait = ToDuration(record.canary_wait());
   setup.rollout.concurrency = record.concurrency();
   setup.rollout.batch_size = record.batch_size();
   setup.rollout.batch_sleep = ToDuration(record.batch_sleep());

@@ -31,11 +31,14 @@ JobSetup Full() {
   setup.strict_timeout = true;
   setup.run_timeout = absl::Minutes(61);
   setup.rollout = {.canary = 1,
+                   .canary_wait = absl::Seconds(7),
                    .concurrency = 2,
                    .batch_size = 3,
                    .batch_sleep = absl::Seconds(4),
                    .max_failures = 5};
   setup.note = "3 nodes stayed silent";
+  setup.not_asked.Add()->set_node("web3");
+  setup.not_asked_count = 1;
   setup.limit_rule = "policy.yaml:12";
   return setup;
 }
@@ -45,7 +48,7 @@ JobSetup Full() {
 void ExpectSame(const JobSetup& one, const JobSetup& other) {
   const auto& [id, caller, controller, spec, mutating, roster_known, nobody, listing, create_time,
                traceparent, answer_timeout, strict_timeout, run_timeout, rollout, note, plants,
-               limit_rule] = one;
+               not_asked, not_asked_count, limit_rule] = one;
   (void)plants;  // a simulation's, which sets it anew
   EXPECT_EQ(id, other.id);
   EXPECT_EQ(caller, other.caller);
@@ -60,13 +63,19 @@ void ExpectSame(const JobSetup& one, const JobSetup& other) {
   EXPECT_EQ(answer_timeout, other.answer_timeout);
   EXPECT_EQ(strict_timeout, other.strict_timeout);
   EXPECT_EQ(run_timeout, other.run_timeout);
-  const auto& [canary, concurrency, batch_size, batch_sleep, max_failures] = rollout;
+  const auto& [canary, canary_wait, concurrency, batch_size, batch_sleep, max_failures] = rollout;
   EXPECT_EQ(canary, other.rollout.canary);
+  EXPECT_EQ(canary_wait, other.rollout.canary_wait);
   EXPECT_EQ(concurrency, other.rollout.concurrency);
   EXPECT_EQ(batch_size, other.rollout.batch_size);
   EXPECT_EQ(batch_sleep, other.rollout.batch_sleep);
   EXPECT_EQ(max_failures, other.rollout.max_failures);
   EXPECT_EQ(note, other.note);
+  EXPECT_EQ(not_asked.size(), other.not_asked.size());
+  for (int i = 0; i < std::min(not_asked.size(), other.not_asked.size()); ++i) {
+    EXPECT_EQ(not_asked[i].node(), other.not_asked[i].node());
+  }
+  EXPECT_EQ(not_asked_count, other.not_asked_count);
   EXPECT_EQ(limit_rule, other.limit_rule);
 }
 

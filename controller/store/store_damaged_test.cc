@@ -14,14 +14,16 @@ TEST_F(StoreTest, TextThatIsNoUtf8CanBeReadBack) {
   orch::bus::v1::Reply reply;
   reply.set_node("a");
   reply.mutable_outcome()->set_state(orch::v1::NODE_STATE_FAILED);
-  reply.mutable_outcome()->mutable_result()->mutable_puppet_run()->add_errors("\xe3\x81");
+  reply.mutable_outcome()->mutable_result()->mutable_puppet_run()->add_errors()->set_message(
+      "\xe3\x81");
   job->Apply(reply, now());
   Save(job.get());
   const std::string id = job->setup().id;
   const auto events =
       Read<Events>([id](StoreRows* rows) { return rows->ReadEvents(id, 0, 1 << 20); });
   ASSERT_TRUE(events.ok()) << events.status();
-  EXPECT_EQ(events->back()->node().result().puppet_run().errors(0), "\xef\xbf\xbd\xef\xbf\xbd");
+  EXPECT_EQ(events->back()->node().result().puppet_run().errors(0).message(),
+            "\xef\xbf\xbd\xef\xbf\xbd");
 }
 
 // A store that an older version, or a bad disk, left behind.

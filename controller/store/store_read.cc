@@ -134,9 +134,10 @@ absl::StatusOr<Page<orch::v1::JobNode>> StoreRows::ListNodes(const NodesQuery& q
   Statement select = database_->Prepare(
       "SELECT n.node, n.state, n.send_ms, n.late_evidence, e.event FROM job_nodes n "
       "LEFT JOIN events e ON n.sequence > 0 AND e.id = ?1 + n.sequence "
-      "WHERE n.job=?2 AND n.node > ?3 AND ((?4 >> n.state) & 1) ORDER BY n.node LIMIT ?5");
+      "WHERE n.job=?2 AND n.node > ?3 AND ((?4 >> n.state) & 1) AND (?6 = '' OR n.node = ?6) "
+      "ORDER BY n.node LIMIT ?5");
   select.Int(EventId(key, 0)).Int(key).Text(query.after_node).Int(StateMask(query.states));
-  select.Int(static_cast<int64_t>(query.limit) + 1);
+  select.Int(static_cast<int64_t>(query.limit) + 1).Text(query.node);
   Page<orch::v1::JobNode> page;
   size_t size = 0;
   while (true) {

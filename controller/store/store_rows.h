@@ -79,6 +79,7 @@ struct NodesQuery {
   std::string job_id;
   std::vector<orch::v1::NodeState> states;
   std::string after_node;
+  std::string node = {};  // this one alone; empty: all
   size_t limit = 0;
 };
 // The most bytes of a page; a page that would have more is cut short.

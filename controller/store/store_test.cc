@@ -62,7 +62,7 @@ TEST_F(StoreTest, PagesAreBoundedInBytes) {
     reply.set_node(node);
     reply.mutable_outcome()->set_state(orch::v1::NODE_STATE_FAILED);
     auto* run = reply.mutable_outcome()->mutable_result()->mutable_puppet_run();
-    run->add_errors(std::string(kStorePageBytesMax * 2 / 3, 'x'));
+    run->add_errors()->set_message(std::string(kStorePageBytesMax * 2 / 3, 'x'));
     job->Apply(reply, now());
   }
   Save(job.get());

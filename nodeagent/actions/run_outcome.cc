@@ -86,14 +86,9 @@ bool SaysFailed(PuppetRunVerdict verdict) {
          verdict == orch::v1::PUPPET_RUN_VERDICT_COMPILE_FAILED;
 }
 
-// Both forms, the one for people and the one for programs.
 void SetErrors(const PuppetErrors& errors, PuppetRunResult* result) {
   result->clear_errors();
-  result->clear_error_parts();
-  for (const orch::v1::PuppetRunError& error : errors.list()) {
-    result->add_errors(CleanText(ErrorLine(error), kReportTextMax));
-    *result->add_error_parts() = error;
-  }
+  for (const orch::v1::PuppetRunError& error : errors.list()) *result->add_errors() = error;
 }
 
 // What every result has, whatever was found of the run.
@@ -160,7 +155,7 @@ std::string FailureMessage(const PuppetRunResult& result) {
         MakePuppetError(change.resource(), change.message(), change.file(), change.line()));
   }
   if (result.errors().empty()) return "Puppet failed without saying why";
-  return result.errors(0);
+  return ErrorLine(result.errors(0));
 }
 
 Outcome WithResult(Outcome outcome, PuppetRunResult result) {
@@ -200,7 +195,7 @@ std::string WordsAfterReport(const RunEvidence& evidence, const PuppetRunResult&
   for (const auto& error : evidence.log.errors.list()) {
     if (!reported.contains(ErrorLine(error))) return ErrorLine(error);
   }
-  return result.errors().empty() ? "" : result.errors(result.errors_size() - 1);
+  return result.errors().empty() ? "" : ErrorLine(result.errors(result.errors_size() - 1));
 }
 
 // A report, or summary, is written before Puppet has come to its end: the hook after the run, a

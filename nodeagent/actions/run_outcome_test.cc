@@ -79,10 +79,10 @@ TEST(RunOutcomeTest, VerdictsOfReports) {
   EXPECT_EQ(outcome.state(), orch::v1::NODE_STATE_FAILED);
   // The cause comes first; "skipping run" and the like are its consequences.
   EXPECT_EQ(outcome.message(), "first (file: /site.pp, line: 2)");
-  ASSERT_EQ(outcome.result().puppet_run().error_parts_size(), 2);
-  EXPECT_EQ(outcome.result().puppet_run().error_parts(0).file(), "/site.pp");
-  EXPECT_EQ(outcome.result().puppet_run().error_parts(0).line(), 2u);
-  EXPECT_EQ(outcome.result().puppet_run().errors(1), "last");
+  ASSERT_EQ(outcome.result().puppet_run().errors_size(), 2);
+  EXPECT_EQ(outcome.result().puppet_run().errors(0).file(), "/site.pp");
+  EXPECT_EQ(outcome.result().puppet_run().errors(0).line(), 2u);
+  EXPECT_EQ(outcome.result().puppet_run().errors(1).message(), "last");
 }
 
 TEST(RunOutcomeTest, TheFirstFailedResourceIsTheMessage) {

@@ -105,7 +105,8 @@ class PuppetserverTest(unittest.TestCase):
         self.assertIn("Unknown function: 'range'", node["message"])
         self.assertRegex(node["message"], r"\(file: .*/broken/manifests/site\.pp, line: 2, column: 9\)")
         self.assertGreater(len(run["errors"]), 1, "there is more, but the cause comes first")
-        self.assertEqual(len(run["error_parts"]), len(run["errors"]))
+        self.assertRegex(run["errors"][0]["file"], r"/broken/manifests/site\.pp$")
+        self.assertEqual(run["errors"][0]["line"], 2)
 
     def test_noop_without_a_report_is_told_by_the_summary(self):
         self.puppet_conf("report = false")

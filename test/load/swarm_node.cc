@@ -29,7 +29,7 @@ testing::SimNodeOptions OptionsOf(const SwarmShared& shared, int number,
     options.outcome.set_reason("failed");
     auto* run = options.outcome.mutable_result()->mutable_puppet_run();
     run->set_verdict(orch::v1::PUPPET_RUN_VERDICT_FAILED);
-    run->add_errors("Could not find package nginx");
+    run->add_errors()->set_message("Could not find package nginx");
   }
   return options;
 }

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "absl/strings/str_cat.h"
+#include "api/states.h"
 #include "base/ids.h"
 #include "base/proto_time.h"
 #include "orch/bus/v1/envelope.pb.h"
@@ -22,8 +23,8 @@ std::string Word(orch::v1::NodeState state) {
   return orch::v1::NodeState_Name(state).substr(sizeof("NODE_STATE_") - 1);
 }
 
-bool IsTerminal(orch::v1::NodeState state) { return state >= orch::v1::NODE_STATE_SUCCEEDED; }
-bool IsOver(orch::v1::JobState state) { return state >= orch::v1::JOB_STATE_SUCCEEDED; }
+using api::IsTerminal;
+bool IsOver(orch::v1::JobState state) { return api::IsEnd(state); }
 
 // What the controller says with this is that the node never starts.
 bool SaysNever(const orch::v1::JobNode& node) {

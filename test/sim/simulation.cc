@@ -149,8 +149,8 @@ controller::AdmittedJob Simulation::DrawJob(int number) {
   }
   orch::v1::Rollout* const rollout = job.spec.mutable_rollout();
   if (world_.Chance(0.6)) rollout->set_concurrency(world_.Between(1, kNodes));
-  if (world_.Chance(0.2)) rollout->set_canary(world_.Between(1, 3));
-  if (world_.Chance(0.2)) rollout->set_max_failures(absl::StrCat(world_.Between(1, 6)));
+  if (world_.Chance(0.2)) rollout->mutable_canary()->set_count(world_.Between(1, 3));
+  if (world_.Chance(0.2)) rollout->mutable_max_failures()->set_count(world_.Between(1, 6));
   return job;
 }
 

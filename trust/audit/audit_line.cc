@@ -78,6 +78,7 @@ std::string HashedPart(const orch::v1::AuditRecord& record) {
   add_string("peer", record.peer());
   add_string("action", record.action());
   add_string("argument_digest", record.argument_digest());
+  if (!record.arguments().empty()) add_string("arguments", record.arguments());
   add_string("target", record.target());
   absl::StrAppend(&out, ",\"resolved\":", record.resolved());
   add_string("decision", record.decision());

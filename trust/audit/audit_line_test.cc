@@ -44,6 +44,7 @@ TEST(AuditLineTest, LooksAsDocumented) {
   record.set_peer("127.0.0.1:5");
   record.set_action("puppet.run");
   record.set_argument_digest("d");
+  record.set_arguments("--noop");
   record.set_target("role=\"web\"");
   record.set_resolved(3);
   record.set_decision("allow");
@@ -57,7 +58,7 @@ TEST(AuditLineTest, LooksAsDocumented) {
   const std::string hashed = absl::StrCat(
       R"({"sequence":"1","time":"2027-01-15T08:00:00.123Z","kind":"decision","caller":"cert=alice",)",
       R"("certificate_serial":"0A","peer":"127.0.0.1:5","action":"puppet.run",)",
-      R"("argument_digest":"d","target":"role=\"web\"","resolved":3,"decision":"allow",)",
+      R"("argument_digest":"d","arguments":"--noop","target":"role=\"web\"","resolved":3,"decision":"allow",)",
       R"("rule":"policy.yaml:4","job":"jobs/x","outcomes":{"FAILED":1,"SUCCEEDED":2},)",
       R"("reason":"why","validate_only":true,"previous_hash":")", FirstPreviousHash(), "\"}");
   EXPECT_EQ(record.hash(), base::HexSha256(hashed));
