@@ -257,5 +257,19 @@ TEST(PuppetReportTest, AnErrorsPlaceIsToldOnce) {
   EXPECT_EQ(ErrorLine(MakePuppetError("Puppet", "no", "", 0)), "no");
 }
 
+TEST(PuppetErrorTest, ACompilersPlaceIsInItsMessage) {
+  const std::string text =
+      "Could not retrieve catalog: Unknown function: 'range'. (file: /etc/site.pp, line: 2, "
+      "column: "
+      "9) on node web1";
+  const orch::v1::PuppetRunError error = MakePuppetError("Puppet", text, "", 0);
+  EXPECT_EQ(error.file(), "/etc/site.pp");
+  EXPECT_EQ(error.line(), 2u);
+  EXPECT_EQ(ErrorLine(error), text) << "it is said once";
+  for (const char* none : {"no place", "(file: /a", "(file: /a, line: x)", "(file: , line: "}) {
+    EXPECT_EQ(MakePuppetError("Puppet", none, "", 0).line(), 0u) << none;
+  }
+}
+
 }  // namespace
 }  // namespace orch::nodeagent

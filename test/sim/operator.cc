@@ -157,7 +157,8 @@ void Operator::ReadRows(std::string token) {
     reread_ = true;
   };
   controller_->Ask([id = id_, token, done](controller::Dispatcher* dispatcher) {
-    dispatcher->ListJobNodes(id, Who(), kPageRows, token, {}, done);
+    dispatcher->ListJobNodes({.job_id = id, .page_size = kPageRows, .page_token = token}, Who(),
+                             done);
   });
 }
 
