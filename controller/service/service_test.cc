@@ -10,7 +10,6 @@
 #include <set>
 
 #include "absl/strings/str_replace.h"
-#include "api/names.h"
 #include "bus/stomp/address.h"
 #include "controller/service/service_fixture.h"
 #include "grpc/health/v1/health.pb.h"
@@ -147,44 +146,6 @@ TEST_F(ServiceTest, ARequestThatDoesNotParseIsTheCallersMistake) {
   WatchJobResponse message;
   EXPECT_FALSE(stream->Read(&message));
   EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::INVALID_ARGUMENT);
-}
-
-TEST_F(ServiceTest, OneNodeOfAJob) {
-  Start();
-  dispatcher_.PostAddJob(TestUlid(1), "local=insecure");
-  GetJobNodeRequest request;
-  request.set_name(api::JobNodeName(TestUlid(1), "node007"));
-  GetJobNodeResponse response;
-  ASSERT_TRUE(Call(Jobs(), &JobService::Stub::GetJobNode, request, &response).ok());
-  EXPECT_EQ(response.node().node(), "node007");
-  request.set_name(api::JobNodeName(TestUlid(1), "stranger"));
-  grpc::Status status = Call(Jobs(), &JobService::Stub::GetJobNode, request, &response);
-  EXPECT_EQ(status.error_code(), grpc::StatusCode::NOT_FOUND);
-  EXPECT_EQ(ReasonOf(status), "JOB_NODE_NOT_FOUND");
-  request.set_name(api::JobNodeName(TestUlid(2), "node007"));
-  EXPECT_EQ(ReasonOf(Call(Jobs(), &JobService::Stub::GetJobNode, request, &response)),
-            "JOB_NOT_FOUND");
-  request.set_name(api::JobName(TestUlid(1)));
-  EXPECT_EQ(Call(Jobs(), &JobService::Stub::GetJobNode, request, &response).error_code(),
-            grpc::StatusCode::INVALID_ARGUMENT);
-}
-
-TEST_F(ServiceTest, TheCatalogTellsWhatAnActionTakes) {
-  Start();
-  ListCatalogResponse catalog;
-  ASSERT_TRUE(Call(Jobs(), &JobService::Stub::ListCatalog, ListCatalogRequest(), &catalog).ok());
-  const auto run =
-      std::find_if(catalog.actions().begin(), catalog.actions().end(),
-                   [](const CatalogAction& action) { return action.name() == "puppet.run"; });
-  ASSERT_NE(run, catalog.actions().end());
-  EXPECT_TRUE(run->mutates());
-  EXPECT_EQ(run->run_timeout().seconds(), 3660);
-  EXPECT_FALSE(run->has_answer_timeout());
-  EXPECT_EQ(run->schema_digest().size(), 32u);
-  ASSERT_GT(run->arguments_size(), 3);
-  EXPECT_EQ(run->arguments(0).name(), "noop");
-  EXPECT_EQ(run->arguments(0).type(), "true|false");
-  EXPECT_EQ(run->arguments(3).pattern(), "\\w{1,255}");
 }
 
 TEST_F(ServiceTest, LargeNodesMakeSmallPages) {
