@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/action_words.h"
 
+#include <google/protobuf/text_format.h>
+
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -40,16 +42,20 @@ std::string ValueText(const Message& message, const FieldDescriptor& field, int 
                                                          : Quoted(text);
     }
     case FieldDescriptor::CPPTYPE_MESSAGE: {
-      const Message& value = reflection.GetMessage(message, &field);
+      const Message& value = field.is_repeated()
+                                 ? reflection.GetRepeatedMessage(message, &field, index)
+                                 : reflection.GetMessage(message, &field);
       if (const auto* time = dynamic_cast<const google::protobuf::Duration*>(&value)) {
-        return absl::FormatDuration(ToDuration(*time));
+        return absl::StrCat(absl::ToDoubleSeconds(ToDuration(*time)), "s");
       }
       return Quoted(value.ShortDebugString());
     }
-    case FieldDescriptor::CPPTYPE_UINT32:
-      return absl::StrCat(reflection.GetUInt32(message, &field));
-    default:
-      return "";
+    default: {
+      std::string text;
+      google::protobuf::TextFormat::PrintFieldValueToString(
+          message, &field, field.is_repeated() ? index : -1, &text);
+      return text;
+    }
   }
 }
 

@@ -19,7 +19,7 @@ TEST(ActionWordsTest, AreWhatWasAskedFor) {
   run->set_show_diff(true);
   EXPECT_EQ(ActionWords(action),
             "puppet.run --noop --tags profile::base,motd --environment staging --show-diff "
-            "--wait-for-lock 1m30s");
+            "--wait-for-lock 90s");
   run->Clear();
   run->set_noop(false);
   EXPECT_EQ(ActionWords(action), "puppet.run --no-noop");

@@ -10,10 +10,12 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "api/action_words.h"
 #include "api/catalog.h"
 #include "api/names.h"
+#include "api/quantity.h"
 #include "base/proto_time.h"
 #include "cli/commands.h"
 #include "cli/failure.h"
@@ -96,6 +98,26 @@ int ListJobs(Session& session, int most, const std::string& caller) {
   return response->jobs_size() == 0 ? kExitNothing : kExitOk;
 }
 
+// How a job was told to go about its nodes; empty: nothing was said.
+std::string RolloutWords(const orch::v1::Rollout& rollout) {
+  std::vector<std::string> words;
+  const auto add = [&words](absl::string_view name, const std::string& value) {
+    if (!value.empty()) words.push_back(absl::StrCat(name, " ", value));
+  };
+  const auto time = [](const google::protobuf::Duration& duration) {
+    return Age(ToDuration(duration));
+  };
+  add("limit", api::QuantityText(rollout.limit()));
+  add("canary", api::QuantityText(rollout.canary()));
+  if (rollout.has_canary_wait()) add("then wait", time(rollout.canary_wait()));
+  if (rollout.concurrency() > 0) add("at once", absl::StrCat(rollout.concurrency()));
+  if (rollout.unlimited()) words.push_back("unlimited");
+  add("batch", api::QuantityText(rollout.batch_size()));
+  if (rollout.has_batch_sleep()) add("sleep", time(rollout.batch_sleep()));
+  add("max failures", api::QuantityText(rollout.max_failures()));
+  return absl::StrJoin(words, ", ");
+}
+
 int ShowJob(Session& session, const std::string& given) {
   const auto connection = Connect(session);
   if (!connection.ok()) return Fail(session, connection.status());
@@ -137,6 +159,8 @@ int ShowJob(Session& session, const std::string& given) {
   if (job.has_end_time()) {
     terminal.out << ", took " << Age(ToTime(job.end_time()) - ToTime(job.create_time()));
   }
+  const std::string rollout = RolloutWords(job.spec().rollout());
+  if (!rollout.empty()) terminal.out << "\n  rollout " << rollout;
   if (!job.spec().reason().empty()) terminal.out << "\n  reason  " << Safe(job.spec().reason());
   terminal.out << "\n  nodes   " << CountWords(job) << "\n";
   for (const auto& node : report.nodes()) {
@@ -158,8 +182,7 @@ int ChangeJob(Session& session, const std::string& given) {
   if (!name.ok()) return Fail(session, name.status());
   Request request;
   request.set_name(*name);
-  if constexpr (std::is_same_v<Request, orch::v1::CancelJobRequest>)
-    request.set_reason(session.options.reason);
+  request.set_reason(session.options.reason);
   const auto response = (*connection)->Call(request);
   if (!response.ok()) return Fail(session, response.status());
   const Output output = OutputOf(session.options);

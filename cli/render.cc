@@ -19,6 +19,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "api/json.h"
+#include "api/puppet_error.h"
 #include "base/proto_time.h"
 #include "cli/grid.h"
 #include "cli/text.h"
@@ -245,7 +246,7 @@ std::vector<std::string> NodeDetails(const JobNode& node, bool wide) {
   if (left > 0) lines.push_back(absl::StrCat("    … and ", left, " more"));
   if (node.state() == orch::v1::NODE_STATE_FAILED) {
     for (const orch::v1::PuppetRunError& error : run.errors())
-      lines.push_back(absl::StrCat("    ! ", Safe(error.message())));
+      lines.push_back(absl::StrCat("    ! ", Safe(api::ErrorLine(error))));
   }
   return lines;
 }
@@ -297,7 +298,7 @@ std::vector<std::string> Summary(const Terminal& terminal, const Tally& tally,
     ++words[OutcomeWord(node)];
     if (node.state() == orch::v1::NODE_STATE_SUCCEEDED) continue;
     const auto& errors = node.result().puppet_run().errors();
-    std::string why = !errors.empty()           ? errors[0].message()
+    std::string why = !errors.empty()           ? api::ErrorLine(errors[0])
                       : !node.message().empty() ? node.message()
                                                 : node.reason();
     failures[absl::StrCat(OutcomeWord(node), why.empty() ? "" : ": ", Safe(why))].push_back(name);

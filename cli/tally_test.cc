@@ -174,6 +174,19 @@ TEST(RenderTest, WhatHasNoJsonIsNoOutput) {
   }
 }
 
+TEST(RenderTest, AnErrorHasItsResourceAndPlace) {
+  orch::v1::JobNode node;
+  node.set_node("a");
+  node.set_state(orch::v1::NODE_STATE_FAILED);
+  orch::v1::PuppetRunError* error = node.mutable_result()->mutable_puppet_run()->add_errors();
+  error->set_message("false returned 1");
+  error->set_resource("Exec[x]");
+  error->set_file("/site.pp");
+  error->set_line(2);
+  EXPECT_EQ(NodeDetails(node, false).back(),
+            "    ! Exec[x]: false returned 1 (file: /site.pp, line: 2)");
+}
+
 TEST(RenderTest, WhoWasNotAskedIsTold) {
   orch::v1::WatchJobResponse batch;
   orch::v1::Job* job = batch.add_events()->mutable_finished();

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/target_flags.h"
 
-#include <iterator>
-#include <utility>
-
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "api/quantity.h"
@@ -130,18 +127,15 @@ void RolloutFlags::AddTo(CLI::App* command) {
 
 absl::StatusOr<orch::v1::Rollout> RolloutFlags::Build() const {
   orch::v1::Rollout out;
-  const std::pair<const char*, const std::string&> quantities[] = {
-      {"--canary", canary}, {"--batch", batch}, {"--max-failures", max_failures}};
-  orch::v1::Quantity* const fields[] = {out.mutable_canary(), out.mutable_batch_size(),
-                                        out.mutable_max_failures()};
-  for (size_t i = 0; i < std::size(quantities); ++i) {
-    const auto& [flag, text] = quantities[i];
-    if (text.empty()) continue;
-    ORCH_ASSIGN_OR_RETURN(*fields[i], Quantity(flag, text));
+  if (!canary.empty()) {
+    ORCH_ASSIGN_OR_RETURN(*out.mutable_canary(), Quantity("--canary", canary));
   }
-  if (canary.empty()) out.clear_canary();
-  if (batch.empty()) out.clear_batch_size();
-  if (max_failures.empty()) out.clear_max_failures();
+  if (!batch.empty()) {
+    ORCH_ASSIGN_OR_RETURN(*out.mutable_batch_size(), Quantity("--batch", batch));
+  }
+  if (!max_failures.empty()) {
+    ORCH_ASSIGN_OR_RETURN(*out.mutable_max_failures(), Quantity("--max-failures", max_failures));
+  }
   if (concurrency == "unlimited") {
     out.set_unlimited(true);
   } else if (!concurrency.empty() && concurrency != "auto") {

@@ -315,18 +315,6 @@ orch::v1::PuppetRunError MakePuppetError(absl::string_view source, absl::string_
   return error;
 }
 
-std::string ErrorLine(const orch::v1::PuppetRunError& error) {
-  std::string line = error.resource().empty()
-                         ? error.message()
-                         : absl::StrCat(error.resource(), ": ", error.message());
-  // A compiler's message has it already.
-  if (error.file().empty() || absl::StrContains(error.message(), error.file())) return line;
-  absl::StrAppend(&line, " (file: ", error.file());
-  if (error.line() != 0) absl::StrAppend(&line, ", line: ", error.line());
-  absl::StrAppend(&line, ")");
-  return line;
-}
-
 std::optional<absl::Time> ParsePuppetTime(absl::string_view text) {
   absl::Time time;
   for (const char* format : {"%Y-%m-%d%ET%H:%M:%E*S%Ez", "%Y-%m-%d %H:%M:%E*S %Ez"}) {

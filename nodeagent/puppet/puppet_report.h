@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "api/puppet_error.h"
 #include "orch/v1/action.pb.h"
 
 namespace orch::nodeagent {
@@ -46,8 +47,7 @@ class PuppetErrors {
 // An error of a log line; `source` is a resource's path, or `Puppet`.
 orch::v1::PuppetRunError MakePuppetError(absl::string_view source, absl::string_view message,
                                          absl::string_view file, uint32_t line);
-// `<resource>: <message> (file: <file>, line: <line>)`, as Puppet itself prints it.
-std::string ErrorLine(const orch::v1::PuppetRunError& error);
+using api::ErrorLine;
 
 // Puppet's time: RFC 3339, or as Puppets before 6 wrote it, `2017-07-29 23:17:01.49 +00:00`.
 std::optional<absl::Time> ParsePuppetTime(absl::string_view text);
