@@ -161,6 +161,10 @@ class Checker {
     return absl::OkStatus();
   }
 
+  absl::Status Diffs(DiffsConfig* diffs) const {
+    return Positive("diffs.kept_for", 86400, diffs->kept_for(), diffs->mutable_kept_for());
+  }
+
   absl::Status Roster(RosterConfig* roster) const {
     ORCH_RETURN_IF_ERROR(Positive("roster.presence_interval", 300, roster->presence_interval(),
                                   roster->mutable_presence_interval()));
@@ -218,6 +222,7 @@ absl::Status CompleteConfig(const std::string& name, ControllerConfig* config) {
   }
   if (config->has_puppetdb()) ORCH_RETURN_IF_ERROR(checker.PuppetDb(config->puppetdb()));
   ORCH_RETURN_IF_ERROR(checker.Jobs(config->mutable_jobs()));
+  ORCH_RETURN_IF_ERROR(checker.Diffs(config->mutable_diffs()));
   ORCH_RETURN_IF_ERROR(checker.Roster(config->mutable_roster()));
   LimitsConfig& limits = *config->mutable_limits();
   if (limits.watchers() == 0) limits.set_watchers(1000);

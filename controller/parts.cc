@@ -58,6 +58,7 @@ DispatcherOptions DispatcherOptionsOf(const Inputs& inputs) {
   out.discovery_timeout = ToDuration(config.roster().discovery_timeout());
   out.jobs_kept = config.jobs().kept();
   out.jobs_kept_for = ToDuration(config.jobs().kept_for());
+  out.diffs_kept_for = ToDuration(config.diffs().kept_for());
   out.jobs_running_max = config.jobs().running_max();
   return out;
 }

@@ -217,7 +217,7 @@ TEST(NativePolicyTest, ExplainsEveryRuleUpToTheOneThatDecides) {
   EXPECT_EQ(decision.steps[0].line, 7);
   EXPECT_EQ(decision.steps[0].rule, "deny *: puppet.run where environment=frozen");
   EXPECT_EQ(decision.steps[0].why, "node.ping is none of its actions");
-  EXPECT_EQ(decision.steps[1].why, "cert=dev is none of its callers");
+  EXPECT_EQ(decision.steps[1].why, "cert=dev is not one of the rule's callers");
   EXPECT_EQ(decision.steps[4].rule, kDefaultDeny);
   EXPECT_TRUE(decision.steps[4].decides);
   const Decision allowed = policy->Decide(Ask("cert=chief", "puppet.run"));

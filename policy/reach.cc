@@ -16,9 +16,10 @@ namespace {
 constexpr size_t kNameMax = 128;
 
 // What the API itself asks for; docs/policy.md lists them.
-constexpr const char* kVerbs[] = {"audit.list",  "freeze.set",     "job.approve",      "job.cancel",
-                                  "job.get",     "job.pause",      "job.resume",       "node.list",
-                                  "policy.read", "puppetdb.query", "rollout.unlimited"};
+constexpr const char* kVerbs[] = {
+    "audit.list",  "freeze.set",       "job.approve",      "job.cancel", "job.diff",
+    "job.get",     "job.on_behalf_of", "job.pause",        "job.resume", "node.list",
+    "policy.read", "puppetdb.query",   "rollout.unlimited"};
 
 bool IsCallerKind(absl::string_view kind) { return kind == "cert" || kind == "jwt"; }
 

@@ -85,7 +85,7 @@ class RuleList : public Policy {
     out.rule = kDefaultDeny;
     out.reason = absl::StrCat("no rule allows ", query.caller, " to do ", query.action,
                               MayAllow(out) ? " on other nodes" : "", near);
-    out.steps.push_back({"", 0, kDefaultDeny, "no rule before decided", true});
+    out.steps.push_back({"", 0, kDefaultDeny, "no rule matched", true});
     return out;
   }
 
@@ -165,7 +165,7 @@ std::string Rule::WhyNot(const Query& query, const std::vector<std::string>& gro
                          bool* near) const {
   if (!callers.Contains(query.caller, groups, /*any_is_everybody=*/effect == Effect::kDeny)) {
     if (callers.any()) return absl::StrCat("* does not stand for ", query.caller, ": name it");
-    return absl::StrCat(query.caller, " is none of its callers");
+    return absl::StrCat(query.caller, " is not one of the rule's callers");
   }
   if (!actions.Contains(query.action)) {
     return absl::StrCat(query.action, " is none of its actions");

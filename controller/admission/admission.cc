@@ -110,7 +110,7 @@ void Admission::Preview() {
   // Conditions are the nodes' to decide; here it is only said what the roster knows of them.
   SplitDenied(*context_->roster, admitted_.decision, context_->clock->Read(), &willing, &ended);
   for (const std::string& node : whom_.nodes.unknown) {
-    ended.push_back(SilentNode(*context_->roster, node, "it is named, but was never heard of"));
+    ended.push_back(SilentNode(*context_->roster, node, "no node of this name is known"));
   }
   std::sort(willing.begin(), willing.end());
   auto list = FreezeList(std::move(willing), std::move(ended));
@@ -214,6 +214,7 @@ void Admission::StoreJob(JobSetup setup, std::vector<JobNodeStart> list,
     const RosterEntry* entry = context_->roster->Find(start.node);
     start.unknown = entry == nullptr;
     if (entry != nullptr) start.last_seen = entry->last_seen;
+    start.gone = entry != nullptr && entry->state == orch::v1::ROSTER_STATE_GONE;
   }
   auto job = std::make_unique<Job>(std::move(setup), std::move(list), std::move(whom_.nodes.maybe),
                                    context_->clock->Read());

@@ -52,7 +52,7 @@ std::string Admission::Note() const {
   std::string note;
   if (whom_.unheard > 0) {
     note = absl::StrCat(whom_.unheard, whom_.unheard == 1 ? " more name" : " more names",
-                        " of which no node was ever heard: nothing was sent there");
+                        " of nodes that are not known: nothing was sent to them");
   }
   if (mutating_ && discovery_.has_value() && discovery_->silent_maybes() > 0) {
     absl::StrAppend(&note, note.empty() ? "" : "; ", discovery_->silent_maybes(),
@@ -225,9 +225,9 @@ void Admission::OnDiscovered() {
     for (const std::string& node : discovery_->Silent()) {
       ended.push_back(SilentNode(*context_->roster, node,
                                  discovery_->IsAway(node)
-                                     ? "not heard since the controller came (back) to the bus: "
-                                       "it was sent nothing"
-                                     : "no answer to the discovery: it was sent nothing"));
+                                     ? "not heard since the controller connected to the bus: "
+                                       "nothing was sent"
+                                     : "did not answer; nothing was sent"));
     }
   }
   absl::flat_hash_set<std::string> known(willing.begin(), willing.end());

@@ -110,6 +110,13 @@ Resolution Resolve(const AdmittedJob& job, const target::Target& target, Roster*
       CutUnheard(&whom);
     }
   }
+  if (job.spec.require_all()) {
+    // Waited for like those that are there.
+    std::vector<std::string>& expected = whom.nodes.expected;
+    expected.insert(expected.end(), whom.nodes.absent.begin(), whom.nodes.absent.end());
+    std::sort(expected.begin(), expected.end());
+    whom.nodes.absent.clear();
+  }
   whom.roster_known = whom.nodes.exact || roster->Settled(now);
   return whom;
 }
@@ -186,7 +193,11 @@ JobNodeStart SilentNode(const Roster& roster, const std::string& node, const std
   start.reason = "silent";
   start.message = message;
   const RosterEntry* entry = roster.Find(node);
-  if (entry != nullptr) start.last_seen = entry->last_seen;
+  if (entry == nullptr) return start;
+  start.last_seen = entry->last_seen;
+  if (entry->state == orch::v1::ROSTER_STATE_GONE) {
+    start.message = "did not answer, its agent was stopped; nothing was sent";
+  }
   return start;
 }
 

@@ -53,6 +53,7 @@ orch::v1::AuditRecord RecordOf(const orch::v1::Job& job, absl::string_view kind)
   record.set_resolved(job.targets());
   record.set_job(job.name());
   record.set_reason(job.spec().reason());
+  record.set_on_behalf_of(job.spec().on_behalf_of());
   for (const orch::v1::NodeStateCount& count : job.counts()) {
     if (count.count() == 0) continue;
     const std::string name = orch::v1::NodeState_Name(count.state());

@@ -24,6 +24,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "base/strand.h"
+#include "controller/audit/audit_filter.h"
 #include "controller/audit/denial_fold.h"
 
 namespace orch::controller {
@@ -96,7 +97,7 @@ class AuditStore::Writer {
   struct Listing {
     uint64_t before;  // what is older is still to be looked at
     int limit;
-    std::string caller, job;
+    orch::v1::ListAuditRequest wanted;
     std::function<void(absl::StatusOr<std::vector<AuditRecord>>)> done;
     std::vector<AuditRecord> found = {};
   };
@@ -141,9 +142,8 @@ class AuditStore::Writer {
     for (AuditRecord& record : records) {
       listing->before = record.sequence();
       if (listing->found.size() >= static_cast<size_t>(std::max(listing->limit, 0))) return true;
-      const bool wanted = (listing->caller.empty() || record.caller() == listing->caller) &&
-                          (listing->job.empty() || record.job() == listing->job);
-      if (wanted) listing->found.push_back(std::move(record));
+      if (IsBefore(listing->wanted, record)) return true;
+      if (Matches(listing->wanted, record)) listing->found.push_back(std::move(record));
     }
     return records.size() < kListedAtOnce || listing->before <= 1;
   }
@@ -269,12 +269,13 @@ void AuditStore::PostAppend(AuditRecord record, Done done) {
       });
 }
 
-void AuditStore::PostList(uint64_t before_sequence, int limit, std::string caller, std::string job,
+void AuditStore::PostList(uint64_t before_sequence, int limit, orch::v1::ListAuditRequest wanted,
                           std::function<void(absl::StatusOr<std::vector<AuditRecord>>)> done) {
   writer_->Post(
-      [writer = writer_.get(),
-       listing = Writer::Listing{before_sequence, limit, std::move(caller), std::move(job),
-                                 std::move(done)}]() mutable { writer->List(std::move(listing)); });
+      [writer = writer_.get(), listing = Writer::Listing{before_sequence, limit, std::move(wanted),
+                                                         std::move(done)}]() mutable {
+        writer->List(std::move(listing));
+      });
 }
 
 void AuditStore::PostFrozen(orch::v1::Job job, uint32_t count, Done done) {

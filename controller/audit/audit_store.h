@@ -51,9 +51,9 @@ class AuditStore : public AuditSink {
   // caller's denials of one kind the first is written, the others are counted and OK at once
   // (DenialFold).
   void PostAppend(orch::v1::AuditRecord record, Done done);
-  // Lists at most `limit` records before `before_sequence` (0: from the end), the newest first;
-  // only those of `caller` and of `job` where these are not empty.
-  void PostList(uint64_t before_sequence, int limit, std::string caller, std::string job,
+  // Lists at most `limit` records before `before_sequence` (0: from the end), the newest first,
+  // that match `wanted`, which has been validated and whose page is not looked at.
+  void PostList(uint64_t before_sequence, int limit, orch::v1::ListAuditRequest wanted,
                 std::function<void(absl::StatusOr<std::vector<orch::v1::AuditRecord>>)> done);
 
   void PostFrozen(orch::v1::Job job, uint32_t count, Done done) override;

@@ -63,6 +63,12 @@ class FakeLog : public trust::AuditLog {
   bool broken_ = false;
 };
 
+orch::v1::ListAuditRequest OfCaller(const std::string& caller) {
+  orch::v1::ListAuditRequest request;
+  request.set_caller(caller);
+  return request;
+}
+
 class AuditStoreTest : public testing::Test {
  protected:
   void Open() {
@@ -147,7 +153,7 @@ TEST_F(AuditStoreTest, ListsByCallerAndJobFromASequence) {
     ASSERT_TRUE(Wait(Append(caller)).ok());
   }
   std::promise<std::vector<AuditRecord>> listed;
-  store_->PostList(4, 10, "cert=a", "", [&](auto records) { listed.set_value(*records); });
+  store_->PostList(4, 10, OfCaller("cert=a"), [&](auto records) { listed.set_value(*records); });
   auto future = listed.get_future();
   ASSERT_EQ(future.wait_for(kPatience), std::future_status::ready);
   const std::vector<AuditRecord> records = future.get();
@@ -173,7 +179,7 @@ TEST_F(AuditStoreTest, AListingOfManyRecordsHoldsUpNoWrite) {
     });
   };
   std::promise<std::vector<AuditRecord>> listed;
-  store_->PostList(0, 10, "cert=a", "", [&](auto records) { listed.set_value(*records); });
+  store_->PostList(0, 10, OfCaller("cert=a"), [&](auto records) { listed.set_value(*records); });
   auto future = listed.get_future();
   ASSERT_EQ(future.wait_for(kPatience), std::future_status::ready);
   std::vector<uint64_t> found;

@@ -45,6 +45,8 @@ struct DispatcherContext {
   // about to be stored.
   std::function<void(const std::string& rule, absl::flat_hash_set<std::string>* nodes)>
       add_under_way = nullptr;
+  // What is durable of the job of this id has changed.
+  std::function<void(const std::string& id)> job_changed = nullptr;
   bool connected = false;                                   // to the bus, subscriptions in place
   absl::Time bus_since = {};                                // connected or not, since then
   absl::Duration connected_at = -absl::InfiniteDuration();  // steady, the last time

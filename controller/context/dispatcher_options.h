@@ -35,8 +35,9 @@ struct DispatcherOptions {
   absl::Duration discovery_timeout = absl::Seconds(2);
   uint64_t jobs_kept = 10000;  // ended jobs beyond these are forgotten, the oldest first
   absl::Duration jobs_kept_for = absl::Hours(24 * 30);
-  uint32_t jobs_running_max = 1000;  // more at once are refused
-  base::Plants plants;               // for test/sim alone
+  absl::Duration diffs_kept_for = absl::Hours(24);  // after the end of their job
+  uint32_t jobs_running_max = 1000;                 // more at once are refused
+  base::Plants plants;                              // for test/sim alone
 };
 
 }  // namespace orch::controller

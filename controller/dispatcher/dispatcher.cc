@@ -32,6 +32,20 @@ void CountEnd(const orch::v1::Job& job, DispatcherMetrics* metrics) {
   if (orch::v1::JobState_IsValid(job.state())) ++metrics->ends[job.state()];
 }
 
+StoreOptions StoreOptionsOf(const DispatcherContext& context, base::Worker* worker) {
+  StoreOptions options;
+  options.path = context.options.store_path;
+  options.jobs_kept = context.options.jobs_kept;
+  options.jobs_kept_for = context.options.jobs_kept_for;
+  options.diffs_kept_for = context.options.diffs_kept_for;
+  options.clock = context.clock;
+  options.worker = worker;
+  options.post = [strand = context.strand](std::function<void()> call) {
+    boost::asio::post(strand, std::move(call));
+  };
+  return options;
+}
+
 }  // namespace
 
 Dispatcher::Dispatcher(DispatcherParts parts, DispatcherOptions options)
@@ -51,6 +65,13 @@ Dispatcher::Dispatcher(DispatcherParts parts, DispatcherOptions options)
   context_.roster = roster_.get();
   context_.outbox = outbox_.get();
   context_.start_budget = parts_.start_budget;
+  job_changes_ = std::make_shared<JobChanges>(
+      context_.strand, context_.clock, context_.random, [this](const std::string& id) {
+        auto run = runs_.find(id);
+        return run == runs_.end() ? nullptr
+                                  : std::make_shared<const orch::v1::Job>(run->second->Visible());
+      });
+  context_.job_changed = [this](const std::string& id) { job_changes_->OnChanged(id); };
   context_.add_under_way = [this](const std::string& rule,
                                   absl::flat_hash_set<std::string>* nodes) {
     AddUnderWay(rule, nodes);
@@ -75,18 +96,10 @@ absl::StatusOr<std::shared_ptr<Dispatcher>> Dispatcher::Open(DispatcherParts par
 }
 
 absl::Status Dispatcher::OpenStore() {
-  StoreOptions options;
-  options.path = context_.options.store_path;
-  options.jobs_kept = context_.options.jobs_kept;
-  options.jobs_kept_for = context_.options.jobs_kept_for;
-  options.clock = context_.clock;
-  options.worker = parts_.store_worker;
-  options.post = [strand = context_.strand](std::function<void()> call) {
-    boost::asio::post(strand, std::move(call));
-  };
-  ORCH_ASSIGN_OR_RETURN(store_, Store::Open(std::move(options)));
+  ORCH_ASSIGN_OR_RETURN(store_, Store::Open(StoreOptionsOf(context_, parts_.store_worker)));
   context_.store = store_.get();
-  archive_ = std::make_unique<JobArchive>(store_.get());
+  archive_ =
+      std::make_unique<JobArchive>(store_.get(), context_.clock, context_.options.diffs_kept_for);
 
   const base::Now now = context_.clock->Read();
   ORCH_ASSIGN_OR_RETURN(auto nodes, store_->LoadNodes());
@@ -95,6 +108,9 @@ absl::Status Dispatcher::OpenStore() {
     context_.credentials->LearnChain(
         {row.certificate_chain().begin(), row.certificate_chain().end()});
   }
+  ORCH_ASSIGN_OR_RETURN(std::vector<orch::v1::Job> ended,
+                        store_->LoadEnded(now.wall - kJobsWatchedFor, kEndedJobsKept));
+  for (orch::v1::Job& job : ended) job_changes_->OnEnded(std::move(job));
   ORCH_ASSIGN_OR_RETURN(std::vector<UnfinishedJob> jobs, store_->LoadUnfinished());
   for (UnfinishedJob& job : jobs) {
     auto run = JobRun::Restore(&context_, std::move(job), OnJobEnded());
@@ -103,6 +119,7 @@ absl::Status Dispatcher::OpenStore() {
                                          {"trace_id", run->trace().trace_id},
                                          {"span_id", run->trace().span_id}});
     ++context_.metrics.jobs_adopted;
+    job_changes_->OnChanged(run->id());
     runs_.emplace(run->id(), std::move(run));
   }
   return absl::OkStatus();
@@ -275,6 +292,7 @@ std::function<void(JobRun*)> Dispatcher::OnJobEnded() {
          {"trace_id", run->trace().trace_id},
          {"span_id", run->trace().span_id}});
     self->context_.audit->PostJobEnd(job);
+    self->job_changes_->OnEnded(job);
     // Not now: the run is in the middle of telling its readers.
     boost::asio::post(self->context_.strand, [weak, id = run->id()] {
       auto later = weak.lock();
@@ -304,6 +322,7 @@ void Dispatcher::Stop() {
   outbox_->Stop();
   if (beacon_ != nullptr) beacon_->Stop();
   if (keeper_ != nullptr) keeper_->Stop();
+  job_changes_->Stop();
   const auto admissions = std::exchange(admissions_, {});
   for (const auto& [id, admission] : admissions) admission->Stop();
   for (const auto& [id, run] : runs_) run->Stop();

@@ -21,6 +21,7 @@
 #include "controller/context/dispatcher_context.h"
 #include "controller/dispatcher/beacon.h"
 #include "controller/dispatcher/job_archive.h"
+#include "controller/dispatcher/job_changes.h"
 #include "controller/dispatcher/job_shares.h"
 #include "controller/dispatcher/pending_keys.h"
 #include "controller/dispatcher/refused_log.h"
@@ -81,13 +82,13 @@ class Dispatcher : public DispatcherApi, public std::enable_shared_from_this<Dis
 
   void CreateJob(AdmittedJob job, Callback<CreatedJob> done) override;
   void GetJob(std::string id, JobVisibility viewer, Callback<orch::v1::Job> done) override;
-  void ListJobs(JobVisibility viewer, int page_size, std::string page_token,
-                std::vector<orch::v1::JobState> states, std::string caller,
-                Callback<JobPage> done) override;
+  void ListJobs(JobsQuery query, JobVisibility viewer, Callback<JobPage> done) override;
   void ListJobNodes(JobNodesQuery query, JobVisibility viewer, Callback<JobNodePage> done) override;
   void ReadLog(uint64_t reader_id, std::string id, JobVisibility viewer, uint64_t after_sequence,
                size_t bytes_max, Callback<JobLogPart> done) override;
   void ForgetRead(uint64_t reader_id) override;
+  void ReadJobChanges(uint64_t reader_id, WatchCursor after,
+                      Callback<JobChangesPart> done) override;
   void ChangeJob(JobChangeRequest request, Callback<orch::v1::Job> done) override;
   void SetJudge(JobJudge judge) override;
   void ListNodes(orch::v1::Target target, bool with_facts,
@@ -95,8 +96,8 @@ class Dispatcher : public DispatcherApi, public std::enable_shared_from_this<Dis
   void ExplainTarget(orch::v1::Target target, std::string node,
                      Callback<ExplainedTarget> done) override;
   void GetNode(std::string identity, Callback<orch::v1::Node> done) override;
-  void WatchNodes(uint64_t reader_id, orch::v1::Target target,
-                  std::function<void(std::vector<orch::v1::Node>)> changed) override;
+  void WatchNodes(uint64_t reader_id, orch::v1::Target target, WatchCursor after,
+                  std::function<void(NodeChanges)> changed) override;
   DispatcherStatus Status() const override;
 
  private:
@@ -130,6 +131,7 @@ class Dispatcher : public DispatcherApi, public std::enable_shared_from_this<Dis
   DispatcherContext context_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<JobArchive> archive_;
+  std::shared_ptr<JobChanges> job_changes_;
   std::unique_ptr<Roster> roster_;
   std::shared_ptr<Outbox> outbox_;
   std::shared_ptr<Inbox> inbox_;

@@ -221,7 +221,7 @@ TEST_F(HostileTest, JobsOfOthersAreNotSeen) {
   });
   EXPECT_EQ(log.status().code(), absl::StatusCode::kNotFound);
   auto list = Await<absl::StatusOr<JobPage>>([&](auto done) {
-    Post([=](Dispatcher& there) { there.ListJobs(other, 10, "", {}, "", done); });
+    Post([=](Dispatcher& there) { there.ListJobs({.page_size = 10}, other, done); });
   });
   EXPECT_TRUE(list->jobs.empty());
 }
@@ -256,18 +256,6 @@ TEST_F(HostileTest, AReaderThatGoesAwayIsForgotten) {
   Post([&](Dispatcher& there) { there.ForgetRead(5); });
   ExpectUntouched(id);
   EXPECT_FALSE(called);
-}
-
-TEST_F(HostileTest, WatchersOfTheRosterHearOfChanges) {
-  std::vector<std::string> heard;
-  Post([&](Dispatcher& there) {
-    there.WatchNodes(9, {}, [&heard](std::vector<orch::v1::Node> nodes) {
-      for (const orch::v1::Node& one : nodes) heard.push_back(one.identity());
-    });
-  });
-  AddNode("w");
-  Until([&] { return !heard.empty(); });
-  EXPECT_EQ(heard.front(), "w");
 }
 
 }  // namespace

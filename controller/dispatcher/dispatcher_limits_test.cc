@@ -134,9 +134,8 @@ TEST_F(LimitsTest, NamesThatNobodyHeardOfAreACountAndAShare) {
   const std::string id = Run(ping);
   const orch::v1::Job job = Get(id);
   EXPECT_EQ(job.targets(), kUnheardNamesMax + 1);
-  EXPECT_EQ(job.message(),
-            std::to_string(49'000 - kUnheardNamesMax) +
-                " more names of which no node was ever heard: nothing was sent there");
+  EXPECT_EQ(job.message(), std::to_string(49'000 - kUnheardNamesMax) +
+                               " more names of nodes that are not known: nothing was sent to them");
   Run(ping);
   EXPECT_EQ(api::ReasonOf(Create(ping).status()), "TOO_MANY_NAMES");
   ping.caller = "cert=other";

@@ -13,7 +13,7 @@ absl::StatusOr<std::shared_ptr<JobRun>> Dispatcher::FindRun(const std::string& i
                                                             const JobVisibility& viewer) const {
   auto it = runs_.find(id);
   if (it == runs_.end()) return std::shared_ptr<JobRun>();
-  if (!MaySee(viewer, it->second->caller())) return NoSuchJob(id);
+  if (!viewer.Sees(it->second->caller())) return NoSuchJob(id);
   return it->second;
 }
 
@@ -32,6 +32,7 @@ void Dispatcher::ReadLog(uint64_t reader_id, std::string id, JobVisibility viewe
 
 void Dispatcher::ForgetRead(uint64_t reader_id) {
   keeper_->ForgetWatch(reader_id);
+  job_changes_->Forget(reader_id);
   auto reading = reading_.find(reader_id);
   if (reading == reading_.end()) return;
   auto run = runs_.find(reading->second);
@@ -65,15 +66,18 @@ void Dispatcher::SetJudge(JobJudge judge) {
 void Dispatcher::GetJob(std::string id, JobVisibility viewer, Callback<orch::v1::Job> done) {
   auto run = runs_.find(id);
   if (run == runs_.end()) return archive_->GetJob(id, std::move(viewer), std::move(done));
-  if (!MaySee(viewer, run->second->caller())) return done(NoSuchJob(id));
+  if (!viewer.Sees(run->second->caller())) return done(NoSuchJob(id));
   done(run->second->Visible());
 }
 
-void Dispatcher::ListJobs(JobVisibility viewer, int page_size, std::string page_token,
-                          std::vector<orch::v1::JobState> states, std::string caller,
-                          Callback<JobPage> done) {
-  archive_->ListJobs(std::move(viewer), page_size, std::move(page_token), std::move(states),
-                     std::move(caller), std::move(done));
+void Dispatcher::ListJobs(JobsQuery query, JobVisibility viewer, Callback<JobPage> done) {
+  archive_->ListJobs(std::move(query), std::move(viewer), std::move(done));
+}
+
+void Dispatcher::ReadJobChanges(uint64_t reader_id, WatchCursor after,
+                                Callback<JobChangesPart> done) {
+  if (stopping_) return done(absl::UnavailableError("the controller is stopping"));
+  job_changes_->Read(reader_id, after, std::move(done));
 }
 
 void Dispatcher::ListJobNodes(JobNodesQuery query, JobVisibility viewer,
@@ -103,11 +107,11 @@ void Dispatcher::GetNode(std::string identity, Callback<orch::v1::Node> done) {
                          "orch.v1.Node", api::NodeName(identity), text));
 }
 
-void Dispatcher::WatchNodes(uint64_t reader_id, orch::v1::Target target,
-                            std::function<void(std::vector<orch::v1::Node>)> changed) {
+void Dispatcher::WatchNodes(uint64_t reader_id, orch::v1::Target target, WatchCursor after,
+                            std::function<void(NodeChanges)> changed) {
   auto compiled = target::Target::Compile(target);
   if (!compiled.ok() || stopping_) return;  // the caller has validated it
-  keeper_->Watch(reader_id, *std::move(compiled), std::move(changed));
+  keeper_->Watch(reader_id, *std::move(compiled), after, std::move(changed));
 }
 
 }  // namespace orch::controller

@@ -224,7 +224,7 @@ TEST_F(DispatcherTest, ADryRunPublishesNothing) {
   EXPECT_EQ(node("a")->heard(Request::kDiscover), 0);
   auto page = Await<absl::StatusOr<JobPage>>([&](auto done) {
     Post([=](Dispatcher& there) {
-      there.ListJobs({.caller = "", .everybody = true}, 10, "", {}, "", done);
+      there.ListJobs({.page_size = 10}, {.caller = "", .everybody = true}, done);
     });
   });
   EXPECT_TRUE(page->jobs.empty());

@@ -20,7 +20,10 @@ constexpr absl::Duration kAskAgainMax = absl::Hours(1);
 
 RosterKeeper::RosterKeeper(DispatcherContext* context,
                            std::function<void(const std::string&)> on_back)
-    : context_(context), on_back_(std::move(on_back)), timer_(context->strand, context->clock) {}
+    : context_(context),
+      on_back_(std::move(on_back)),
+      timer_(context->strand, context->clock),
+      process_(context->random->Next64() | 1) {}
 
 void RosterKeeper::Start() { Tick(); }
 
@@ -189,28 +192,61 @@ void RosterKeeper::StoreSome() {
                              });
 }
 
-void RosterKeeper::Watch(uint64_t reader_id, target::Target target,
-                         std::function<void(std::vector<orch::v1::Node>)> changed) {
+void RosterKeeper::Watch(uint64_t reader_id, target::Target target, WatchCursor after,
+                         std::function<void(NodeChanges)> changed) {
   if (watchers_.size() >= kNodeWatchersMax) return;
   watchers_.erase(reader_id);
-  watchers_.emplace(reader_id, Watcher{std::move(target), std::move(changed)});
+  const base::Now now = context_->clock->Read();
+  TellWatchers(now);  // what the others are told is behind this one's beginning
+  const Watcher& watcher =
+      watchers_.emplace(reader_id, Watcher{std::move(target), std::move(changed)}).first->second;
+  NodeChanges first;
+  const bool known =
+      after.process == process_ && after.revision <= revision_ && after.revision >= forgotten_to_;
+  if (known) {
+    std::vector<std::string> names;
+    for (const auto& [name, revision] : changed_at_) {
+      if (revision > after.revision) names.push_back(name);
+    }
+    first = ChangesFor(watcher, names, now);
+  }
+  first.cursor = {process_, revision_};
+  first.reset = !known && after.process != 0;
+  watcher.changed(std::move(first));
+}
+
+template <typename Names>
+NodeChanges RosterKeeper::ChangesFor(const Watcher& watcher, const Names& names,
+                                     base::Now now) const {
+  NodeChanges changes;
+  for (const std::string& name : names) {
+    const RosterEntry* entry = context_->roster->Find(name);
+    const bool matches =
+        entry != nullptr && entry->InCollective(watcher.target.collective()) &&
+        (watcher.target.empty() ||
+         watcher.target.Evaluate(RosterView(*entry, now)).truth != target::Truth::kFalse);
+    if (matches) {
+      changes.nodes.push_back(entry->ToNode(/*with_facts=*/false));
+    } else {
+      changes.gone.push_back(name);
+    }
+  }
+  return changes;
 }
 
 void RosterKeeper::TellWatchers(base::Now now) {
   const std::vector<std::string> names = context_->roster->TakeChanged();
-  if (names.empty() || watchers_.empty()) return;
+  if (names.empty()) return;
+  ++revision_;
+  for (const std::string& name : names) changed_at_[name] = revision_;
+  if (changed_at_.size() > 2 * kRosterNodesMax) {
+    changed_at_.clear();
+    forgotten_to_ = revision_;
+  }
   for (const auto& [reader_id, watcher] : watchers_) {
-    std::vector<orch::v1::Node> nodes;
-    for (const std::string& name : names) {
-      const RosterEntry* entry = context_->roster->Find(name);
-      if (entry == nullptr || !entry->InCollective(watcher.target.collective())) continue;
-      if (!watcher.target.empty() &&
-          watcher.target.Evaluate(RosterView(*entry, now)).truth == target::Truth::kFalse) {
-        continue;
-      }
-      nodes.push_back(entry->ToNode(/*with_facts=*/false));
-    }
-    if (!nodes.empty()) watcher.changed(std::move(nodes));
+    NodeChanges changes = ChangesFor(watcher, names, now);
+    changes.cursor = {process_, revision_};
+    watcher.changed(std::move(changes));
   }
 }
 

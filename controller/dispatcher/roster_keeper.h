@@ -47,8 +47,9 @@ class RosterKeeper : public std::enable_shared_from_this<RosterKeeper> {
   // Somebody with this name, not verified, signs with a key that is not known here.
   void OnUnknownKey(const std::string& node, base::Now now);
 
-  void Watch(uint64_t reader_id, target::Target target,
-             std::function<void(std::vector<orch::v1::Node>)> changed);
+  // See DispatcherApi::WatchNodes.
+  void Watch(uint64_t reader_id, target::Target target, WatchCursor after,
+             std::function<void(NodeChanges)> changed);
   void ForgetWatch(uint64_t reader_id) { watchers_.erase(reader_id); }
 
  private:
@@ -60,7 +61,7 @@ class RosterKeeper : public std::enable_shared_from_this<RosterKeeper> {
   };
   struct Watcher {
     target::Target target;
-    std::function<void(std::vector<orch::v1::Node>)> changed;
+    std::function<void(NodeChanges)> changed;
   };
   void Tick();
   void AskEverybody(base::Now now);
@@ -69,6 +70,8 @@ class RosterKeeper : public std::enable_shared_from_this<RosterKeeper> {
                  bool certificates);
   void StoreSome();
   void TellWatchers(base::Now now);
+  template <typename Names>
+  NodeChanges ChangesFor(const Watcher& watcher, const Names& names, base::Now now) const;
   Ask* Want(const std::string& node, base::Now now);
 
   DispatcherContext* const context_;
@@ -77,6 +80,10 @@ class RosterKeeper : public std::enable_shared_from_this<RosterKeeper> {
   std::map<std::string, Ask> asks_;
   AskPace pace_;
   std::map<uint64_t, Watcher> watchers_;
+  const uint64_t process_;                         // of cursors; never 0
+  uint64_t revision_ = 0;                          // grows with each change that is told
+  uint64_t forgotten_to_ = 0;                      // of revisions up to here not all is known
+  std::map<std::string, uint64_t> changed_at_;     // node → revision; gone nodes, too
   absl::Duration sweep_at_;                        // steady
   std::optional<absl::Duration> everybody_asked_;  // steady
   bool ask_everybody_ = false;                     // connected anew, and not asked since

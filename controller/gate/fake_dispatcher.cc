@@ -104,7 +104,7 @@ void FakeDispatcher::PostFinish(std::string job_id, orch::v1::JobState state) {
 void FakeDispatcher::PostNode(Node node) {
   asio::post(strand_, [this, node] {
     nodes_[node.identity()] = node;
-    for (auto& [id, changed] : node_watchers_) changed({node});
+    for (auto& [id, changed] : node_watchers_) changed({.nodes = {node}, .cursor = {1, 1}});
   });
 }
 
@@ -144,14 +144,12 @@ void FakeDispatcher::GetJob(std::string job_id, JobVisibility viewer, Callback<J
   done((*log)->job);
 }
 
-void FakeDispatcher::ListJobs(JobVisibility viewer, int page_size, std::string page_token,
-                              std::vector<orch::v1::JobState>, std::string caller,
-                              Callback<JobPage> done) {
+void FakeDispatcher::ListJobs(JobsQuery query, JobVisibility viewer, Callback<JobPage> done) {
   JobPage page;
-  for (auto log = logs_.upper_bound(page_token); log != logs_.end(); ++log) {
+  for (auto log = logs_.upper_bound(query.page_token); log != logs_.end(); ++log) {
     if (!viewer.everybody && log->second.job.caller() != viewer.caller) continue;
-    if (!caller.empty() && log->second.job.caller() != caller) continue;
-    if (static_cast<int>(page.jobs.size()) == page_size) {
+    if (!query.caller.empty() && log->second.job.caller() != query.caller) continue;
+    if (static_cast<int>(page.jobs.size()) == query.page_size) {
       page.next_page_token = page.jobs.back().name().substr(5);
       break;
     }
@@ -192,6 +190,18 @@ void FakeDispatcher::ReadLog(uint64_t reader_id, std::string job_id, JobVisibili
   }
   readers_[reader_id] = {job_id, after_sequence, bytes_max, done};
   AnswerReaders();
+}
+
+// All jobs as they are, once.
+void FakeDispatcher::ReadJobChanges(uint64_t, WatchCursor after, Callback<JobChangesPart> done) {
+  if (after.process == 1) return;
+  JobChangesPart part;
+  part.cursor = {1, 1};
+  part.reset = after.process != 0;
+  for (const auto& [id, log] : logs_) {
+    part.jobs.push_back(std::make_shared<const orch::v1::Job>(log.job));
+  }
+  done(std::move(part));
 }
 
 void FakeDispatcher::ForgetRead(uint64_t reader_id) {
@@ -246,9 +256,10 @@ void FakeDispatcher::GetNode(std::string identity, Callback<Node> done) {
   done(found->second);
 }
 
-void FakeDispatcher::WatchNodes(uint64_t reader_id, orch::v1::Target,
-                                std::function<void(std::vector<Node>)> changed) {
+void FakeDispatcher::WatchNodes(uint64_t reader_id, orch::v1::Target, WatchCursor after,
+                                std::function<void(NodeChanges)> changed) {
   node_watchers_[reader_id] = changed;
+  changed({.cursor = {1, 1}, .reset = after.process > 1});
 }
 
 DispatcherStatus FakeDispatcher::Status() const {

@@ -41,13 +41,13 @@ class FakeDispatcher : public DispatcherApi {
   DispatcherPort port() const { return DispatcherPort(strand_, self_); }
   void CreateJob(AdmittedJob job, Callback<CreatedJob> done) override;
   void GetJob(std::string job_id, JobVisibility viewer, Callback<orch::v1::Job> done) override;
-  void ListJobs(JobVisibility viewer, int page_size, std::string page_token,
-                std::vector<orch::v1::JobState> states, std::string caller,
-                Callback<JobPage> done) override;
+  void ListJobs(JobsQuery query, JobVisibility viewer, Callback<JobPage> done) override;
   void ListJobNodes(JobNodesQuery query, JobVisibility viewer, Callback<JobNodePage> done) override;
   void ReadLog(uint64_t reader_id, std::string job_id, JobVisibility viewer,
                uint64_t after_sequence, size_t bytes_max, Callback<JobLogPart> done) override;
   void ForgetRead(uint64_t reader_id) override;
+  void ReadJobChanges(uint64_t reader_id, WatchCursor after,
+                      Callback<JobChangesPart> done) override;
   void ChangeJob(JobChangeRequest request, Callback<orch::v1::Job> done) override;
   void SetJudge(JobJudge judge) override;
   void ListNodes(orch::v1::Target target, bool with_facts,
@@ -55,8 +55,8 @@ class FakeDispatcher : public DispatcherApi {
   void ExplainTarget(orch::v1::Target target, std::string node,
                      Callback<ExplainedTarget> done) override;
   void GetNode(std::string identity, Callback<orch::v1::Node> done) override;
-  void WatchNodes(uint64_t reader_id, orch::v1::Target target,
-                  std::function<void(std::vector<orch::v1::Node>)> changed) override;
+  void WatchNodes(uint64_t reader_id, orch::v1::Target target, WatchCursor after,
+                  std::function<void(NodeChanges)> changed) override;
   DispatcherStatus Status() const override;
 
  private:
@@ -81,7 +81,7 @@ class FakeDispatcher : public DispatcherApi {
   std::map<std::string, Log> logs_;
   std::map<uint64_t, Reader> readers_;
   std::map<std::string, orch::v1::Node> nodes_;
-  std::map<uint64_t, std::function<void(std::vector<orch::v1::Node>)>> node_watchers_;
+  std::map<uint64_t, std::function<void(NodeChanges)>> node_watchers_;
   Seen seen_;
   int created_ = 0;
 };

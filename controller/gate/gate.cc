@@ -43,6 +43,12 @@ constexpr uint32_t kConcurrencyMax = 1000;
 // The right to have PuppetDB asked: whoever may can find out anything that is in it, by who comes
 // back.
 constexpr char kPuppetDbRight[] = "puppetdb.query";
+// The right to ask for differences of files, and to read them.
+constexpr char kDiffRight[] = "job.diff";
+// Of a policy that a question brings along.
+constexpr size_t kCandidateBytesMax = 1 << 20;
+// The right to say for whom one asks.
+constexpr char kOnBehalfRight[] = "job.on_behalf_of";
 
 // API verbs are about no node, so a rule that depends on one can't permit them.
 bool AllowsOutright(const Decision& decision) {
@@ -61,8 +67,11 @@ bool WantsUnlimitedPuppet(const orch::v1::JobSpec& spec) {
 // What else the spec wants than its own right, and is not granted: that right, and `decision`.
 std::string MissingRight(const policy::Policy& policy, const std::string& caller,
                          const orch::v1::JobSpec& spec, Decision* decision) {
-  const std::pair<const char*, bool> wanted[] = {{kUnlimitedRight, WantsUnlimitedPuppet(spec)},
-                                                 {kPuppetDbRight, !spec.pql().empty()}};
+  const std::pair<const char*, bool> wanted[] = {
+      {kUnlimitedRight, WantsUnlimitedPuppet(spec)},
+      {kPuppetDbRight, !spec.pql().empty()},
+      {kDiffRight, spec.action().puppet_run().show_diff()},
+      {kOnBehalfRight, !spec.on_behalf_of().empty()}};
   for (const auto& [right, wants] : wanted) {
     if (!wants) continue;
     policy::Query query;
@@ -96,6 +105,16 @@ Decision JudgeOf(const policy::Policy& policy, const std::string& caller,
   Decision decision = policy.Decide(query);
   if (!decision.denied_outright()) (void)MissingRight(policy, caller, spec, &decision);
   return decision;
+}
+
+// A policy that is not in force, from a question about it.
+absl::StatusOr<std::shared_ptr<const policy::Policy>> ParseCandidate(const std::string& text) {
+  if (text.size() > kCandidateBytesMax) {
+    return api::BadField("candidate", absl::StrCat("larger than ", kCandidateBytesMax, " bytes"));
+  }
+  auto parsed = policy::Policy::ParseNative(text, "candidate");
+  if (!parsed.ok()) return api::BadField("candidate", parsed.status().message());
+  return parsed;
 }
 
 }  // namespace
@@ -239,6 +258,7 @@ void Gate::Admit(const Caller& caller, JobRequest request, const std::string& ri
   record.set_arguments(ArgumentsIn(shown));
   record.set_target(TargetText(request.spec, printed));
   record.set_reason(request.spec.reason());
+  record.set_on_behalf_of(request.spec.on_behalf_of());
   record.set_validate_only(request.validate_only);
   if (decision.denied_outright()) {
     ++counts_->denied;
@@ -355,6 +375,10 @@ void Gate::TellJudge() {
       [judge = std::move(judge)](DispatcherApi& there) { there.SetJudge(judge); });
 }
 
+JobVisibility Gate::VisibilityOf(const Caller& caller) const {
+  return {caller.principal, Granted(caller, "job.get"), Granted(caller, kDiffRight)};
+}
+
 absl::StatusOr<Watcher> Gate::Watch(const Caller& caller) {
   uint32_t& own = watchers_[caller.principal];
   if (counts_->watchers >= options_.watchers_max || own >= options_.watchers_per_caller_max) {
@@ -372,23 +396,26 @@ absl::StatusOr<Watcher> Gate::Watch(const Caller& caller) {
       if (--self->watchers_[principal] == 0) self->watchers_.erase(principal);
     });
   };
-  return Watcher{{caller.principal, Granted(caller, "job.get")},
-                 std::shared_ptr<int>(new int(0), std::move(give_back))};
+  return Watcher{VisibilityOf(caller), std::shared_ptr<int>(new int(0), std::move(give_back))};
 }
 
 absl::StatusOr<Explained> Gate::Explain(const Caller& caller,
                                         orch::v1::ExplainPolicyRequest question) {
   ORCH_ASSIGN_OR_RETURN(Explained out, CheckQuestion(options_.collectives, &question));
   if (question.caller().empty()) question.set_caller(caller.principal);
-  if (question.caller() != caller.principal) {
+  if (question.caller() != caller.principal || !question.candidate().empty()) {
     ORCH_RETURN_IF_ERROR(Demand(caller, "policy.read"));
+  }
+  std::shared_ptr<const policy::Policy> decides = policy_;
+  if (!question.candidate().empty()) {
+    ORCH_ASSIGN_OR_RETURN(decides, ParseCandidate(question.candidate()));
   }
   out.query.caller = question.caller();
   out.query.action = question.action();
   out.query.collective = out.target.collective();
   policy::Query query = out.query;
   if (question.has_arguments()) query.arguments = &question.arguments();
-  out.decision = policy_->Decide(query);
+  out.decision = decides->Decide(query);
   out.sees_nodes = Decide(caller, kListRight, out.target.collective());
   return out;
 }

@@ -157,6 +157,7 @@ class Gate : public std::enable_shared_from_this<Gate> {
   bool Sees(const Caller& caller, const orch::v1::Node& node) const;
   absl::StatusOr<Explained> Explain(const Caller& caller, orch::v1::ExplainPolicyRequest question);
   absl::StatusOr<Watcher> Watch(const Caller& caller);
+  JobVisibility VisibilityOf(const Caller& caller) const;
   void Admit(const Caller& caller, JobRequest request, const std::string& right,
              Callback<CreatedJob> done);
   // Asks PuppetDB, then goes on as without a query, but with its names; not at all if the caller
@@ -191,6 +192,7 @@ class Gate : public std::enable_shared_from_this<Gate> {
 
   // On the strand only.
   std::shared_ptr<const policy::Policy> policy_;
+  std::string policy_refused_why_;  // of the newest file, while an older one decides
   absl::flat_hash_map<std::string, uint32_t> watchers_;  // by principal
 };
 

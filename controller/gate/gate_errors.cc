@@ -22,8 +22,8 @@ absl::Status Unauthenticated(absl::string_view why) {
 }
 
 std::string DependsOnNodes(const std::string& right, const policy::Decision& decision) {
-  return absl::StrCat(right, " is about no node, but the rule ", decision.conditions.front().rule,
-                      " depends on one");
+  return absl::StrCat("the rule ", decision.conditions.front().rule,
+                      " depends on a node, so it can't allow ", right, ", which is about none");
 }
 
 absl::Status PolicyDenied(const std::string& principal, const std::string& right,

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "api/catalog.h"
 #include "api/errors.h"
 #include "base/log.h"
@@ -35,6 +36,7 @@ void Gate::PostPolicyRefused(std::string why) {
   asio::post(parts_.strand, [self = shared_from_this(), why = std::move(why)]() mutable {
     ++self->counts_->policies_refused;
     self->counts_->policy_stale = true;
+    self->policy_refused_why_ = why;
     base::LogError("the changed policy is refused; the old one stays in force", {{"why", why}});
     orch::v1::AuditRecord record = self->NewRecord({}, "policy", {});
     record.set_decision("deny");
@@ -58,6 +60,20 @@ void Gate::WithCaller(CallerEvidence who, Callback<T> done, Then then) {
   });
 }
 
+namespace {
+
+void AddProblems(const DispatcherStatus& status, orch::v1::WhoAmIResponse* out) {
+  if (!status.bus_connected) {
+    out->add_problems(
+        absl::StrCat("not connected to the message bus since ",
+                     absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", status.bus_since, absl::UTCTimeZone()),
+                     ": ", status.bus_error));
+  }
+  if (!status.store_ok) out->add_problems("the store can't be written: jobs are refused");
+}
+
+}  // namespace
+
 void Gate::PostWhoAmI(CallerEvidence who, Callback<orch::v1::WhoAmIResponse> done) {
   WithCaller(std::move(who), done, [done](const std::shared_ptr<Gate>& self, const Caller& caller) {
     orch::v1::WhoAmIResponse out;
@@ -67,7 +83,16 @@ void Gate::PostWhoAmI(CallerEvidence who, Callback<orch::v1::WhoAmIResponse> don
     }
     out.set_controller(self->options_.controller);
     out.set_version(base::kVersion);
-    done(std::move(out));
+    if (!self->Granted(caller, "policy.read")) return done(std::move(out));
+    if (self->counts_->policy_stale) {
+      out.add_problems(absl::StrCat("the changed policy is refused, an older one decides: ",
+                                    self->policy_refused_why_));
+    }
+    self->parts_.dispatcher.Post([out = std::move(out), done](DispatcherApi& there) {
+      orch::v1::WhoAmIResponse answer = out;
+      AddProblems(there.Status(), &answer);
+      done(std::move(answer));
+    });
   });
 }
 
@@ -132,7 +157,7 @@ void Gate::PostChangeJob(CallerEvidence who, JobChange change, std::string job_i
 
 void Gate::PostVisibility(CallerEvidence who, Callback<JobVisibility> done) {
   WithCaller(std::move(who), done, [done](const std::shared_ptr<Gate>& self, const Caller& caller) {
-    done(JobVisibility{caller.principal, self->Granted(caller, "job.get")});
+    done(self->VisibilityOf(caller));
   });
 }
 

@@ -119,8 +119,8 @@ TEST_F(GateTest, AFurtherRightThatDependsOnNodesIsRefusedInWords) {
   const absl::Status denied = Create(As("operator"), unlimited).status();
   EXPECT_EQ(denied.code(), absl::StatusCode::kPermissionDenied);
   EXPECT_TRUE(absl::StrContains(denied.message(),
-                                "rollout.unlimited is about no node, but the rule policy.yaml:2 "
-                                "depends on one (policy.yaml:2)"))
+                                "the rule policy.yaml:2 depends on a node, so it can't allow "
+                                "rollout.unlimited, which is about none (policy.yaml:2)"))
       << denied;
   EXPECT_TRUE(absl::StrContains(Create(As("bob"), unlimited).status().message(),
                                 "no rule allows cert=bob to do puppet.run (default deny)"));

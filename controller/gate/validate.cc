@@ -61,6 +61,41 @@ absl::Status TargetError(absl::string_view field, absl::string_view message) {
 // dispatcher's.
 constexpr uint32_t kAnyCount = 100;
 
+absl::Status ValidateText(absl::string_view field, absl::string_view text, size_t bytes_max) {
+  if (text.size() > bytes_max) {
+    return api::BadField(field, absl::StrCat("longer than ", bytes_max, " bytes"));
+  }
+  if (std::any_of(text.begin(), text.end(), absl::ascii_iscntrl)) {
+    return api::BadField(field, "has control characters");
+  }
+  return absl::OkStatus();
+}
+
+bool IsLabelKey(absl::string_view key) {
+  constexpr size_t kKeyMax = 63;
+  const auto begins = [](unsigned char c) {
+    return absl::ascii_islower(c) || absl::ascii_isdigit(c);
+  };
+  return !key.empty() && key.size() <= kKeyMax && begins(key[0]) &&
+         std::all_of(key.begin(), key.end(), [&begins](unsigned char c) {
+           return begins(c) || absl::StrContains("._/-", static_cast<char>(c));
+         });
+}
+
+absl::Status ValidateLabels(const google::protobuf::Map<std::string, std::string>& labels) {
+  constexpr absl::string_view kField = "spec.labels";
+  if (labels.size() > kLabelsMax) {
+    return api::BadField(kField, absl::StrCat("more than ", kLabelsMax));
+  }
+  for (const auto& [key, value] : labels) {
+    if (!IsLabelKey(key)) {
+      return api::BadField(kField, absl::StrCat(Shown(key), " is not [a-z0-9][a-z0-9._/-]{0,62}"));
+    }
+    ORCH_RETURN_IF_ERROR(ValidateText(absl::StrCat(kField, "[", key, "]"), value, kLabelBytesMax));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ValidateRollout(const orch::v1::Rollout& rollout) {
   if (rollout.has_limit()) {
     ORCH_RETURN_IF_ERROR(ValidateLimit("spec.rollout.limit", rollout.limit()));
@@ -116,13 +151,7 @@ absl::Status ValidateTimeout(absl::string_view field, const google::protobuf::Du
 }
 
 absl::Status ValidateReason(absl::string_view field, absl::string_view reason) {
-  if (reason.size() > kReasonMax) {
-    return api::BadField(field, absl::StrCat("longer than ", kReasonMax, " bytes"));
-  }
-  if (std::any_of(reason.begin(), reason.end(), absl::ascii_iscntrl)) {
-    return api::BadField(field, "has control characters");
-  }
-  return absl::OkStatus();
+  return ValidateText(field, reason, kReasonMax);
 }
 
 absl::Status ValidateIdempotencyKey(absl::string_view key) {
@@ -193,6 +222,9 @@ absl::Status ValidateSpec(const std::vector<std::string>& collectives, orch::v1:
   if (spec->at_most_nodes() > 0 && spec->expect_nodes() > spec->at_most_nodes()) {
     return api::BadField("spec.expect_nodes", "is above at_most_nodes");
   }
+  ORCH_RETURN_IF_ERROR(ValidateLabels(spec->labels()));
+  ORCH_RETURN_IF_ERROR(
+      ValidateText("spec.on_behalf_of", spec->on_behalf_of(), kOnBehalfOfBytesMax));
   return ValidateReason("spec.reason", spec->reason());
 }
 

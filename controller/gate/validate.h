@@ -24,6 +24,10 @@ inline constexpr int kSpecNodesMax = 50000;
 inline constexpr size_t kTargetBytesMax = 64 << 10;
 // The most bytes of a reason.
 inline constexpr size_t kReasonMax = 1024;
+// Labels of a job, and the bytes of a label's value.
+inline constexpr size_t kLabelsMax = 16;
+inline constexpr size_t kLabelBytesMax = 256;
+inline constexpr size_t kOnBehalfOfBytesMax = 128;
 inline constexpr size_t kIdempotencyKeyMax = 128;
 inline constexpr int64_t kTimeoutMaxSeconds = 24 * 3600;
 

@@ -88,6 +88,29 @@ TEST(ValidateTest, NamesAreCheckedSortedAndMadeUnique) {
   EXPECT_EQ(Wrong(spec), "spec.nodes");
 }
 
+TEST(ValidateTest, LabelsAndOnBehalfOfAreShortPlainText) {
+  JobSpec spec = Ping();
+  (*spec.mutable_labels())["ticket/os.1_x-y"] = "OPS-1 übel";
+  spec.set_on_behalf_of("Alice <alice@example.net>");
+  EXPECT_EQ(Wrong(spec), "");
+  for (const std::string& key : {std::string(), std::string("Upper"), std::string("-x"),
+                                 std::string("a b"), std::string(64, 'k')}) {
+    JobSpec bad = spec;
+    (*bad.mutable_labels())[key] = "v";
+    EXPECT_EQ(Wrong(bad), "spec.labels") << key;
+  }
+  (*spec.mutable_labels())["long"] = std::string(kLabelBytesMax + 1, 'v');
+  EXPECT_EQ(Wrong(spec), "spec.labels[long]");
+  (*spec.mutable_labels())["long"] = "two\nlines";
+  EXPECT_EQ(Wrong(spec), "spec.labels[long]");
+  spec.mutable_labels()->erase("long");
+  for (size_t i = 0; i < kLabelsMax; ++i) (*spec.mutable_labels())[absl::StrCat("k", i)] = "";
+  EXPECT_EQ(Wrong(spec), "spec.labels");
+  spec.clear_labels();
+  spec.set_on_behalf_of(std::string(kOnBehalfOfBytesMax + 1, 'a'));
+  EXPECT_EQ(Wrong(spec), "spec.on_behalf_of");
+}
+
 TEST(ValidateTest, RolloutsAreChecked) {
   const auto wrong = [](auto set) {
     JobSpec spec = Ping();

@@ -22,6 +22,24 @@ absl::Status NotIn(const char* reason, const char* state, const std::string& id)
                            absl::StrCat("job ", id, " is not ", state));
 }
 
+void SetTimes(const NodeEntry& entry, orch::v1::JobNode* node) {
+  const auto set = [](absl::Time time, auto get) {
+    if (time != absl::InfinitePast()) *get() = ToTimestamp(time);
+  };
+  set(entry.send_time, [node] { return node->mutable_send_time(); });
+  set(entry.accept_time, [node] { return node->mutable_accept_time(); });
+  set(entry.start_time, [node] { return node->mutable_start_time(); });
+}
+
+// What is said of a node that a read-only job asked in vain.
+std::string SilenceText(const JobSetup& setup, const NodeEntry& entry) {
+  return absl::StrCat(IsUnderWay(entry.state) ? "no result within " : "no answer within ",
+                      absl::FormatDuration(setup.answer_timeout),
+                      entry.unknown ? "; no node of this name is known"
+                      : entry.gone  ? "; its agent was stopped"
+                                    : "");
+}
+
 }  // namespace
 
 Job::Job(JobSetup setup, std::vector<JobNodeStart> nodes, std::vector<std::string> maybe,
@@ -33,6 +51,7 @@ Job::Job(JobSetup setup, std::vector<JobNodeStart> nodes, std::vector<std::strin
     NodeEntry* entry = nodes_.Add(start.node);
     entry->last_seen = start.last_seen;
     entry->unknown = start.unknown;
+    entry->gone = start.gone;
     if (IsTerminal(start.state)) {
       ended.emplace_back(entry, &start);
     } else if (setup_.mutating) {
@@ -75,9 +94,7 @@ orch::v1::JobNode* Job::AppendNode(NodeEntry* entry, NodeState to, base::Now now
   node->set_name(api::JobNodeName(setup_.id, entry->name));
   node->set_node(entry->name);
   node->set_state(to);
-  if (entry->send_time != absl::InfinitePast()) {
-    *node->mutable_send_time() = ToTimestamp(entry->send_time);
-  }
+  SetTimes(*entry, node);
   *node->mutable_update_time() = ToTimestamp(now.wall);
   return node;
 }
@@ -150,12 +167,14 @@ void Job::OnSent(const std::string& node, base::Now now) {
   if (entry == nullptr || entry->phase != NodePhase::kAsked) return;
   if (entry->state != orch::v1::NODE_STATE_PENDING) return;
   entry->send_time = now.wall;
+  start_time_ = std::min(start_time_, now.wall);
   AppendNode(entry, orch::v1::NODE_STATE_SENT, now);
 }
 
 void Job::OnBroadcast(base::Now now) {
   if (setup_.mutating || ended()) return;
   broadcast_time_ = now.wall;
+  start_time_ = std::min(start_time_, now.wall);
   answers_.OnAsked(setup_, now.steady);
   for (NodeEntry& entry : nodes_.entries()) {
     if (entry.phase == NodePhase::kAsked) entry.send_time = now.wall;
@@ -201,11 +220,7 @@ void Job::OnAnswerTimeout(base::Now now) {
     if (entry.phase != NodePhase::kAsked) continue;
     const bool heard = IsUnderWay(entry.state);
     End(&entry, heard ? orch::v1::NODE_STATE_TIMED_OUT : orch::v1::NODE_STATE_NO_RESPONSE,
-        heard ? "no_result" : "no_answer",
-        absl::StrCat(heard ? "no result within " : "no answer within ",
-                     absl::FormatDuration(setup_.answer_timeout),
-                     entry.unknown ? "; no node of this name was ever heard of" : ""),
-        now);
+        heard ? "no_result" : "no_answer", SilenceText(setup_, entry), now);
   }
   if (const size_t silent = answers_.silent_maybes(); silent > 0) {
     message_ = absl::StrCat(setup_.note, setup_.note.empty() ? "" : "; ", silent,
@@ -256,6 +271,7 @@ void Job::ChangeState(JobState to, const std::string& caller, const std::string&
   change->set_state(to);
   change->set_caller(caller);
   change->set_message(message);
+  change->set_pause_reason(pause_reason());
 }
 
 absl::Status Job::Pause(const std::string& caller, base::Now now) {

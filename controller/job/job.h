@@ -124,6 +124,11 @@ class Job {
   void BeginStop(const std::string& caller, const std::string& message, base::Now now);
   // The only one that changes state_; asserts that the change is legal.
   void Enter(orch::v1::JobState to);
+  // Only callers pause jobs.
+  orch::v1::PauseReason pause_reason() const {
+    return state_ == orch::v1::JOB_STATE_PAUSED ? orch::v1::PAUSE_REASON_CALLER
+                                                : orch::v1::PAUSE_REASON_UNSPECIFIED;
+  }
   void ChangeState(orch::v1::JobState to, const std::string& caller, const std::string& message,
                    base::Now now);
   // The entry of a node that speaks; null: it is none of this job's, and is not counted in.
@@ -142,6 +147,7 @@ class Job {
   orch::v1::JobState state_ = orch::v1::JOB_STATE_RUNNING;
   bool cancelled_ = false;
   std::string message_;
+  absl::Time start_time_ = absl::InfiniteFuture();  // the first node was asked
   absl::Time end_time_ = absl::InfinitePast();
   uint64_t last_sequence_ = 0;
 

@@ -163,7 +163,7 @@ TEST_F(JobTest, TheSilentAreNamedWithWhenTheyWereLastSeen) {
   EXPECT_EQ(ended["a"].last_seen().seconds(), absl::ToUnixSeconds(seen));
   EXPECT_EQ(ended["a"].message(), "no answer within 2s");
   EXPECT_FALSE(ended["typo"].has_last_seen());
-  EXPECT_EQ(ended["typo"].message(), "no answer within 2s; no node of this name was ever heard of");
+  EXPECT_EQ(ended["typo"].message(), "no answer within 2s; no node of this name is known");
 }
 
 TEST_F(JobTest, AQuietWindowNeverOutlastsTheAnswerTimeout) {

@@ -112,6 +112,7 @@ Job::Applied Job::ApplyAccepted(NodeEntry* entry, base::Now now) {
   if (IsUnderWay(entry->state)) return Applied::kDuplicate;
   if (entry->send_time == absl::InfinitePast()) entry->send_time = now.wall;
   entry->accepted_at = now.steady;
+  if (setup_.mutating) entry->accept_time = now.wall;
   AppendNode(entry, orch::v1::NODE_STATE_ACCEPTED, now);
   if (setup_.mutating) nodes_.SetDeadline(entry, now.steady + setup_.run_timeout);
   return Applied::kChanged;
@@ -128,9 +129,11 @@ Job::Applied Job::ApplyProgress(NodeEntry* entry, const Reply& reply, base::Now 
   entry->progress_sequence = reply.sequence();
   if (!IsUnderWay(entry->state) && setup_.mutating) {
     entry->accepted_at = now.steady;  // its acceptance was lost on the way
+    entry->accept_time = now.wall;
     nodes_.SetDeadline(entry, now.steady + setup_.run_timeout);
   }
   if (entry->state != orch::v1::NODE_STATE_RUNNING) {
+    if (setup_.mutating) entry->start_time = now.wall;
     AppendNode(entry, orch::v1::NODE_STATE_RUNNING, now);
   }
   orch::v1::ActionProgress said = Shortened(reply.progress());
@@ -149,6 +152,9 @@ Job::Applied Job::ApplyOutcome(NodeEntry* entry, const Reply& reply, base::Now n
       return KeepLate(entry, LateEvidence(outcome, now.wall));
     }
     nodes_.Reopen(entry);
+  }
+  if (setup_.mutating && outcome.has_result() && entry->start_time == absl::InfinitePast()) {
+    entry->start_time = now.wall;
   }
   orch::v1::JobNode* node = End(entry, outcome.state(), outcome.reason(), outcome.message(), now);
   entry->said_by_node = true;

@@ -8,6 +8,19 @@
 #include "controller/job/job.h"
 
 namespace orch::controller {
+namespace {
+
+template <typename Counts>
+void AddVerdicts(const Counts& verdicts, orch::v1::Job* job) {
+  for (size_t verdict = 0; verdict < verdicts.size(); ++verdict) {
+    if (verdicts[verdict] == 0) continue;
+    orch::v1::PuppetVerdictCount* count = job->add_puppet_verdicts();
+    count->set_verdict(static_cast<orch::v1::PuppetRunVerdict>(verdict));
+    count->set_count(verdicts[verdict]);
+  }
+}
+
+}  // namespace
 
 std::unique_ptr<Job> Job::Restore(JobSetup setup, const orch::v1::Job& status, bool cancelled,
                                   std::vector<RestoredNode> nodes, base::Now now) {
@@ -15,6 +28,7 @@ std::unique_ptr<Job> Job::Restore(JobSetup setup, const orch::v1::Job& status, b
   job->state_ = status.state();
   job->cancelled_ = cancelled;
   job->message_ = status.message();
+  if (status.has_start_time()) job->start_time_ = ToTime(status.start_time());
   job->last_sequence_ = status.last_sequence() + (job->setup_.plants.sequence_gap ? 1 : 0);
   for (const orch::v1::PuppetVerdictCount& count : status.puppet_verdicts()) {
     if (orch::v1::PuppetRunVerdict_IsValid(count.verdict())) {
@@ -48,18 +62,17 @@ orch::v1::Job Job::Snapshot(bool with_spec) const {
   }
   job.set_not_asked_count(setup_.not_asked_count);
   job.set_state(state_);
+  job.set_pause_reason(pause_reason());
   nodes_.CountInto(&job);
   *job.mutable_create_time() = ToTimestamp(setup_.create_time);
+  if (start_time_ != absl::InfiniteFuture()) {
+    *job.mutable_start_time() = ToTimestamp(start_time_);
+  }
   if (end_time_ != absl::InfinitePast()) *job.mutable_end_time() = ToTimestamp(end_time_);
   job.set_last_sequence(last_sequence_);
   job.set_message(message_);
   job.set_controller(setup_.controller);
-  for (size_t verdict = 0; verdict < verdicts_.size(); ++verdict) {
-    if (verdicts_[verdict] == 0) continue;
-    orch::v1::PuppetVerdictCount* count = job.add_puppet_verdicts();
-    count->set_verdict(static_cast<orch::v1::PuppetRunVerdict>(verdict));
-    count->set_count(verdicts_[verdict]);
-  }
+  AddVerdicts(verdicts_, &job);
   job.set_mutating(setup_.mutating);
   job.set_traceparent(setup_.traceparent);
   return job;

@@ -87,7 +87,8 @@ struct JobNodeStart {
   std::string reason = {};
   std::string message = {};
   absl::Time last_seen = absl::InfinitePast();
-  bool unknown = false;  // it is named, but was never heard of
+  bool unknown = false;  // it is named, but no node of this name is known
+  bool gone = false;     // its agent was stopped
 };
 
 // What the store knows of a node of an unfinished job.
@@ -95,6 +96,8 @@ struct RestoredNode {
   std::string node = {};
   orch::v1::NodeState state = orch::v1::NODE_STATE_PENDING;
   absl::Time send_time = absl::InfinitePast();
+  absl::Time accept_time = absl::InfinitePast();
+  absl::Time start_time = absl::InfinitePast();
   absl::Time deadline = absl::InfiniteFuture();    // ACCEPTED, RUNNING
   absl::Time batch_expiry = absl::InfinitePast();  // of the request that names it, published or not
 };

@@ -53,6 +53,8 @@ NodeEntry* NodeTable::Restore(const RestoredNode& stored, bool mutating, base::N
   const bool known = IsTerminal(stored.state) || MayFollow(stored.state, orch::v1::NODE_STATE_LOST);
   Count(entry, known ? stored.state : orch::v1::NODE_STATE_LOST);
   entry->send_time = stored.send_time;
+  entry->accept_time = stored.accept_time;
+  entry->start_time = stored.start_time;
   const bool asked = stored.batch_expiry != absl::InfinitePast();
   entry->started = mutating && asked;
   if (IsTerminal(entry->state)) {

@@ -41,8 +41,11 @@ struct NodeEntry {
   absl::Duration deadline = absl::InfiniteDuration();
   absl::Duration accepted_at = -absl::InfiniteDuration();  // steady, heard by this process
   absl::Time send_time = absl::InfinitePast();
-  absl::Time last_seen = absl::InfinitePast();  // when the job began
-  bool unknown = false;                         // to the roster
+  absl::Time accept_time = absl::InfinitePast();  // mutating
+  absl::Time start_time = absl::InfinitePast();   // of the action, as far as it was heard
+  absl::Time last_seen = absl::InfinitePast();    // when the job began
+  bool unknown = false;                           // to the roster
+  bool gone = false;                              // its agent was stopped before the job began
   std::string late_evidence;
   uint32_t late = 0;
 };

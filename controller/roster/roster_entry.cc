@@ -146,6 +146,7 @@ orch::v1::Node RosterEntry::ToNode(bool with_facts) const {
   if (presence_.has_puppet()) *node.mutable_puppet() = presence_.puppet();
   *node.mutable_clock_skew() = ToProtoDuration(clock_skew);
   *node.mutable_fact_errors() = presence_.fact_errors();
+  *node.mutable_controller_refusals() = presence_.controller_refusals();
   if (presence_.has_deaf_time()) *node.mutable_deaf_time() = presence_.deaf_time();
   if (certificate_end_ != absl::InfinitePast()) {
     *node.mutable_certificate_end_time() = ToTimestamp(certificate_end_);

@@ -158,6 +158,7 @@ void JobRun::FlushSoon() {
 void JobRun::OnDurable(orch::v1::Job visible) {
   const bool ended = IsEnd(visible.state());
   readers_.OnDurable(std::move(visible));
+  context_->job_changed(id());
   if (ended && !std::exchange(told_end_, true)) on_ended_(this);
 }
 

@@ -6,6 +6,7 @@
 
 #include "controller/gate/node_walk.h"
 #include "controller/service/out_stream.h"
+#include "controller/service/watch_token.h"
 #include "orch/v1/node_service.pb.h"
 
 namespace orch::controller {
@@ -20,8 +21,10 @@ namespace {
 // Nodes in one message.
 constexpr size_t kNodesInMessageMax = 500;
 
-// The nodes, then each change. What a slow reader has not taken yet is kept as one newest state a
-// node, never as a list of changes.
+// The nodes, or what changed of them since a token, then each change. What a slow reader has not
+// taken yet is kept as one newest state a node, never as a list of changes. Where the policy
+// decides by facts which nodes may be seen, each change is judged anew, and no token is given: what
+// the caller was told of is then known to this stream alone.
 class WatchNodesStream : public OutStream<WatchNodesResponse> {
  public:
   WatchNodesStream(std::shared_ptr<ServiceCore> core, CallerEvidence who,
@@ -55,6 +58,7 @@ class WatchNodesStream : public OutStream<WatchNodesResponse> {
                                      self->Subscribe();
                                    }));
   }
+  bool judged() const { return !listing_.decision.conditions.empty(); }
 
   void JudgeCaller() override {
     core().parts.gate->PostListing(who(), request_.target(),
@@ -66,31 +70,54 @@ class WatchNodesStream : public OutStream<WatchNodesResponse> {
 
   // Changes first and then all: what changes in between is told twice rather than never.
   void Subscribe() {
+    absl::StatusOr<WatchCursor> after = CursorOf("resume_token", request_.resume_token());
+    if (!after.ok()) return End(after.status());
+    if (after->process != 0 && judged()) {
+      reset_ = true;
+      *after = {};
+    }
+    resumed_ = after->process != 0;
     reader_id_ = NextReaderId();
-    auto on_changed = [weak = weak_from_this()](std::vector<Node> nodes) {
+    auto on_changed = [weak = weak_from_this()](NodeChanges changes) {
       const auto self = weak.lock();
       if (self == nullptr) return;
       auto* stream = static_cast<WatchNodesStream*>(self.get());
-      asio::post(stream->strand(), [self, stream, nodes = std::move(nodes)]() mutable {
-        stream->OnChanged(std::move(nodes));
+      asio::post(stream->strand(), [self, stream, changes = std::move(changes)]() mutable {
+        stream->OnChanged(std::move(changes));
       });
     };
     core().parts.dispatcher.Post(
-        [id = reader_id_, target = listing_.target, on_changed](DispatcherApi& there) {
-          there.WatchNodes(id, target, on_changed);
-        });
-    Walk(listing_.target);
+        [id = reader_id_, target = listing_.target, after = *after,
+         on_changed](DispatcherApi& there) { there.WatchNodes(id, target, after, on_changed); });
   }
 
-  void OnChanged(std::vector<Node> nodes) {
+  void OnChanged(NodeChanges changes) {
     if (ended()) return;
-    if (listing_.decision.conditions.empty()) {
-      for (Node& node : nodes) Queue(std::move(node));
-      return Wake();
+    cursor_ = changes.cursor;
+    for (const std::string& name : changes.gone) OnGone(name);
+    if (!judged()) {
+      for (Node& node : changes.nodes) Queue(std::move(node));
+    } else {
+      // Whether these may be seen depends on their facts, which are asked for.
+      for (const Node& node : changes.nodes) to_judge_.insert(node.identity());
     }
-    // Whether these may be seen depends on their facts, which are asked for.
-    for (const Node& node : nodes) to_judge_.insert(node.identity());
+    if (!std::exchange(begun_, true)) {
+      if (changes.reset) {
+        reset_ = true;
+        resumed_ = false;
+      }
+      if (!resumed_) return Walk(listing_.target);
+    }
+    Wake();
     Judge();
+  }
+
+  // Told of only if the caller may have been told of the node.
+  void OnGone(const std::string& name) {
+    waiting_.erase(name);
+    to_judge_.erase(name);
+    const bool told = told_.erase(name) > 0;
+    if (told || (resumed_ && told_gone_.insert(name).second)) gone_.insert(name);
   }
 
   void Judge() {
@@ -127,15 +154,28 @@ class WatchNodesStream : public OutStream<WatchNodesResponse> {
   void Queue(Node node) {
     node.clear_facts();
     node.clear_classes();
+    gone_.erase(node.identity());
+    told_gone_.erase(node.identity());
+    told_.insert(node.identity());
     waiting_[node.identity()] = std::move(node);
   }
 
   void Next() override {
-    if (waiting_.empty()) return;
+    const bool complete = begun_ && !walking_ && to_judge_.empty();
+    const bool synced = complete && !judged() && std::exchange(say_cursor_, false);
+    if (waiting_.empty() && gone_.empty() && !reset_ && !synced) return;
     WatchNodesResponse message;
+    message.set_reset(std::exchange(reset_, false));
+    while (!gone_.empty() && message.removed_size() < static_cast<int>(kNodesInMessageMax)) {
+      message.add_removed(*gone_.begin());
+      gone_.erase(gone_.begin());
+    }
     while (!waiting_.empty() && message.nodes_size() < static_cast<int>(kNodesInMessageMax)) {
       message.mutable_nodes()->Add(std::move(waiting_.begin()->second));
       waiting_.erase(waiting_.begin());
+    }
+    if (complete && !judged() && waiting_.empty() && gone_.empty()) {
+      message.set_resume_token(TokenOf(cursor_));
     }
     Write(std::move(message));
   }
@@ -147,6 +187,7 @@ class WatchNodesStream : public OutStream<WatchNodesResponse> {
     watcher_.slot.reset();
     waiting_.clear();
     to_judge_.clear();
+    told_.clear();
   }
   void FillHeartbeat(WatchNodesResponse* out) override {
     *out->mutable_heartbeat()->mutable_time() = TimeUtil::GetCurrentTime();
@@ -158,8 +199,16 @@ class WatchNodesStream : public OutStream<WatchNodesResponse> {
   Listing listing_;
   uint64_t reader_id_ = 0;
   bool walking_ = false;
-  std::map<std::string, Node> waiting_;  // bounded by the roster
-  std::set<std::string> to_judge_;       // likewise
+  bool begun_ = false;                   // it is known where the watch begins
+  bool resumed_ = false;                 // what an earlier stream told is not known
+  bool reset_ = false;                   // to be said with the next message
+  bool say_cursor_ = true;               // the first listing's end is said even if nobody is in it
+  WatchCursor cursor_;                   // of what was queued
+  std::map<std::string, Node> waiting_;  // bounded by the roster, as the following are
+  std::set<std::string> to_judge_;
+  std::set<std::string> gone_;       // to be told
+  std::set<std::string> told_;       // nodes that the caller knows of
+  std::set<std::string> told_gone_;  // after a resume: that they are gone
 };
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 
+#include "api/change.h"
 #include "api/names.h"
 #include "api/quantity.h"
 #include "base/status.h"
@@ -40,6 +41,7 @@ class LogStream : public OutStream<Response> {
         }));
   }
 
+  const JobVisibility& visibility() const { return watcher_.visibility; }
   // Turns a part of the log into a message; with `last`, it is the end. False: nothing to say.
   virtual bool Fill(const JobLogPart& part, Response* out) = 0;
 
@@ -124,7 +126,14 @@ class JobStream : public LogStream<Response> {
   }
 
   bool Fill(const JobLogPart& part, Response* out) override {
-    for (const auto& event : part.events) *out->add_events() = *event;
+    for (const auto& event : part.events) {
+      orch::v1::JobEvent* told = out->add_events();
+      *told = *event;
+      if (!this->visibility().diffs && told->node().result().has_puppet_run()) {
+        api::DropDiffs("not_permitted",
+                       told->mutable_node()->mutable_result()->mutable_puppet_run());
+      }
+    }
     if (part.ended != nullptr) *out->mutable_job() = *part.ended;
     return part.ended != nullptr || !part.events.empty();
   }

@@ -173,6 +173,9 @@ grpc::ServerWriteReactor<orch::v1::RunJobResponse>* StartRunJob(std::shared_ptr<
 // JobService.WatchJob.
 grpc::ServerWriteReactor<orch::v1::WatchJobResponse>* StartWatchJob(
     std::shared_ptr<ServiceCore> core, CallerEvidence who, orch::v1::WatchJobRequest request);
+// JobService.WatchJobs.
+grpc::ServerWriteReactor<orch::v1::WatchJobsResponse>* StartWatchJobs(
+    std::shared_ptr<ServiceCore> core, CallerEvidence who, orch::v1::WatchJobsRequest request);
 // NodeService.DiscoverNodes: a node.ping job, read by the same cursor.
 grpc::ServerWriteReactor<orch::v1::DiscoverNodesResponse>* StartDiscoverNodes(
     std::shared_ptr<ServiceCore> core, CallerEvidence who, orch::v1::DiscoverNodesRequest request,

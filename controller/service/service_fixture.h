@@ -101,6 +101,24 @@ rules:
     context->set_deadline(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(limit));
   }
 
+  // A unary call; the response is in `*out`.
+  template <typename Stub, typename Method, typename Request, typename Response>
+  grpc::Status Call(const std::unique_ptr<Stub>& stub, Method method, const Request& request,
+                    Response* out) {
+    grpc::ClientContext context;
+    Limit(&context);
+    return (stub.get()->*method)(&context, request, out);
+  }
+  std::unique_ptr<orch::v1::JobService::Stub> Jobs() {
+    return orch::v1::JobService::NewStub(channel_);
+  }
+  std::unique_ptr<orch::v1::NodeService::Stub> Nodes() {
+    return orch::v1::NodeService::NewStub(channel_);
+  }
+  std::unique_ptr<orch::v1::PolicyService::Stub> Policies() {
+    return orch::v1::PolicyService::NewStub(channel_);
+  }
+
   FakeDispatcher::Seen Seen() {
     auto promise = std::make_shared<std::promise<FakeDispatcher::Seen>>();
     dispatcher_.PostSeen([promise](FakeDispatcher::Seen seen) { promise->set_value(seen); });

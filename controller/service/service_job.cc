@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "absl/strings/str_cat.h"
 #include "api/catalog.h"
+#include "api/change.h"
 #include "api/errors.h"
+#include "api/job_groups.h"
 #include "api/names.h"
 #include "base/proto_time.h"
+#include "base/status.h"
 #include "controller/gate/validate.h"
+#include "controller/job/job_filter.h"
 #include "controller/service/out_stream.h"
 #include "controller/service/pages.h"
+#include "controller/service/read_mask.h"
 #include "controller/service/service_core.h"
 #include "orch/v1/job_service.grpc.pb.h"
 
@@ -86,6 +91,19 @@ class JobServer : public JobService::CallbackService {
                       GetNode(core, std::move(who), name, reply);
                     });
   }
+  grpc::ServerUnaryReactor* SummarizeJob(grpc::CallbackServerContext* context,
+                                         const SummarizeJobRequest* request,
+                                         SummarizeJobResponse* response) override {
+    return PostCall(core_, context, *request, response,
+                    [core = core_, name = request->name()](CallerEvidence who,
+                                                           Reply<SummarizeJobResponse> reply) {
+                      Summarize(core, std::move(who), name, reply);
+                    });
+  }
+  grpc::ServerWriteReactor<WatchJobsResponse>* WatchJobs(grpc::CallbackServerContext* context,
+                                                         const WatchJobsRequest* request) override {
+    return StartWatchJobs(core_, EvidenceOf(*core_, *context), *request);
+  }
   grpc::ServerUnaryReactor* ListCatalog(grpc::CallbackServerContext* context,
                                         const ListCatalogRequest* request,
                                         ListCatalogResponse* response) override {
@@ -141,32 +159,54 @@ class JobServer : public JobService::CallbackService {
     });
   }
 
+  static absl::Status Validate(const ListJobsRequest& request) {
+    ORCH_RETURN_IF_ERROR(ValidateReadMask<Job>(request.read_mask()));
+    return ValidateJobFilter("filter", request.filter());
+  }
+
   static void List(const std::shared_ptr<ServiceCore>& core, CallerEvidence who,
                    const ListJobsRequest& request, Reply<ListJobsResponse> reply) {
     const absl::StatusOr<int> size = PageSize(request.page_size(), kJobsInPage, kPageMax);
     if (!size.ok()) return reply(size.status());
-    core->parts.gate->PostVisibility(
-        std::move(who), [core, request, size = *size, reply](absl::StatusOr<JobVisibility> sees) {
-          if (!sees.ok()) return reply(sees.status());
-          std::vector<JobState> states;
-          for (const int state : request.states()) states.push_back(static_cast<JobState>(state));
-          auto fetch = [core, request, states, sees = *sees](int size, const std::string& token,
-                                                             auto done) {
-            auto on_page = [done](absl::StatusOr<JobPage> page) {
-              if (!page.ok()) return done(page.status());
-              ListJobsResponse part;
-              for (Job& job : page->jobs) part.mutable_jobs()->Add(std::move(job));
-              part.set_next_page_token(std::move(page->next_page_token));
-              done(std::move(part));
-            };
-            core->parts.dispatcher.Post([sees, size, token, states, caller = request.caller(),
-                                         on_page](DispatcherApi& there) {
-              there.ListJobs(sees, size, token, states, caller, on_page);
-            });
-          };
-          GatherPage<ListJobsResponse>(fetch, &ListJobsResponse::jobs_size, size,
-                                       request.page_token(), reply);
+    if (const absl::Status valid = Validate(request); !valid.ok()) return reply(valid);
+    core->parts.gate->PostVisibility(std::move(who), [core, request, size = *size,
+                                                      reply](absl::StatusOr<JobVisibility> sees) {
+      if (!sees.ok()) return reply(sees.status());
+      JobsQuery query;
+      for (const int state : request.states()) {
+        query.states.push_back(static_cast<JobState>(state));
+      }
+      query.caller = request.caller();
+      query.oldest_first = request.oldest_first();
+      if (request.has_filter()) query.filter = request.filter();
+      auto fetch = [core, query, mask = request.read_mask(), sees = *sees](
+                       int size, const std::string& token, auto done) {
+        auto on_page = [done, mask](absl::StatusOr<JobPage> page) {
+          if (!page.ok()) return done(page.status());
+          ListJobsResponse part;
+          for (Job& job : page->jobs) {
+            TrimTo(mask, &job);
+            part.mutable_jobs()->Add(std::move(job));
+          }
+          part.set_next_page_token(std::move(page->next_page_token));
+          done(std::move(part));
+        };
+        JobsQuery here = query;
+        here.page_size = size;
+        here.page_token = token;
+        core->parts.dispatcher.Post([here = std::move(here), sees, on_page](DispatcherApi& there) {
+          there.ListJobs(here, sees, on_page);
         });
+      };
+      GatherPage<ListJobsResponse>(fetch, &ListJobsResponse::jobs_size, size, request.page_token(),
+                                   reply);
+    });
+  }
+
+  // The differences of files are only for who may read them.
+  static void HideDiffs(const JobVisibility& sees, JobNode* node) {
+    if (sees.diffs || !node->result().has_puppet_run()) return;
+    api::DropDiffs("not_permitted", node->mutable_result()->mutable_puppet_run());
   }
 
   static void ListNodes(const std::shared_ptr<ServiceCore>& core, CallerEvidence who,
@@ -175,22 +215,37 @@ class JobServer : public JobService::CallbackService {
     if (!size.ok()) return reply(size.status());
     const absl::StatusOr<std::string> id = api::ParseJobName("parent", request.parent());
     if (!id.ok()) return reply(id.status());
+    const absl::Status mask = ValidateReadMask<JobNode>(request.read_mask());
+    if (!mask.ok()) return reply(mask);
     core->parts.gate->PostVisibility(std::move(who), [core, request, size = *size, id = *id,
                                                       reply](absl::StatusOr<JobVisibility> sees) {
       if (!sees.ok()) return reply(sees.status());
-      std::vector<NodeState> states;
-      for (const int state : request.states()) states.push_back(static_cast<NodeState>(state));
-      auto fetch = [core, id, states, sees = *sees](int size, const std::string& token, auto done) {
-        JobNodesQuery query{.job_id = id, .page_size = size, .page_token = token, .states = states};
-        auto on_page = [done](absl::StatusOr<JobNodePage> page) {
+      JobNodesQuery query{.job_id = id};
+      for (const int state : request.states()) {
+        query.states.push_back(static_cast<NodeState>(state));
+      }
+      for (const int verdict : request.verdicts()) {
+        query.verdicts.push_back(static_cast<PuppetRunVerdict>(verdict));
+      }
+      query.reasons.assign(request.reasons().begin(), request.reasons().end());
+      auto fetch = [core, query, mask = request.read_mask(), sees = *sees](
+                       int size, const std::string& token, auto done) {
+        auto on_page = [done, mask, sees](absl::StatusOr<JobNodePage> page) {
           if (!page.ok()) return done(page.status());
           ListJobNodesResponse part;
-          for (JobNode& node : page->nodes) part.mutable_nodes()->Add(std::move(node));
+          for (JobNode& node : page->nodes) {
+            HideDiffs(sees, &node);
+            TrimTo(mask, &node);
+            part.mutable_nodes()->Add(std::move(node));
+          }
           part.set_next_page_token(std::move(page->next_page_token));
           done(std::move(part));
         };
-        core->parts.dispatcher.Post([query, sees, on_page](DispatcherApi& there) {
-          there.ListJobNodes(query, sees, on_page);
+        JobNodesQuery here = query;
+        here.page_size = size;
+        here.page_token = token;
+        core->parts.dispatcher.Post([here = std::move(here), sees, on_page](DispatcherApi& there) {
+          there.ListJobNodes(here, sees, on_page);
         });
       };
       GatherPage<ListJobNodesResponse>(fetch, &ListJobNodesResponse::nodes_size, size,
@@ -205,7 +260,7 @@ class JobServer : public JobService::CallbackService {
     core->parts.gate->PostVisibility(std::move(who), [core, id = *id, name,
                                                       reply](absl::StatusOr<JobVisibility> sees) {
       if (!sees.ok()) return reply(sees.status());
-      const auto on_page = [name, reply](absl::StatusOr<JobNodePage> page) {
+      const auto on_page = [name, sees = *sees, reply](absl::StatusOr<JobNodePage> page) {
         if (!page.ok()) return reply(page.status());
         if (page->nodes.empty()) {
           const std::string text = absl::StrCat("there is no ", name);
@@ -215,12 +270,69 @@ class JobServer : public JobService::CallbackService {
         }
         GetJobNodeResponse response;
         *response.mutable_node() = std::move(page->nodes.front());
+        HideDiffs(sees, response.mutable_node());
         reply(std::move(response));
       };
       core->parts.dispatcher.Post([id, viewer = *std::move(sees), on_page](DispatcherApi& there) {
         there.ListJobNodes({.job_id = id.job_id, .node = id.node}, viewer, on_page);
       });
     });
+  }
+
+  // Pages of the job's nodes, into groups.
+  struct Summing {
+    std::shared_ptr<ServiceCore> core;
+    JobVisibility sees;
+    JobNodesQuery query;
+    Job job;
+    api::JobGroups groups = {};
+  };
+
+  static void Summarize(const std::shared_ptr<ServiceCore>& core, CallerEvidence who,
+                        const std::string& name, Reply<SummarizeJobResponse> reply) {
+    const absl::StatusOr<std::string> id = api::ParseJobName("name", name);
+    if (!id.ok()) return reply(id.status());
+    core->parts.gate->PostVisibility(std::move(who), [core, id = *id,
+                                                      reply](absl::StatusOr<JobVisibility> sees) {
+      if (!sees.ok()) return reply(sees.status());
+      auto on_job = [core, id, sees = *sees, reply](absl::StatusOr<Job> job) {
+        if (!job.ok()) return reply(job.status());
+        JobNodesQuery query{.job_id = id, .page_size = kPagePartMax};
+        SumSome(std::make_shared<Summing>(Summing{core, sees, std::move(query), *std::move(job)}),
+                reply);
+      };
+      core->parts.dispatcher.Post(
+          [id, viewer = *sees, on_job](DispatcherApi& there) { there.GetJob(id, viewer, on_job); });
+    });
+  }
+
+  static void SumSome(const std::shared_ptr<Summing>& summing,
+                      const Reply<SummarizeJobResponse>& reply) {
+    auto on_page = [summing, reply](absl::StatusOr<JobNodePage> page) {
+      if (!page.ok()) return reply(page.status());
+      // Not on the dispatcher's strand, where all others wait.
+      boost::asio::post(*summing->core->parts.io,
+                        [summing, reply, page = *std::move(page)]() mutable {
+                          for (JobNode& node : page.nodes) {
+                            HideDiffs(summing->sees, &node);
+                            summing->groups.Add(node);
+                          }
+                          if (!page.next_page_token.empty()) {
+                            summing->query.page_token = std::move(page.next_page_token);
+                            return SumSome(summing, reply);
+                          }
+                          SummarizeJobResponse response;
+                          JobSummary* summary = response.mutable_summary();
+                          *summary->mutable_job() = std::move(summing->job);
+                          for (JobGroup& group : summing->groups.Take())
+                            *summary->add_groups() = std::move(group);
+                          reply(std::move(response));
+                        });
+    };
+    summing->core->parts.dispatcher.Post(
+        [query = summing->query, sees = summing->sees, on_page](DispatcherApi& there) {
+          there.ListJobNodes(query, sees, on_page);
+        });
   }
 
   static ListCatalogResponse Catalog() {

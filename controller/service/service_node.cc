@@ -1,17 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "api/errors.h"
+#include "api/json.h"
 #include "api/names.h"
+#include "base/status.h"
 #include "controller/gate/node_walk.h"
 #include "controller/gate/validate.h"
 #include "controller/service/out_stream.h"
 #include "controller/service/pages.h"
+#include "controller/service/read_mask.h"
 #include "controller/service/service_core.h"
 #include "orch/v1/node_service.grpc.pb.h"
+#include "target/compare.h"
 
 namespace orch::controller {
 
 using namespace orch::v1;  // NOLINT: every message of the service is named here
 
 namespace {
+
+// Facts that a listing may ask for, and the bytes of a path.
+constexpr int kFactsOfNodesMax = 32;
+constexpr size_t kFactPathMax = 256;
+
+// The facts that were asked for and that the node has, each under its path.
+void AddFacts(const ListNodesRequest& request, const target::NodeData& view, Node* node) {
+  for (const std::string& path : request.facts()) {
+    const nlohmann::json* facts = view.facts();
+    const nlohmann::json* value = facts == nullptr ? nullptr : target::FindFact(*facts, path);
+    if (value == nullptr) continue;
+    (*node->mutable_facts()->mutable_fields())[path] = api::ToValue(*value);
+  }
+}
 
 class NodeServer : public NodeService::CallbackService {
  public:
@@ -56,31 +78,56 @@ class NodeServer : public NodeService::CallbackService {
           api::ParseNodeName("page_token", request.page_token());
       if (!after.ok()) return reply(after.status());
     }
+    if (const absl::Status valid = Validate(request); !valid.ok()) return reply(valid);
     core->parts.gate->PostListing(
         std::move(who), request.target(),
-        [core, token = request.page_token(), size = *size, reply](absl::StatusOr<Listing> listing) {
+        [core, request, size = *size, reply](absl::StatusOr<Listing> listing) {
           if (!listing.ok()) return reply(listing.status());
-          Walk(*core, *std::move(listing), token, size, reply);
+          Walk(*core, *std::move(listing), request, size, reply);
         });
   }
 
-  static void Walk(ServiceCore& core, Listing listing, const std::string& token, int size,
+  static absl::Status Validate(const ListNodesRequest& request) {
+    ORCH_RETURN_IF_ERROR(ValidateReadMask<Node>(request.read_mask()));
+    if (request.facts_size() > kFactsOfNodesMax) {
+      return api::BadField("facts", absl::StrCat("more than ", kFactsOfNodesMax));
+    }
+    for (int i = 0; i < request.facts_size(); ++i) {
+      if (!request.facts(i).empty() && request.facts(i).size() <= kFactPathMax) continue;
+      return api::BadField(absl::StrCat("facts[", i, "]"),
+                           absl::StrCat("is empty, or longer than ", kFactPathMax, " bytes"));
+    }
+    return absl::OkStatus();
+  }
+
+  static bool InOneOf(const google::protobuf::RepeatedField<int>& states, int state) {
+    return states.empty() || std::find(states.begin(), states.end(), state) != states.end();
+  }
+
+  static void Walk(ServiceCore& core, Listing listing, const ListNodesRequest& request, int size,
                    Reply<ListNodesResponse> reply) {
     auto page = std::make_shared<ListNodesResponse>();
     NodeWalk walk;
     walk.target = std::move(listing.target);
     walk.sees = std::move(listing.decision);
-    if (!token.empty()) walk.after = std::string(api::IdentityOf(token));
-    walk.visit = [page, size, bytes = size_t{0}](const Node& node,
-                                                 const target::NodeData*) mutable {
+    walk.with_facts = request.facts_size() > 0;
+    if (!request.page_token().empty()) {
+      walk.after = std::string(api::IdentityOf(request.page_token()));
+    }
+    walk.visit = [page, size, request, bytes = size_t{0}, last = std::string()](
+                     const Node& node, const target::NodeData* view) mutable {
+      if (!InOneOf(request.states(), node.state())) return true;
       Node shown = node;
       shown.clear_facts();
       shown.clear_classes();
+      if (view != nullptr) AddFacts(request, *view, &shown);
+      TrimTo(request.read_mask(), &shown);
       bytes += shown.ByteSizeLong();
       if (page->nodes_size() == size || (bytes > kPageBytesMax && page->nodes_size() > 0)) {
-        page->set_next_page_token(page->nodes().rbegin()->name());
+        page->set_next_page_token(last);
         return false;
       }
+      last = node.name();
       page->mutable_nodes()->Add(std::move(shown));
       return true;
     };

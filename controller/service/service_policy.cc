@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "api/names.h"
 #include "base/ids.h"
+#include "controller/audit/audit_filter.h"
 #include "controller/gate/node_walk.h"
 #include "controller/gate/validate.h"
 #include "controller/service/pages.h"
@@ -248,19 +249,15 @@ class AuditServer : public AuditService::CallbackService {
         (!absl::SimpleAtoi(request.page_token(), &before) || before == 0)) {
       return reply(api::BadField("page_token", "is not one of ours"));
     }
-    if (!request.job().empty()) {
-      const absl::StatusOr<std::string> id = api::ParseJobName("job", request.job());
-      if (!id.ok()) return reply(id.status());
-    }
+    if (const absl::Status valid = ValidateAuditFilter(request); !valid.ok()) return reply(valid);
     core->parts.gate->PostPermit(
         std::move(who), "audit.list",
         [core, request, before, size = *size, reply](absl::StatusOr<Caller> caller) {
           if (!caller.ok()) return reply(caller.status());
-          core->parts.audit->PostList(before, size, request.caller(), request.job(),
-                                      [size, reply](auto records) {
-                                        if (!records.ok()) return reply(records.status());
-                                        reply(PageOf(*std::move(records), size));
-                                      });
+          core->parts.audit->PostList(before, size, request, [size, reply](auto records) {
+            if (!records.ok()) return reply(records.status());
+            reply(PageOf(*std::move(records), size));
+          });
         });
   }
 

@@ -22,18 +22,6 @@ using namespace orch::v1;  // NOLINT: messages of the services
 
 class ServiceTest : public ServiceFixture {
  protected:
-  // A unary call; the response is in `*out`.
-  template <typename Stub, typename Method, typename Request, typename Response>
-  grpc::Status Call(const std::unique_ptr<Stub>& stub, Method method, const Request& request,
-                    Response* out) {
-    grpc::ClientContext context;
-    Limit(&context);
-    return (stub.get()->*method)(&context, request, out);
-  }
-  std::unique_ptr<JobService::Stub> Jobs() { return JobService::NewStub(channel_); }
-  std::unique_ptr<NodeService::Stub> Nodes() { return NodeService::NewStub(channel_); }
-  std::unique_ptr<PolicyService::Stub> Policies() { return PolicyService::NewStub(channel_); }
-
   void AddNodes(int count) {
     for (int i = 0; i < count; ++i) {
       Node node;

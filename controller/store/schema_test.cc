@@ -52,7 +52,7 @@ class Schema1Test : public testing::Test {
 };
 
 TEST_F(Schema1Test, ItsJobsAreThere) {
-  auto jobs = rows_->ListJobs({.caller = "", .states = {}, .before_id = "", .limit = 100});
+  auto jobs = rows_->ListJobs({.limit = 100});
   ASSERT_TRUE(jobs.ok()) << jobs.status();
   std::map<std::string, orch::v1::JobState> states;
   for (const orch::v1::Job& job : jobs->items) {

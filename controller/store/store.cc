@@ -232,6 +232,10 @@ void Store::PruneSome() {
   if (status.ok()) {
     more = rows_->Prune(options_.jobs_kept, now.wall - options_.jobs_kept_for, kPrunedAtOnce,
                         now.wall);
+    if (more.ok()) {
+      const auto diffs = rows_->ExpireDiffs(now.wall - options_.diffs_kept_for, kPrunedAtOnce);
+      more = diffs.ok() ? absl::StatusOr<bool>(*more || *diffs) : diffs;
+    }
     status = more.ok() ? rows_->Commit() : more.status();
     if (!status.ok()) rows_->Rollback();
   }

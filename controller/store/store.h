@@ -29,6 +29,7 @@ struct StoreOptions {
   std::string path;
   uint64_t jobs_kept = 10000;
   absl::Duration jobs_kept_for = absl::Hours(24 * 30);
+  absl::Duration diffs_kept_for = absl::Hours(24);  // differences of files, after their job's end
   const base::Clock* clock = &base::SystemClock();
   // Does the store's work and outlives it; null: the store makes itself a thread.
   base::Worker* worker = nullptr;
@@ -64,6 +65,9 @@ class Store {
   }
   absl::StatusOr<std::vector<std::pair<std::string, StoredNode>>> LoadNodes() {
     return rows_->LoadNodes();
+  }
+  absl::StatusOr<std::vector<orch::v1::Job>> LoadEnded(absl::Time since, int most) {
+    return rows_->ListEnded(since, most);
   }
   void Start();
   // Commits what was posted before, if the store can be written, then ends the store thread.

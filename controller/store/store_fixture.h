@@ -55,7 +55,7 @@ class StoreTest : public testing::Test {
     JobSetup setup;
     setup.id = base::NewUlid(base::SystemClock().Read().wall);
     setup.caller = caller;
-    setup.spec.mutable_action()->mutable_puppet_run();
+    setup.spec.mutable_action()->mutable_puppet_run()->set_show_diff(true);
     setup.mutating = true;
     setup.create_time = base::SystemClock().Read().wall;
     setup.run_timeout = absl::Minutes(5);

@@ -79,15 +79,41 @@ orch::v1::JobNode NodeFrom(const Statement& row, const std::string& job_id) {
   return node;
 }
 
-// Adds `item` to the page if there is room for it; else there is more.
+// Puts rows into a page until it is full, or too many rows were looked at in vain.
 template <typename T>
-bool Fits(T& item, size_t limit, size_t* bytes, Page<T>* page) {
-  *bytes += item.ByteSizeLong();
-  page->more = page->items.size() >= limit || (*bytes > kStorePageBytesMax && !page->items.empty());
-  if (page->more) return false;
-  page->items.push_back(std::move(item));
-  return true;
-}
+class PageFiller {
+ public:
+  PageFiller(size_t limit, const std::function<bool(const T&)>& matches)
+      : limit_(limit), matches_(matches) {}
+  // False: the page ends before this row, whose id or name is `key`.
+  bool Take(absl::string_view key, T item) {
+    if (looked_at_ >= kStoreRowsLookedAtMax) return End();
+    const bool matches = matches_ == nullptr || matches_(item);
+    if (matches) {
+      bytes_ += item.ByteSizeLong();
+      const bool full = page_.items.size() >= limit_;
+      if (full || (bytes_ > kStorePageBytesMax && !page_.items.empty())) return End();
+      page_.items.push_back(std::move(item));
+    }
+    // What matches is behind the page's end only if it is in it.
+    looked_at_ += matches_ != nullptr;
+    page_.last = std::string(key);
+    return true;
+  }
+  Page<T> page() && { return std::move(page_); }
+
+ private:
+  bool End() {
+    page_.more = true;
+    return false;
+  }
+
+  const size_t limit_;
+  const std::function<bool(const T&)>& matches_;
+  size_t looked_at_ = 0;
+  size_t bytes_ = 0;
+  Page<T> page_;
+};
 
 absl::Time TimeFrom(int64_t ms, absl::Time none) {
   return ms == 0 ? none : absl::FromUnixMillis(ms);
@@ -110,23 +136,42 @@ absl::StatusOr<orch::v1::Job> StoreRows::GetJob(const std::string& id) {
   return job;
 }
 
-absl::StatusOr<Page<orch::v1::Job>> StoreRows::ListJobs(const JobsQuery& query) {
+absl::StatusOr<Page<orch::v1::Job>> StoreRows::ListJobs(const JobRowsQuery& query) {
   // Ids are ULIDs, so their order is the order of creation; of one controller it is the keys', too.
   Statement select = database_->Prepare(
-      "SELECT record, status, id, caller, state, end_ms FROM jobs WHERE (?1='' OR id < ?1) AND "
-      "(?2='' OR caller=?2) "
-      "AND ((?3 >> state) & 1) ORDER BY id DESC LIMIT ?4");
-  select.Text(query.before_id).Text(query.caller).Int(StateMask(query.states));
-  select.Int(static_cast<int64_t>(query.limit) + 1);
-  Page<orch::v1::Job> page;
-  size_t bytes = 0;
+      query.oldest_first
+          ? "SELECT record, status, id, caller, state, end_ms FROM jobs WHERE id > ?1 AND "
+            "(?2='' OR caller=?2) AND ((?3 >> state) & 1) ORDER BY id LIMIT ?4"
+          : "SELECT record, status, id, caller, state, end_ms FROM jobs WHERE "
+            "(?1='' OR id < ?1) AND (?2='' OR caller=?2) AND ((?3 >> state) & 1) "
+            "ORDER BY id DESC LIMIT ?4");
+  select.Text(query.after_id).Text(query.caller).Int(StateMask(query.states));
+  // One more than fits tells that there is more.
+  select.Int(query.matches == nullptr ? static_cast<int64_t>(query.limit) + 1
+                                      : static_cast<int64_t>(kStoreRowsLookedAtMax) + 1);
+  PageFiller<orch::v1::Job> page(query.limit, query.matches);
   while (true) {
     ORCH_ASSIGN_OR_RETURN(const bool row, select.Next());
-    if (!row) return page;
+    if (!row) return std::move(page).page();
     bool whole = true;
-    orch::v1::Job job = JobFrom(select, &whole);
-    if (!Fits(job, query.limit, &bytes, &page)) return page;
+    if (!page.Take(select.BytesAt(2), JobFrom(select, &whole))) return std::move(page).page();
   }
+}
+
+absl::StatusOr<std::vector<orch::v1::Job>> StoreRows::ListEnded(absl::Time since, int most) {
+  Statement select = database_->Prepare(
+      "SELECT record, status, id, caller, state, end_ms FROM jobs WHERE end_ms >= ? "
+      "ORDER BY end_ms DESC LIMIT ?");
+  select.Int(absl::ToUnixMillis(since)).Int(most);
+  std::vector<orch::v1::Job> jobs;
+  while (true) {
+    ORCH_ASSIGN_OR_RETURN(const bool row, select.Next());
+    if (!row) break;
+    bool whole = true;
+    jobs.push_back(JobFrom(select, &whole));
+  }
+  std::reverse(jobs.begin(), jobs.end());
+  return jobs;
 }
 
 absl::StatusOr<Page<orch::v1::JobNode>> StoreRows::ListNodes(const NodesQuery& query) {
@@ -137,12 +182,13 @@ absl::StatusOr<Page<orch::v1::JobNode>> StoreRows::ListNodes(const NodesQuery& q
       "WHERE n.job=?2 AND n.node > ?3 AND ((?4 >> n.state) & 1) AND (?6 = '' OR n.node = ?6) "
       "ORDER BY n.node LIMIT ?5");
   select.Int(EventId(key, 0)).Int(key).Text(query.after_node).Int(StateMask(query.states));
-  select.Int(static_cast<int64_t>(query.limit) + 1).Text(query.node);
-  Page<orch::v1::JobNode> page;
-  size_t size = 0;
+  select.Int(query.matches == nullptr ? static_cast<int64_t>(query.limit) + 1
+                                      : static_cast<int64_t>(kStoreRowsLookedAtMax) + 1);
+  select.Text(query.node);
+  PageFiller<orch::v1::JobNode> page(query.limit, query.matches);
   while (true) {
     ORCH_ASSIGN_OR_RETURN(const bool row, select.Next());
-    if (!row) return page;
+    if (!row) return std::move(page).page();
     orch::v1::JobNode node = NodeFrom(select, query.job_id);
     orch::v1::JobEvent event;
     const bool whole = Parse(select.BytesAt(4), &event);
@@ -150,7 +196,7 @@ absl::StatusOr<Page<orch::v1::JobNode>> StoreRows::ListNodes(const NodesQuery& q
     if (!whole) node.set_message(kDamaged);
     const absl::string_view late = select.BytesAt(3);
     node.set_late_evidence(base::ToUtf8(late, 3 * late.size()));
-    if (!Fits(node, query.limit, &size, &page)) return page;
+    if (!page.Take(select.BytesAt(0), std::move(node))) return std::move(page).page();
   }
 }
 
@@ -286,8 +332,11 @@ absl::Status StoreRows::GiveUp(int64_t key, orch::v1::Job job, absl::Time now) {
 
 absl::Status StoreRows::LoadNodesOf(int64_t key, UnfinishedJob* job) {
   Statement select = database_->Prepare(
-      "SELECT node, state, send_ms, deadline_ms FROM job_nodes WHERE job=? ORDER BY position");
-  select.Int(key);
+      "SELECT n.node, n.state, n.send_ms, n.deadline_ms, e.event FROM job_nodes n "
+      "LEFT JOIN events e ON n.sequence > 0 AND e.id = ?1 + n.sequence AND n.state IN (?3, ?4) "
+      "WHERE n.job=?2 ORDER BY n.position");
+  select.Int(EventId(key, 0)).Int(key);
+  select.Int(orch::v1::NODE_STATE_ACCEPTED).Int(orch::v1::NODE_STATE_RUNNING);
   while (true) {
     ORCH_ASSIGN_OR_RETURN(const bool row, select.Next());
     if (!row) return absl::OkStatus();
@@ -296,6 +345,12 @@ absl::Status StoreRows::LoadNodesOf(int64_t key, UnfinishedJob* job) {
     node.state = static_cast<orch::v1::NodeState>(select.IntAt(1));
     node.send_time = TimeFrom(select.IntAt(2), absl::InfinitePast());
     node.deadline = TimeFrom(select.IntAt(3), absl::InfiniteFuture());
+    orch::v1::JobEvent event;
+    if (!select.BytesAt(4).empty() && Parse(select.BytesAt(4), &event)) {
+      const orch::v1::JobNode& told = event.node();
+      if (told.has_accept_time()) node.accept_time = ToTime(told.accept_time());
+      if (told.has_start_time()) node.start_time = ToTime(told.start_time());
+    }
     job->nodes.push_back(std::move(node));
   }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -69,11 +70,15 @@ struct UnfinishedJob {
   std::vector<RestoredNode> nodes;  // in the order in which they start
   std::vector<StoredRequest> requests;
 };
-struct JobsQuery {
-  std::string caller;  // empty: any
-  std::vector<orch::v1::JobState> states;
-  std::string before_id;  // empty: from the newest
+// Which jobs of the store.
+struct JobRowsQuery {
+  std::string caller = {};  // empty: any
+  std::vector<orch::v1::JobState> states = {};
+  std::string after_id =
+      {};  // from behind it, in the order that is asked for; empty: from the start
+  bool oldest_first = false;
   size_t limit = 0;
+  std::function<bool(const orch::v1::Job&)> matches = nullptr;  // null: all do
 };
 struct NodesQuery {
   std::string job_id;
@@ -81,13 +86,17 @@ struct NodesQuery {
   std::string after_node;
   std::string node = {};  // this one alone; empty: all
   size_t limit = 0;
+  std::function<bool(const orch::v1::JobNode&)> matches = nullptr;  // null: all do
 };
+// Rows that a page looks at; one in which few match ends early.
+inline constexpr size_t kStoreRowsLookedAtMax = 2000;
 // The most bytes of a page; a page that would have more is cut short.
 inline constexpr size_t kStorePageBytesMax = 3 << 20;
 template <typename T>
 struct Page {
   std::vector<T> items;
   bool more = false;
+  std::string last = {};  // with `more`: the id or name behind which it goes on
 };
 struct KnownKey {
   std::string body_digest;
@@ -113,10 +122,16 @@ class StoreRows {
   // keys. True: there may be more.
   absl::StatusOr<bool> Prune(uint64_t jobs_kept, absl::Time ended_before, int most, absl::Time now);
 
+  // Takes the differences of files out of what jobs that ended before that time left, of at most
+  // `most` jobs at once, and of each once. True: there may be more.
+  absl::StatusOr<bool> ExpireDiffs(absl::Time ended_before, int most);
+
   // NotFound where there is none.
   absl::StatusOr<orch::v1::Job> GetJob(const std::string& id);
-  // Newest first.
-  absl::StatusOr<Page<orch::v1::Job>> ListJobs(const JobsQuery& query);
+  // Newest first, or oldest.
+  absl::StatusOr<Page<orch::v1::Job>> ListJobs(const JobRowsQuery& query);
+  // The newest of those that ended since, at most `most`, in the order in which they ended.
+  absl::StatusOr<std::vector<orch::v1::Job>> ListEnded(absl::Time since, int most);
   // By name.
   absl::StatusOr<Page<orch::v1::JobNode>> ListNodes(const NodesQuery& query);
   // The events of a job after `after_sequence`: at least one, if there is one, and then at most
@@ -148,6 +163,9 @@ class StoreRows {
   absl::Status FillDamaged(int64_t key, const std::string& id, orch::v1::JobEvent* event);
 
   std::unique_ptr<base::Database> database_;
+  // The last job that ExpireDiffs looked at, by end and key.
+  int64_t expired_end_ms_ = 0;
+  int64_t expired_key_ = 0;
 };
 
 }  // namespace orch::controller

@@ -105,7 +105,7 @@ TEST_F(StoreTest, ListsJobsNewestFirst) {
   for (int i = 0; i < 5; ++i) {
     ids.push_back(NewJob(i % 2 == 0 ? "cert=even" : "cert=odd")->setup().id);
   }
-  JobsQuery query;
+  JobRowsQuery query;
   query.limit = 2;
   using Jobs = Page<orch::v1::Job>;
   auto list = [this, &query] {
@@ -116,12 +116,76 @@ TEST_F(StoreTest, ListsJobsNewestFirst) {
     return names;
   };
   EXPECT_EQ(list(), (std::vector<std::string>{ids[4], ids[3]}));
-  query.before_id = ids[3];
+  query.after_id = ids[3];
   EXPECT_EQ(list(), (std::vector<std::string>{ids[2], ids[1]}));
   query.caller = "cert=even";
   EXPECT_EQ(list(), (std::vector<std::string>{ids[2], ids[0]}));
   query.states = {orch::v1::JOB_STATE_SUCCEEDED};
   EXPECT_TRUE(list().empty());
+}
+
+TEST_F(StoreTest, ListsOnlyWhatMatchesAndSaysWhereItGoesOn) {
+  Start();
+  std::vector<std::string> ids;
+  for (int i = 0; i < 5; ++i) {
+    ids.push_back(NewJob(i % 2 == 0 ? "cert=even" : "cert=odd")->setup().id);
+  }
+  JobRowsQuery query;
+  query.limit = 1;
+  query.matches = [](const orch::v1::Job& job) { return job.caller() == "cert=odd"; };
+  using Jobs = Page<orch::v1::Job>;
+  const auto list = [this, &query] {
+    return *Read<Jobs>([query](StoreRows* rows) { return rows->ListJobs(query); });
+  };
+  Jobs page = list();
+  ASSERT_EQ(page.items.size(), 1u);
+  EXPECT_EQ(page.items[0].name(), "jobs/" + ids[3]);
+  ASSERT_TRUE(page.more);
+  query.after_id = page.last;
+  page = list();
+  EXPECT_EQ(page.items.at(0).name(), "jobs/" + ids[1]);
+  EXPECT_FALSE(page.more);
+  query.oldest_first = true;
+  query.after_id = "";
+  EXPECT_EQ(list().items.at(0).name(), "jobs/" + ids[1]);
+  query.after_id = ids[1];
+  EXPECT_EQ(list().items.at(0).name(), "jobs/" + ids[3]);
+}
+
+TEST_F(StoreTest, DifferencesExpire) {
+  Start();
+  auto job = NewJob();
+  job->OnPublishing(job->TakeStarts(500, now()), now().wall + absl::Seconds(60), now());
+  for (const char* node : {"a", "b"}) {
+    orch::bus::v1::Reply reply;
+    reply.set_node(node);
+    reply.mutable_outcome()->set_state(orch::v1::NODE_STATE_SUCCEEDED);
+    auto* change = reply.mutable_outcome()->mutable_result()->mutable_puppet_run()->add_changes();
+    change->set_resource("File[/etc/motd]");
+    change->set_diff("-secret of yesterday");
+    job->Apply(reply, now());
+  }
+  ASSERT_TRUE(job->ended());
+  Save(job.get());
+  const std::string id = job->setup().id;
+  const auto diffs = [this, &id] {
+    auto events = *Read<Events>([id](StoreRows* rows) { return rows->ReadEvents(id, 0, 1 << 20); });
+    std::string all;
+    for (const auto& event : events) {
+      for (const auto& change : event->node().result().puppet_run().changes()) {
+        all += change.diff() + change.diff_omitted() + "|";
+      }
+    }
+    return all;
+  };
+  const auto expire = [this](absl::Time before) {
+    return *Read<bool>([before](StoreRows* rows) { return rows->ExpireDiffs(before, 10); });
+  };
+  EXPECT_EQ(diffs(), "-secret of yesterday|-secret of yesterday|");
+  EXPECT_FALSE(expire(now().wall - absl::Hours(1)));
+  EXPECT_EQ(diffs(), "-secret of yesterday|-secret of yesterday|");
+  EXPECT_FALSE(expire(now().wall + absl::Hours(1)));
+  EXPECT_EQ(diffs(), "expired|expired|");
 }
 
 TEST_F(StoreTest, RemembersKeys) {

@@ -7,6 +7,7 @@
 // let a repeated call start the job again.
 
 #include "absl/strings/str_cat.h"
+#include "api/change.h"
 #include "api/names.h"
 #include "api/wire_text.h"
 #include "base/proto_time.h"
@@ -252,6 +253,72 @@ absl::StatusOr<bool> StoreRows::Prune(uint64_t jobs_kept, absl::Time ended_befor
                            .Int(absl::ToUnixMillis(now - kIdempotencyKept))
                            .Run());
   return static_cast<int>(keys.size()) == most;
+}
+
+namespace {
+
+// A job that has ended, in the order in which ExpireDiffs looks at them.
+struct EndedRow {
+  int64_t end_ms = 0;
+  int64_t key = 0;
+  bool has_diffs = false;
+};
+
+// The next of them behind `last`, at most `most`, that ended before that time.
+absl::StatusOr<std::vector<EndedRow>> EndedBehind(base::Database* database, const EndedRow& last,
+                                                  absl::Time ended_before, int most) {
+  Statement query = database->Prepare(
+      "SELECT key, end_ms, record FROM jobs WHERE end_ms < ?1 AND "
+      "(end_ms, key) > (?2, ?3) ORDER BY end_ms, key LIMIT ?4");
+  query.Int(absl::ToUnixMillis(ended_before)).Int(last.end_ms).Int(last.key).Int(most);
+  std::vector<EndedRow> rows;
+  while (true) {
+    ORCH_ASSIGN_OR_RETURN(const bool row, query.Next());
+    if (!row) return rows;
+    StoredJob record;
+    const bool parsed = api::ParseHealing(query.BytesAt(2), &record) != api::Parsed::kBroken;
+    const bool asked = record.job().spec().action().puppet_run().show_diff();
+    rows.push_back({query.IntAt(1), query.IntAt(0), !parsed || asked});
+  }
+}
+
+absl::Status ExpireDiffsOf(base::Database* database, int64_t key) {
+  std::vector<std::pair<int64_t, std::string>> events;
+  {
+    Statement query = database->Prepare("SELECT id, event FROM events WHERE id>=? AND id<?");
+    query.Int(EventId(key, 0)).Int(EventId(key + 1, 0));
+    while (true) {
+      ORCH_ASSIGN_OR_RETURN(const bool row, query.Next());
+      if (!row) break;
+      orch::v1::JobEvent event;
+      if (api::ParseHealing(query.BytesAt(1), &event) == api::Parsed::kBroken) continue;
+      if (!event.node().result().has_puppet_run()) continue;
+      api::DropDiffs("expired", event.mutable_node()->mutable_result()->mutable_puppet_run());
+      std::string bytes = event.SerializeAsString();
+      if (bytes != query.BytesAt(1)) {
+        events.emplace_back(query.IntAt(0), std::move(bytes));
+      }
+    }
+  }
+  for (const auto& [id, bytes] : events) {
+    ORCH_RETURN_IF_ERROR(
+        database->Prepare("UPDATE events SET event=? WHERE id=?").Blob(bytes).Int(id).Run());
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<bool> StoreRows::ExpireDiffs(absl::Time ended_before, int most) {
+  const EndedRow last{expired_end_ms_, expired_key_};
+  ORCH_ASSIGN_OR_RETURN(const std::vector<EndedRow> rows,
+                        EndedBehind(database_.get(), last, ended_before, most));
+  for (const EndedRow& row : rows) {
+    if (row.has_diffs) ORCH_RETURN_IF_ERROR(ExpireDiffsOf(database_.get(), row.key));
+    expired_end_ms_ = row.end_ms;
+    expired_key_ = row.key;
+  }
+  return static_cast<int>(rows.size()) == most;
 }
 
 }  // namespace orch::controller

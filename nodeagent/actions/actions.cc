@@ -7,12 +7,14 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "api/catalog.h"
+#include "api/names.h"
 #include "base/weak.h"
 #include "nodeagent/actions/actions_parts.h"
 #include "nodeagent/actions/node_actions.h"
 #include "nodeagent/actions/outcome.h"
 #include "nodeagent/actions/puppet_run.h"
 #include "nodeagent/actions/puppet_switch.h"
+#include "nodeagent/puppet/last_run.h"
 #include "nodeagent/puppet/puppet_state.h"
 
 namespace orch::nodeagent {
@@ -54,8 +56,8 @@ class ActionList : public Actions {
       case Action::kPuppetRun:
         return runs_.Start(std::move(call));
       case Action::kPuppetStatus:
-        return WithPaths(std::move(call), [now](const ActionCall&, const PuppetPaths& paths) {
-          return RunPuppetStatus(paths, now);
+        return WithPaths(std::move(call), [this](const ActionCall&, const PuppetPaths& paths) {
+          return RunPuppetStatus(StateOf(&paths));
         });
       case Action::kPuppetEnable:
         return WithPaths(std::move(call), [now](const ActionCall&, const PuppetPaths& paths) {
@@ -106,10 +108,26 @@ class ActionList : public Actions {
       state.set_message("there is no Puppet on this node");
       return state;
     }
-    return ReadPuppetState(parts_.paths->Known().get(), parts_.clock->Read().wall);
+    return StateOf(parts_.paths->Known().get());
   }
 
  private:
+  orch::v1::PuppetStatusResult StateOf(const PuppetPaths* paths) const {
+    orch::v1::PuppetStatusResult state = ReadPuppetState(paths, parts_.clock->Read().wall);
+    if (paths == nullptr) return state;
+    const std::optional<orch::v1::PuppetRunDigest>& last = last_run_.Read(*paths);
+    if (!last.has_value()) return state;
+    orch::v1::PuppetRunDigest& digest = *state.mutable_last_run_digest();
+    digest = *last;
+    const RunOrigin& origin = runs_.origin();
+    if (!digest.transaction_uuid().empty() &&
+        digest.transaction_uuid() == origin.transaction_uuid) {
+      digest.set_job(api::JobName(origin.job_id));
+      digest.set_caller(origin.caller);
+    }
+    return state;
+  }
+
   bool IsOffered(const api::ActionInfo& info) const {
     switch (info.arm->number()) {
       case Action::kNodePingFieldNumber:
@@ -147,6 +165,7 @@ class ActionList : public Actions {
 
   const ActionsParts parts_;
   PuppetRuns runs_;
+  mutable LastRun last_run_;
   base::Lifetime lifetime_;
 };
 

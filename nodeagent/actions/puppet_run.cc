@@ -17,6 +17,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "api/change.h"
+#include "base/config.h"
 #include "base/ids.h"
 #include "base/proto_time.h"
 #include "base/timer.h"
@@ -26,7 +29,9 @@
 #include "nodeagent/actions/run_follower.h"
 #include "nodeagent/actions/run_outcome.h"
 #include "nodeagent/puppet/puppet_lock.h"
+#include "nodeagent/puppet/puppet_report.h"
 #include "nodeagent/puppet/puppet_summary.h"
+#include "nodeagent/text/plain_file.h"
 
 namespace orch::nodeagent {
 namespace {
@@ -34,6 +39,7 @@ namespace {
 using orch::bus::v1::Outcome;
 
 constexpr absl::Duration kLockInterval = absl::Milliseconds(250);
+constexpr size_t kOriginFileMax = 4096;
 
 // Where runs get a transient unit of their own; empty: nowhere.
 std::string SystemdRun(const PuppetConfig& config) {
@@ -60,6 +66,15 @@ Outcome AlreadyRunning(absl::Time since) {
 
 Outcome Cancelled() {
   return Ended(orch::v1::NODE_STATE_CANCELLED, "cancelled", "cancelled before Puppet was started");
+}
+
+// The report may have differences that were not asked for: puppet.conf can say so, or another
+// request that shares the run. They may be secrets.
+Outcome WithDiffsAsAsked(const orch::v1::PuppetRun& run, Outcome outcome) {
+  if (!run.show_diff() && outcome.result().has_puppet_run()) {
+    api::DropDiffs("", outcome.mutable_result()->mutable_puppet_run());
+  }
+  return outcome;
 }
 
 int LeastRank(const orch::v1::PuppetRun& run) {
@@ -114,6 +129,10 @@ struct PuppetRuns::State : std::enable_shared_from_this<PuppetRuns::State> {
   void OnResume(const TaskPtr& task, const absl::StatusOr<RunSpec>& spec);
   void Follow(const TaskPtr& task, const RunSpec& spec, bool attach);
   void End(const TaskPtr& task, Outcome outcome);
+  void Remember(const Task& task, const Outcome& outcome);
+  void Recall();
+  // Beside the runs' directory, which holds nothing else but theirs.
+  std::string OriginFile() const { return absl::StrCat(parts.runs, ".last"); }
   TaskPtr Active() const;
   RunDirectory DirectoryOf(const Task& task) const {
     return RunDirectory(absl::StrCat(parts.runs, "/", base::Hex(task.call.request_id)));
@@ -121,6 +140,7 @@ struct PuppetRuns::State : std::enable_shared_from_this<PuppetRuns::State> {
 
   const PuppetRunsParts parts;
   std::vector<TaskPtr> tasks;
+  RunOrigin origin;  // of the last run of ours
 };
 
 PuppetRuns::State::TaskPtr PuppetRuns::State::Active() const {
@@ -246,7 +266,7 @@ void PuppetRuns::State::Prepare(const TaskPtr& task, const Paths& paths) {
     self.Follow(waiting, prepared, false);
   });
   parts.worker->Post([next, strand = parts.strand, directory, spec]() mutable {
-    spec.previous_uuid = PeekTransactionUuid(spec.report);
+    spec.previous_uuid = PeekReportHead(spec.report).transaction_uuid;
     const absl::StatusOr<PuppetSummary> summary = ReadPuppetSummary(spec.summary);
     if (summary.ok()) spec.previous_summary = summary->digest;
     const absl::Status status = directory.Prepare(spec);
@@ -295,12 +315,13 @@ void PuppetRuns::State::End(const TaskPtr& task, Outcome outcome) {
   task->timer.cancel();
   const bool ran = task->follower != nullptr;
   if (ran) task->follower->Stop();
+  if (ran) Remember(*task, outcome);
   tasks.erase(std::remove(tasks.begin(), tasks.end(), task), tasks.end());
   std::vector<TaskPtr> joiners;
   for (const TaskPtr& other : tasks) {
     if (other->joined == task) joiners.push_back(other);
   }
-  task->call.done(outcome);
+  task->call.done(WithDiffsAsAsked(task->run(), outcome));
   if (ran && parts.on_run_ended) parts.on_run_ended();
   if (outcome.result().has_puppet_run()) {
     outcome.mutable_result()->mutable_puppet_run()->set_joined(true);
@@ -310,7 +331,30 @@ void PuppetRuns::State::End(const TaskPtr& task, Outcome outcome) {
   }
 }
 
-PuppetRuns::PuppetRuns(PuppetRunsParts parts) : state_(std::make_shared<State>(std::move(parts))) {}
+// Written behind the answer: a lost note costs a name in a status, no more.
+void PuppetRuns::State::Remember(const Task& task, const Outcome& outcome) {
+  const std::string& uuid = outcome.result().puppet_run().transaction_uuid();
+  if (uuid.empty()) return;
+  origin = {uuid, task.call.job_id, task.call.caller};
+  parts.worker->Post(
+      [path = OriginFile(),
+       text = absl::StrCat(origin.transaction_uuid, "\n", origin.job_id, "\n", origin.caller)] {
+        base::WriteFileAtomically(path, text, 0600).IgnoreError();
+      });
+}
+
+void PuppetRuns::State::Recall() {
+  const absl::StatusOr<std::string> text = ReadPlainFile(OriginFile(), kOriginFileMax);
+  if (!text.ok()) return;
+  const std::vector<std::string> lines = absl::StrSplit(*text, '\n');
+  if (lines.size() == 3) origin = {lines[0], lines[1], lines[2]};
+}
+
+PuppetRuns::PuppetRuns(PuppetRunsParts parts) : state_(std::make_shared<State>(std::move(parts))) {
+  state_->Recall();
+}
+
+const RunOrigin& PuppetRuns::origin() const { return state_->origin; }
 
 PuppetRuns::~PuppetRuns() {
   for (const State::TaskPtr& task : state_->tasks) {

@@ -28,6 +28,13 @@ struct PuppetRunsParts {
   base::Random* random = base::SystemRandom();  // for the splay
 };
 
+// Whose a run was; empty texts: none of ours yet.
+struct RunOrigin {
+  std::string transaction_uuid;
+  std::string job_id;
+  std::string caller;
+};
+
 // Does puppet.run. A new run starts only when no other run of ours is under way and nobody holds
 // Puppet's own run lock. A request that asks for it first waits for its splay and for the lock, and
 // can be cancelled meanwhile. Then its directory (run_directory.h) is written, and a RunFollower
@@ -46,6 +53,8 @@ class PuppetRuns {
   void Cancel(const std::string& job_id);
   // Runs that are under way, those that wait included.
   int running() const;
+  // Whose the last run was that this agent started; also after a restart.
+  const RunOrigin& origin() const;
 
  private:
   struct State;

@@ -37,6 +37,8 @@ TEST_F(PuppetRunTest, AChangedRunIsReadFromItsOwnReport) {
   EXPECT_EQ(result.resources().changed(), 1u);
   EXPECT_EQ(result.resources().total(), 9u);
   ASSERT_EQ(result.changes_size(), 1);
+  EXPECT_EQ(result.change_set().size(), 1u);
+  EXPECT_EQ(result.change_set().digest().size(), 32u);
   EXPECT_EQ(result.changes(0).resource(), "File[/srv/0]");
   EXPECT_EQ(result.changes(0).property(), "ensure");
   EXPECT_EQ(result.changes(0).message(), "success of it");
@@ -191,6 +193,7 @@ TEST_F(PuppetRunTest, AHugeReportIsCutAndSaysSo) {
   EXPECT_EQ(Result(outcome).verdict(), orch::v1::PUPPET_RUN_VERDICT_CHANGED) << outcome.message();
   EXPECT_EQ(Result(outcome).changes_size(), 500);
   EXPECT_EQ(Result(outcome).changes_omitted(), 19'500u);
+  EXPECT_EQ(Result(outcome).change_set().size(), 20'000u);
   EXPECT_LT(outcome.ByteSizeLong(), 192u << 10);
 }
 

@@ -24,7 +24,7 @@ Outcome EnableResult(bool changed, const PuppetPaths& paths, absl::Time now) {
   enable.set_changed(changed);
   *enable.mutable_status() = ReadPuppetState(&paths, now);
   Outcome outcome = Succeeded(std::move(result));
-  if (!changed) outcome.set_message("Puppet was enabled already");
+  if (!changed) outcome.set_message("Puppet is already enabled");
   return outcome;
 }
 
@@ -36,7 +36,8 @@ Outcome DisableResult(bool changed, const std::string& message, const PuppetPath
   disable.set_message(CleanText(message, kDisableMessageMax));
   *disable.mutable_status() = ReadPuppetState(&paths, now);
   Outcome outcome = Succeeded(std::move(result));
-  if (!changed) outcome.set_message("Puppet was disabled already; its message stays");
+  if (!changed)
+    outcome.set_message("Puppet is already disabled; its message stays: --force replaces it");
   return outcome;
 }
 
@@ -48,9 +49,9 @@ std::string DefaultMessage(const SwitchCaller& caller, absl::Time now) {
 
 }  // namespace
 
-Outcome RunPuppetStatus(const PuppetPaths& paths, absl::Time now) {
+Outcome RunPuppetStatus(orch::v1::PuppetStatusResult state) {
   orch::v1::ActionResult result;
-  *result.mutable_puppet_status() = ReadPuppetState(&paths, now);
+  *result.mutable_puppet_status() = std::move(state);
   return Succeeded(std::move(result));
 }
 

@@ -20,7 +20,7 @@ struct SwitchCaller {
   std::string job_id;  // may be empty
 };
 
-orch::bus::v1::Outcome RunPuppetStatus(const PuppetPaths& paths, absl::Time now);
+orch::bus::v1::Outcome RunPuppetStatus(orch::v1::PuppetStatusResult state);
 
 // Changes nothing on a node that is enabled already.
 orch::bus::v1::Outcome RunPuppetEnable(const PuppetPaths& paths, absl::Time now);

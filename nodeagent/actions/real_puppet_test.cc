@@ -54,6 +54,7 @@ TEST_F(RealPuppetTest, ChangedThenUnchangedThenNoopThenDisabled) {
   EXPECT_EQ(Result(changed).verdict(), orch::v1::PUPPET_RUN_VERDICT_CHANGED);
   EXPECT_EQ(Result(changed).exit_code(), 2);
   ASSERT_EQ(Result(changed).changes_size(), 1);
+  EXPECT_EQ(Result(changed).change_set().size(), 1u);
   EXPECT_EQ(Result(changed).changes(0).resource(), "File[" + directory_ + "/motd]");
   EXPECT_EQ(Result(changed).changes(0).property(), "ensure");
   EXPECT_EQ(Result(changed).environment(), "production");

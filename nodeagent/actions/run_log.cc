@@ -94,7 +94,23 @@ std::vector<PuppetRunProgress> RunLog::ReadMore() {
   return out;
 }
 
+namespace {
+
+// A difference of a file, which Puppet logs as text that begins with a line break. It comes with
+// the result, to those who may read it.
+bool IsDiff(const std::string& line) {
+  const json parsed = json::parse(line, nullptr, false);
+  if (!parsed.is_object()) return false;
+  const auto message = parsed.find("message");
+  return message != parsed.end() && message->is_string() &&
+         absl::StartsWith(message->get_ref<const std::string&>(), "\n") &&
+         TextAt(parsed, "source") != "Puppet";
+}
+
+}  // namespace
+
 void RunLog::OnLine(const std::string& line, std::vector<PuppetRunProgress>* out) {
+  if (absl::StrContains(line, "\"\\n") && IsDiff(line)) return;
   std::optional<PuppetRunProgress> progress = ParseLogLine(line);
   if (!progress.has_value() || progress->source() == "Facter" ||
       LogLevelRank(progress->level()) < least_rank_) {

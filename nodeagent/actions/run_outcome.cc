@@ -121,6 +121,7 @@ void FillFromReport(const PuppetReport& report, PuppetRunResult* result) {
   if (report.resources.has_value()) *result->mutable_resources() = *report.resources;
   result->mutable_changes()->Assign(report.changes.begin(), report.changes.end());
   result->set_changes_omitted(report.changes_omitted);
+  *result->mutable_change_set() = report.change_set;
   if (report.config_retrieval_time.has_value()) {
     *result->mutable_config_retrieval_time() = ToProtoDuration(*report.config_retrieval_time);
   }

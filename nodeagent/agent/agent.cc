@@ -22,7 +22,7 @@ Agent::Agent(AgentParts parts)
                parts_.credentials),
       presence_(PresenceParts{parts_.clock, parts_.self.identity, parts_.self.collectives,
                               parts_.destinations, parts_.client, parts_.credentials,
-                              parts_.actions, parts_.facts, parts_.presence_interval,
+                              parts_.actions, parts_.facts, &stops_, parts_.presence_interval,
                               parts_.start_time, parts_.random}),
       under_way_(parts_.clock, parts_.running_max),
       cancels_(parts_.journal) {}

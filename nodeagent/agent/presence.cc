@@ -80,6 +80,9 @@ std::string Presence::Fingerprint() const {
                                    puppet.enabled(), puppet.daemon_present(), " ",
                                    puppet.last_run().seconds(), " ", puppet.disable_message());
   for (const auto& error : parts_.facts->errors()) absl::StrAppend(&print, "\n", error.source());
+  for (const auto& refusal : parts_.stops->controller_refusals(parts_.clock->Read().wall)) {
+    absl::StrAppend(&print, "\n", refusal.controller(), " ", refusal.reason());
+  }
   for (const auto& action : parts_.actions->Offered()) {
     absl::StrAppend(&print, "\n", action.name(), " ", base::Hex(action.schema_digest()));
   }
@@ -108,6 +111,9 @@ orch::bus::v1::Presence Presence::Compose(bool whole) const {
     *presence.add_fact_errors() = std::move(error);
   }
   *presence.mutable_certificate_end_time() = ToTimestamp(parts_.credentials->certificate_end());
+  for (auto& refusal : parts_.stops->controller_refusals(parts_.clock->Read().wall)) {
+    *presence.add_controller_refusals() = std::move(refusal);
+  }
   if (deaf_time_ > absl::InfinitePast()) *presence.mutable_deaf_time() = ToTimestamp(deaf_time_);
   return presence;
 }

@@ -11,6 +11,7 @@
 #include "bus/client/bus.h"
 #include "bus/stomp/destination.h"
 #include "nodeagent/actions/actions.h"
+#include "nodeagent/agent/stop_log.h"
 #include "nodeagent/facts/facts.h"
 #include "orch/bus/v1/presence.pb.h"
 #include "trust/identity.h"
@@ -43,6 +44,7 @@ struct PresenceParts {
   std::shared_ptr<trust::Credentials> credentials;
   const Actions* actions = nullptr;
   const Facts* facts = nullptr;
+  const StopLog* stops = nullptr;
   absl::Duration interval = kPresenceIntervalDefault;
   absl::Time start_time;
   base::Random* random = base::SystemRandom();

@@ -16,8 +16,11 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "api/change.h"
 #include "base/status.h"
+#include "nodeagent/puppet/change_set.h"
 #include "nodeagent/puppet/report_reader.h"
 #include "nodeagent/text/clean_text.h"
 #include "nodeagent/text/plain_file.h"
@@ -27,10 +30,24 @@ namespace {
 
 using orch::v1::ResourceChange;
 
-std::string Cut(const std::string& text) {
-  std::string cut = CleanText(text, kReportTextMax);
-  if (text.size() > kReportTextMax) cut += "…";
-  return cut;
+std::string Cut(absl::string_view text) { return CutReportText(text); }
+
+// Puppet logs a difference as text that begins with a line break, which nothing else does.
+bool IsDiff(absl::string_view source, absl::string_view message) {
+  return absl::StartsWith(message, "\n") && source != "Puppet";
+}
+
+struct Diff {
+  std::string source;
+  std::string text;
+  bool whole = true;
+};
+
+// Whether a log line's source is this property: `/Stage[main]/Motd/File[/etc/motd]/content`, or of
+// a provider, which does not name it, `Augeas[x](provider=augeas)`.
+bool IsSource(absl::string_view source, const ResourceChange& change) {
+  return absl::EndsWith(source, absl::StrCat("/", change.resource(), "/", change.property())) ||
+         absl::StartsWith(source, absl::StrCat(change.resource(), "(provider="));
 }
 
 // A report's bytes for yaml-cpp, which keeps a line in memory while it looks for its end: the text
@@ -86,11 +103,16 @@ class Picker : public YamlVisitor {
     for (ResourceChange& change : skipped_) Keep(std::move(change));
     report_.changes_omitted += skipped_omitted_;
     if (report_.resources.has_value()) report_.resources->set_noop_pending(noop_pending_);
+    report_.change_set = change_set_.Make();
     return std::move(report_);
   }
 
   void OnEnter(const Path& path) override {
     if (path.size() == 1) section_ = path[0];
+    if (section_ == "resource_statuses" && path.size() == 2) {
+      resource_name_ = path[1];
+      resource_.set_resource(Cut(path[1]));
+    }
   }
 
   void OnLeave(const Path& path) override {
@@ -117,8 +139,8 @@ class Picker : public YamlVisitor {
       row_.push_back(Cut(value));
     } else if (section_ == "resource_statuses" && path.size() == 3) {
       ResourceValue(path, value);
-    } else if (section_ == "resource_statuses" && path.size() == 5 && path[2] == "events") {
-      EventValue(path[4], value);
+    } else if (section_ == "resource_statuses" && path.size() >= 5 && path[2] == "events") {
+      EventValue(path, value);
     }
   }
 
@@ -141,7 +163,7 @@ class Picker : public YamlVisitor {
 
   void LogValue(const std::string& key, const std::string& value) {
     if (key == "level") log_level_ = std::string(absl::StripPrefix(value, ":"));
-    if (key == "message") log_message_ = Cut(value);
+    if (key == "message") OnLogMessage(value);
     if (key == "source") log_source_ = Cut(value);
     if (key == "time") log_time_ = Cut(value);
     if (key == "file") log_file_ = Cut(value);
@@ -149,7 +171,22 @@ class Picker : public YamlVisitor {
     if (key == "line" && absl::SimpleAtoi(value, &line)) log_line_ = line;
   }
 
+  // Whether it is a difference is known when its source is.
+  void OnLogMessage(absl::string_view value) {
+    log_message_ = Cut(value);
+    if (!absl::StartsWith(value, "\n") || diffs_bytes_ >= kDiffsBytesMax) return;
+    value.remove_prefix(1);
+    log_diff_.text = CleanText(value, kDiffMax);
+    log_diff_.whole = value.size() <= kDiffMax;
+  }
+
   void FinishLog() {
+    if (!log_diff_.text.empty() && IsDiff(log_source_, "\n")) {
+      log_diff_.source = log_source_;
+      diffs_bytes_ += log_diff_.text.size();
+      diffs_.push_back(std::move(log_diff_));
+    }
+    log_diff_ = Diff();
     if (IsErrorLevel(log_level_) && log_source_ != "Facter") {
       errors_.Add(MakePuppetError(log_source_, log_message_, log_file_, log_line_));
     }
@@ -183,7 +220,6 @@ class Picker : public YamlVisitor {
   }
 
   void ResourceValue(const Path& path, const std::string& value) {
-    if (resource_.resource().empty()) resource_.set_resource(Cut(path[1]));
     const std::string& key = path[2];
     uint32_t line = 0;
     if (key == "file") resource_.set_file(Cut(value));
@@ -193,18 +229,47 @@ class Picker : public YamlVisitor {
     if (key == "skipped") is_skipped_ = value == "true";
   }
 
-  void EventValue(const std::string& key, const std::string& value) {
-    if (key == "property") event_.set_property(Cut(value));
+  void EventValue(const Path& path, const std::string& value) {
+    const std::string& key = path[4];
+    if (key == "desired_value") AddValue(path, value, &changed_.desired);
+    if (key == "previous_value") AddValue(path, value, &changed_.previous);
+    if (path.size() > 5) return;
+    if (key == "property") changed_.property = value;
+    if (key == "redacted") changed_.redacted |= value == "true";
     if (key == "message") event_.set_message(Cut(value));
     if (key == "status") event_.set_status(StatusOf(value));
     if (key == "corrective_change") event_.set_corrective(value == "true");
   }
 
+  // A list or hash comes as its values, each with the keys that lead to it.
+  static void AddValue(const Path& path, const std::string& value, std::string* out) {
+    if (path.size() == 5) {
+      *out = value;
+      return;
+    }
+    for (size_t i = 5; i < path.size(); i++) AppendCounted(path[i], out);
+    AppendCounted(value, out);
+  }
+
   void FinishEvent() {
     ResourceChange event = std::exchange(event_, {});
+    ChangedProperty changed = std::exchange(changed_, {});
     if (event.status() == orch::v1::RESOURCE_CHANGE_STATUS_UNSPECIFIED) return;
-    has_failure_ |= event.status() == orch::v1::RESOURCE_CHANGE_STATUS_FAILED;
-    has_noop_ |= event.status() == orch::v1::RESOURCE_CHANGE_STATUS_NOOP;
+    event.set_resource(resource_.resource());
+    event.set_property(Cut(changed.property));
+    if (api::IsRefresh(event)) {
+      change_set_.AddRefresh();
+      // Classes and stages are no resources that anybody counts.
+      has_noop_ |= event.status() == orch::v1::RESOURCE_CHANGE_STATUS_NOOP && !IsContainer();
+    } else {
+      has_failure_ |= event.status() == orch::v1::RESOURCE_CHANGE_STATUS_FAILED;
+      has_noop_ |= event.status() == orch::v1::RESOURCE_CHANGE_STATUS_NOOP;
+      changed.redacted |= changed.desired == "[redacted]" || changed.previous == "[redacted]";
+      changed.resource = resource_name_;
+      changed.status = event.status();
+      change_set_.Add(changed);
+      Describe(changed, &event);
+    }
     // File and line may come after the events: put together at the resource's end.
     if (events_.size() < kChangesMax) {
       events_.push_back(std::move(event));
@@ -213,9 +278,24 @@ class Picker : public YamlVisitor {
     }
   }
 
+  bool IsContainer() const {
+    return absl::StartsWith(resource_name_, "Class[") || absl::StartsWith(resource_name_, "Stage[");
+  }
+
+  void Describe(const ChangedProperty& changed, ResourceChange* event) {
+    event->set_redacted(changed.redacted);
+    if (changed.redacted) return;
+    event->set_previous_value(Cut(changed.previous));
+    event->set_desired_value(Cut(changed.desired));
+    for (Diff& diff : diffs_) {
+      if (!IsSource(diff.source, *event)) continue;
+      if (!diff.whole) event->set_diff_omitted("too_long");
+      event->set_diff(std::exchange(diff.text, ""));
+    }
+  }
+
   void FinishResource() {
     for (ResourceChange& event : std::exchange(events_, {})) {
-      event.set_resource(resource_.resource());
       event.set_file(resource_.file());
       event.set_line(resource_.line());
       Keep(std::move(event));
@@ -224,6 +304,7 @@ class Picker : public YamlVisitor {
       ResourceChange change = resource_;
       change.set_status(orch::v1::RESOURCE_CHANGE_STATUS_FAILED);
       change.set_message(failed_to_restart_ ? "failed to restart" : "failed");
+      change_set_.Add({resource_name_, "", change.message(), "", change.status()});
       Keep(std::move(change));
     } else if (is_skipped_) {
       ResourceChange change = resource_;
@@ -240,7 +321,8 @@ class Picker : public YamlVisitor {
   }
 
   void Keep(ResourceChange change) {
-    const size_t size = change.ByteSizeLong();
+    // Differences have a bound of their own.
+    const size_t size = change.ByteSizeLong() - change.diff().size();
     if (report_.changes.size() >= kChangesMax || changes_bytes_ + size > kChangesBytesMax) {
       report_.changes_omitted++;
       return;
@@ -259,61 +341,24 @@ class Picker : public YamlVisitor {
   std::deque<std::string> log_times_;
   std::vector<ResourceChange> skipped_;
   uint32_t skipped_omitted_ = 0;
+  ChangeSetMaker change_set_;
+  std::vector<Diff> diffs_;
+  size_t diffs_bytes_ = 0;
   // The log line, metric row, resource and event that are being read.
   std::string log_level_, log_message_, log_source_, log_time_, log_file_;
   uint32_t log_line_ = 0;
+  Diff log_diff_;
   std::vector<std::string> row_;
+  std::string resource_name_;
   ResourceChange resource_;
   bool failed_ = false, failed_to_restart_ = false, is_skipped_ = false;
   bool has_failure_ = false, has_noop_ = false;
   std::vector<ResourceChange> events_;
   ResourceChange event_;
+  ChangedProperty changed_;
 };
 
 }  // namespace
-
-void PuppetErrors::Add(orch::v1::PuppetRunError error) {
-  error.set_message(Cut(error.message()));
-  error.set_file(Cut(error.file()));
-  error.set_resource(Cut(error.resource()));
-  errors_.push_back(std::move(error));
-  // The first one stays.
-  if (errors_.size() > kErrorsMax) errors_.erase(errors_.begin() + 1);
-}
-
-namespace {
-
-// A compiler tells the place in its message alone: `… (file: /site.pp, line: 2, column: 3) on node
-// a`.
-void PlaceFromMessage(orch::v1::PuppetRunError* error) {
-  constexpr absl::string_view kFile = "(file: ";
-  constexpr absl::string_view kLine = ", line: ";
-  const absl::string_view message = error->message();
-  const size_t begin = message.rfind(kFile);
-  if (begin == absl::string_view::npos) return;
-  absl::string_view rest = message.substr(begin + kFile.size());
-  const size_t comma = rest.find(kLine);
-  if (comma == absl::string_view::npos) return;
-  absl::string_view number = rest.substr(comma + kLine.size());
-  number = number.substr(0, number.find_first_not_of("0123456789"));
-  uint32_t line = 0;
-  if (!absl::SimpleAtoi(number, &line)) return;
-  error->set_file(std::string(rest.substr(0, comma)));
-  error->set_line(line);
-}
-
-}  // namespace
-
-orch::v1::PuppetRunError MakePuppetError(absl::string_view source, absl::string_view message,
-                                         absl::string_view file, uint32_t line) {
-  orch::v1::PuppetRunError error;
-  error.set_message(std::string(message));
-  error.set_file(std::string(file));
-  error.set_line(line);
-  if (source != "Puppet") error.set_resource(std::string(source));
-  if (file.empty()) PlaceFromMessage(&error);
-  return error;
-}
 
 std::optional<absl::Time> ParsePuppetTime(absl::string_view text) {
   absl::Time time;
@@ -341,15 +386,23 @@ absl::StatusOr<PuppetReport> ReadPuppetReport(const std::string& path) {
   return report;
 }
 
-std::string PeekTransactionUuid(const std::string& path) {
+PuppetReportHead PeekReportHead(const std::string& path) {
+  PuppetReportHead head;
   absl::StatusOr<PlainFile> file = PlainFile::Open(path);
-  if (!file.ok()) return "";
+  if (!file.ok()) return head;
   PlainLines lines(*std::move(file), kReportTextMax, kReportHeadMax);
   for (std::string line; lines.Next(&line);) {
-    absl::string_view rest = line;
-    if (absl::ConsumePrefix(&rest, "transaction_uuid: ")) return Cut(std::string(rest));
+    const std::pair<absl::string_view, absl::string_view> field =
+        absl::StrSplit(line, absl::MaxSplits(": ", 1));
+    const std::string value = Cut(absl::StripPrefix(absl::StripSuffix(field.second, "'"), "'"));
+    if (field.first == "transaction_uuid") head.transaction_uuid = value;
+    if (field.first == "status") head.status = value;
+    if (field.first == "configuration_version") head.configuration_version = value;
+    if (field.first == "noop") head.noop = value == "true";
+    if (field.first == "noop_pending") head.noop_pending = value == "true";
+    if (absl::StartsWith(line, "logs:") || absl::StartsWith(line, "metrics:")) break;
   }
-  return "";
+  return head;
 }
 
 }  // namespace orch::nodeagent

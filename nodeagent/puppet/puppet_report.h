@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <deque>
 #include <istream>
 #include <optional>
 #include <string>
@@ -10,7 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "api/puppet_error.h"
+#include "nodeagent/puppet/puppet_errors.h"
 #include "orch/v1/action.pb.h"
 
 namespace orch::nodeagent {
@@ -20,34 +19,15 @@ inline constexpr size_t kReportMax = 64 << 20;
 inline constexpr size_t kReportLineMax = 1 << 20;
 // Bytes in which its transaction_uuid is looked for.
 inline constexpr size_t kReportHeadMax = 64 << 10;
-// What is kept of it: changes, the skipped ones among them, their bytes, error lines, bytes of a
-// text.
+// What is kept of it: changes, the skipped ones among them, their bytes.
 inline constexpr size_t kChangesMax = 500;
 inline constexpr size_t kSkippedMax = 50;
 inline constexpr size_t kChangesBytesMax = 128 << 10;
-inline constexpr size_t kErrorsMax = 20;
-inline constexpr size_t kReportTextMax = 1024;
+// Of the differences of one change, and of all together.
+inline constexpr size_t kDiffMax = 16 << 10;
+inline constexpr size_t kDiffsBytesMax = 256 << 10;
 // The most times of log lines that are kept; they tell whether the report is of a given run.
 inline constexpr size_t kLogTimesMax = 32;
-
-// The errors of a run in their order: the first, which is most often the cause of the others, and
-// the last ones, kErrorsMax together. Pure.
-class PuppetErrors {
- public:
-  // Its texts may be anything; they are cleaned and cut.
-  void Add(orch::v1::PuppetRunError error);
-  const std::deque<orch::v1::PuppetRunError>& list() const { return errors_; }
-  bool empty() const { return errors_.empty(); }
-  void clear() { errors_.clear(); }
-
- private:
-  std::deque<orch::v1::PuppetRunError> errors_;
-};
-
-// An error of a log line; `source` is a resource's path, or `Puppet`.
-orch::v1::PuppetRunError MakePuppetError(absl::string_view source, absl::string_view message,
-                                         absl::string_view file, uint32_t line);
-using api::ErrorLine;
 
 // Puppet's time: RFC 3339, or as Puppets before 6 wrote it, `2017-07-29 23:17:01.49 +00:00`.
 std::optional<absl::Time> ParsePuppetTime(absl::string_view text);
@@ -70,6 +50,8 @@ struct PuppetReport {
   // Changed, failed and noop-pending first, then skipped.
   std::vector<orch::v1::ResourceChange> changes;
   uint32_t changes_omitted = 0;
+  // Of all of its changes, the omitted ones too.
+  orch::v1::ChangeSet change_set;
   PuppetErrors errors;                 // without Facter's complaints
   std::vector<std::string> log_times;  // the last ones, as written
 };
@@ -82,8 +64,16 @@ struct PuppetReport {
 absl::StatusOr<PuppetReport> ReadPuppetReport(const std::string& path);
 absl::StatusOr<PuppetReport> ParsePuppetReport(std::istream& in);
 
-// The transaction_uuid of a report, read from its first kReportHeadMax bytes only; empty if there
-// is none.
-std::string PeekTransactionUuid(const std::string& path);
+// What the first lines of a report say; each is empty, or false, where they don't.
+struct PuppetReportHead {
+  std::string transaction_uuid;
+  std::string status;
+  std::string configuration_version;
+  bool noop = false;
+  bool noop_pending = false;
+};
+
+// Reads at most kReportHeadMax bytes, in a millisecond. Empty if there is no report.
+PuppetReportHead PeekReportHead(const std::string& path);
 
 }  // namespace orch::nodeagent

@@ -214,8 +214,8 @@ TEST(PuppetReportTest, MuchIsCutAndCounted) {
 TEST(PuppetReportTest, TheUuidIsPeekedAt) {
   const std::string path = testing::TempDir() + "/report.yaml";
   std::ofstream(path) << Head("changed");
-  EXPECT_EQ(PeekTransactionUuid(path), "03a6e82c-652a-42c7-8c4b-3bc3e8d22b73");
-  EXPECT_EQ(PeekTransactionUuid(path + ".none"), "");
+  EXPECT_EQ(PeekReportHead(path).transaction_uuid, "03a6e82c-652a-42c7-8c4b-3bc3e8d22b73");
+  EXPECT_EQ(PeekReportHead(path + ".none").transaction_uuid, "");
   EXPECT_EQ(ReadPuppetReport(path + ".none").status().code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(ReadPuppetReport(path).status().code(), absl::StatusCode::kDataLoss);
   EXPECT_EQ(ReadPuppetReport(testing::TempDir()).status().code(),
@@ -226,16 +226,16 @@ TEST(PuppetReportTest, WhateverStandsThereIsReadToABound) {
   const std::string path = testing::TempDir() + "/endless.yaml";
   std::ofstream(path) << "--- x";
   std::filesystem::resize_file(path, uint64_t{6} << 30);
-  EXPECT_EQ(PeekTransactionUuid(path), "");
+  EXPECT_EQ(PeekReportHead(path).transaction_uuid, "");
   EXPECT_EQ(ReadPuppetReport(path).status().code(), absl::StatusCode::kResourceExhausted);
   std::filesystem::resize_file(path, kReportMax);
   EXPECT_EQ(ReadPuppetReport(path).status().code(), absl::StatusCode::kDataLoss);
   std::ofstream(path) << Head("changed") << std::string(kReportHeadMax, '\n')
                       << "transaction_uuid: late\n";
-  EXPECT_EQ(PeekTransactionUuid(path), "03a6e82c-652a-42c7-8c4b-3bc3e8d22b73");
+  EXPECT_EQ(PeekReportHead(path).transaction_uuid, "03a6e82c-652a-42c7-8c4b-3bc3e8d22b73");
   std::filesystem::remove(path);
   std::filesystem::create_symlink("/dev/zero", path);
-  EXPECT_EQ(PeekTransactionUuid(path), "");
+  EXPECT_EQ(PeekReportHead(path).transaction_uuid, "");
   EXPECT_EQ(ReadPuppetReport(path).status().code(), absl::StatusCode::kInvalidArgument);
 }
 

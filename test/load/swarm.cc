@@ -28,6 +28,7 @@ struct Options {
   int nodes = 100;
   bool plain = false;
   int run_time_ms = 1000, failed_percent = 0, silent_percent = 0;
+  int failure_causes = 1, change_sets = 0;
   int per_second = 2000;  // connections made, so that the broker's backlog is not what is measured
 };
 
@@ -98,6 +99,8 @@ class Swarm {
     shared_->run_time = absl::Milliseconds(options.run_time_ms);
     shared_->failed_percent = options.failed_percent;
     shared_->silent_percent = options.silent_percent;
+    shared_->failure_causes = options.failure_causes;
+    shared_->change_sets = options.change_sets;
   }
 
   absl::Status Prepare() {
@@ -202,6 +205,11 @@ int Main(int argc, char** argv) {
   run->add_option("--run-time-ms", options.run_time_ms, "of a simulated Puppet run, on average");
   run->add_option("--failed-percent", options.failed_percent, "runs that fail")
       ->check(CLI::Range(0, 100));
+  run->add_option("--failure-causes", options.failure_causes, "different causes of failures")
+      ->check(CLI::Range(1, 1000));
+  run->add_option("--change-sets", options.change_sets,
+                  "different sets of one to five changes that runs make; 0: none")
+      ->check(CLI::Range(0, 100000));
   run->add_option("--silent-percent", options.silent_percent, "nodes that never answer")
       ->check(CLI::Range(0, 100));
   run->add_option("--per-second", options.per_second, "connections begun in a second")

@@ -1,14 +1,46 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "test/load/swarm_node.h"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "base/sha256.h"
 
 namespace orch::load {
 namespace {
+
+// The run that makes the changes of a set: one to five, one of them a file's content.
+orch::v1::PuppetRunResult ChangesOf(int set, bool noop) {
+  orch::v1::PuppetRunResult run;
+  run.set_noop(noop);
+  run.set_verdict(noop ? orch::v1::PUPPET_RUN_VERDICT_NOOP_PENDING
+                       : orch::v1::PUPPET_RUN_VERDICT_CHANGED);
+  const int count = set % 5 + 1;
+  run.mutable_resources()->set_total(100);
+  noop ? run.mutable_resources()->set_noop_pending(count)
+       : run.mutable_resources()->set_changed(count);
+  for (int i = 0; i < count; ++i) {
+    orch::v1::ResourceChange* change = run.add_changes();
+    change->set_resource(absl::StrCat("File[/etc/app", set, "/", i, ".conf]"));
+    change->set_property("content");
+    change->set_status(noop ? orch::v1::RESOURCE_CHANGE_STATUS_NOOP
+                            : orch::v1::RESOURCE_CHANGE_STATUS_CHANGED);
+    const std::string before = absl::BytesToHexString(base::Sha256(absl::StrCat(set, "-", i)));
+    const std::string after = absl::BytesToHexString(base::Sha256(absl::StrCat(set, "+", i)));
+    change->set_message(
+        noop ? absl::StrCat("current_value '{sha256}", before, "', should be '{sha256}", after,
+                            "' (noop)")
+             : absl::StrCat("content changed '{sha256}", before, "' to '{sha256}", after, "'"));
+  }
+  orch::v1::ChangeSet* changes = run.mutable_change_set();
+  changes->set_digest(base::Sha256(absl::StrCat("set ", set)));
+  changes->set_values_digest(base::Sha256(absl::StrCat("values of set ", set)));
+  changes->set_size(static_cast<uint32_t>(count));
+  return run;
+}
 
 testing::SimNodeOptions OptionsOf(const SwarmShared& shared, int number,
                                   const std::string& identity) {
@@ -29,7 +61,17 @@ testing::SimNodeOptions OptionsOf(const SwarmShared& shared, int number,
     options.outcome.set_reason("failed");
     auto* run = options.outcome.mutable_result()->mutable_puppet_run();
     run->set_verdict(orch::v1::PUPPET_RUN_VERDICT_FAILED);
-    run->add_errors()->set_message("Could not find package nginx");
+    static const char* const kPackages[] = {"nginx", "haproxy", "postgresql", "redis", "varnish"};
+    const int cause = number % std::max(shared.failure_causes, 1);
+    orch::v1::PuppetRunError* error = run->add_errors();
+    error->set_message(absl::StrCat("Could not find package ", kPackages[cause % 5],
+                                    cause < 5 ? "" : std::string(cause / 5, '-')));
+    error->set_file("/etc/puppetlabs/code/environments/production/manifests/site.pp");
+    error->set_line(12 + cause);
+    error->set_resource(absl::StrCat("Package[", kPackages[cause % 5], "]"));
+  } else if (shared.change_sets > 0) {
+    options.run = ChangesOf(number % shared.change_sets, /*noop=*/false);
+    options.noop_run = ChangesOf(number % shared.change_sets, /*noop=*/true);
   }
   return options;
 }

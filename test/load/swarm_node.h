@@ -21,6 +21,8 @@ struct SwarmShared {
   bus::Destinations destinations;
   absl::Duration run_time;  // of a simulated Puppet run, on average
   int failed_percent = 0;
+  int failure_causes = 1;  // that those nodes share
+  int change_sets = 0;     // that the others share; 0: they change nothing that is told
   int silent_percent = 0;
 
   // Verified once for all: on real machines each node does this by itself, at the same time.

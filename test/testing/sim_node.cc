@@ -133,8 +133,10 @@ Outcome SimNode::OutcomeOf(const orch::v1::Action& action) const {
     for (const std::string& name : options_.actions) inventory.add_actions(name);
     for (const std::string& name : options_.collectives) inventory.add_collectives(name);
   } else if (action.has_puppet_run()) {
-    outcome.mutable_result()->mutable_puppet_run()->set_verdict(
-        orch::v1::PUPPET_RUN_VERDICT_CHANGED);
+    const auto& run = action.puppet_run().noop() ? options_.noop_run : options_.run;
+    orch::v1::PuppetRunResult* result = outcome.mutable_result()->mutable_puppet_run();
+    if (run.has_value()) *result = *run;
+    if (!run.has_value()) result->set_verdict(orch::v1::PUPPET_RUN_VERDICT_CHANGED);
   }
   return outcome;
 }

@@ -34,6 +34,8 @@ struct SimNodeOptions {
   bool without_chain = false;  // leaves the certificate out of presences until asked for it
   int progress = 0;            // news of each mutating action
   std::string refusal = {};    // what it says to every discovery, instead of being willing
+  // What its Puppet comes to, with and without noop; unset: CHANGED, with no changes.
+  std::optional<orch::v1::PuppetRunResult> run = {}, noop_run = {};
   orch::bus::v1::Outcome outcome = {};  // of every action; unset state: SUCCEEDED
 };
 

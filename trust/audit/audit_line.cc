@@ -96,6 +96,7 @@ std::string HashedPart(const orch::v1::AuditRecord& record) {
   }
   absl::StrAppend(&out, "}");
   add_string("reason", record.reason());
+  if (!record.on_behalf_of().empty()) add_string("on_behalf_of", record.on_behalf_of());
   absl::StrAppend(&out, ",\"validate_only\":", record.validate_only() ? "true" : "false");
   add_string("previous_hash", record.previous_hash());
   absl::StrAppend(&out, "}");

@@ -53,6 +53,7 @@ TEST(AuditLineTest, LooksAsDocumented) {
   (*record.mutable_outcomes())["SUCCEEDED"] = 2;
   (*record.mutable_outcomes())["FAILED"] = 1;
   record.set_reason("why");
+  record.set_on_behalf_of("alice");
   record.set_validate_only(true);
   const std::string line = AuditLine(&record);
   const std::string hashed = absl::StrCat(
@@ -60,7 +61,8 @@ TEST(AuditLineTest, LooksAsDocumented) {
       R"("certificate_serial":"0A","peer":"127.0.0.1:5","action":"puppet.run",)",
       R"("argument_digest":"d","arguments":"--noop","target":"role=\"web\"","resolved":3,"decision":"allow",)",
       R"("rule":"policy.yaml:4","job":"jobs/x","outcomes":{"FAILED":1,"SUCCEEDED":2},)",
-      R"("reason":"why","validate_only":true,"previous_hash":")", FirstPreviousHash(), "\"}");
+      R"("reason":"why","on_behalf_of":"alice","validate_only":true,"previous_hash":")",
+      FirstPreviousHash(), "\"}");
   EXPECT_EQ(record.hash(), base::HexSha256(hashed));
   EXPECT_EQ(line, absl::StrCat(hashed.substr(0, hashed.size() - 1), ",\"hash\":\"", record.hash(),
                                "\"}"));
