@@ -2,15 +2,19 @@
 #include <memory>
 #include <optional>
 #include <ostream>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "api/names.h"
+#include "base/proto_time.h"
+#include "base/status.h"
 #include "cli/commands.h"
 #include "cli/failure.h"
 #include "cli/follow.h"
 #include "cli/grid.h"
+#include "cli/job_ids.h"
 #include "cli/render.h"
+#include "cli/times.h"
 #include "trust/audit/audit_log.h"
 
 namespace orch::cli {
@@ -24,30 +28,61 @@ std::string Result(const AuditRecord& record) {
     absl::StrAppend(&out, out.empty() ? "" : ", ", count, " ", outcome);
   }
   if (record.kind() == "frozen")
-    absl::StrAppend(&out, out.empty() ? "" : ", ", record.resolved(), " nodes");
+    absl::StrAppend(&out, out.empty() ? "" : ", ", record.resolved(),
+                    record.resolved() == 1 ? " node" : " nodes");
   if (record.validate_only()) absl::StrAppend(&out, " (dry run)");
   return out;
 }
 
 Grid AuditGrid(const google::protobuf::RepeatedPtrField<AuditRecord>& records) {
-  Grid grid({"SEQ", "TIME", "KIND", "CALLER", "ACTION", "RESULT", "WHY", "JOB"});
+  Grid grid({"SEQ", "TIME", "KIND", "CALLER", "ACTION", "TARGET", "RESULT", "WHY", "JOB"});
   for (const AuditRecord& r : records) {
-    grid.Add({absl::StrCat(r.sequence()), When(r.time()), r.kind(), Safe(r.caller()),
-              Safe(r.action()), Safe(Result(r)),
-              Safe(r.reason().empty() ? r.rule() : absl::StrCat(r.rule(), " ", r.reason())),
-              r.job()});
+    grid.Add(
+        {absl::StrCat(r.sequence()), When(r.time()), r.kind(), Safe(r.caller()),
+         Safe(r.arguments().empty() ? r.action() : absl::StrCat(r.action(), " ", r.arguments())),
+         Safe(r.target().empty() ? "-" : r.target()), Safe(Result(r)),
+         Safe(r.reason().empty() ? r.rule() : absl::StrCat(r.rule(), " ", r.reason())), r.job()});
   }
   return grid;
 }
 
-int ListAudit(Session& session, int most, const std::string& caller, const std::string& job) {
+struct AuditListFlags {
+  int most = 20;
+  std::string caller, job, since, until, decision, target;
+  std::vector<std::string> kinds, actions;
+};
+
+absl::StatusOr<orch::v1::ListAuditRequest> AuditRequestOf(Connection& connection,
+                                                          const AuditListFlags& flags) {
+  orch::v1::ListAuditRequest request;
+  request.set_page_size(flags.most);
+  request.set_caller(flags.caller);
+  if (!flags.job.empty()) {
+    ORCH_ASSIGN_OR_RETURN(*request.mutable_job(), ResolveJob(connection, flags.job));
+  }
+  request.mutable_kinds()->Assign(flags.kinds.begin(), flags.kinds.end());
+  request.mutable_actions()->Assign(flags.actions.begin(), flags.actions.end());
+  request.set_decision(flags.decision);
+  request.set_target(flags.target);
+  if (!flags.since.empty()) {
+    ORCH_ASSIGN_OR_RETURN(const absl::Time time,
+                          ParseTime("--since", flags.since, absl::Now(), absl::LocalTimeZone()));
+    *request.mutable_time_min() = ToTimestamp(time);
+  }
+  if (!flags.until.empty()) {
+    ORCH_ASSIGN_OR_RETURN(const absl::Time time,
+                          ParseTime("--until", flags.until, absl::Now(), absl::LocalTimeZone()));
+    *request.mutable_time_max() = ToTimestamp(time);
+  }
+  return request;
+}
+
+int ListAudit(Session& session, const AuditListFlags& flags) {
   const auto connection = Connect(session);
   if (!connection.ok()) return Fail(session, connection.status());
-  orch::v1::ListAuditRequest request;
-  request.set_page_size(most);
-  request.set_caller(caller);
-  if (!job.empty()) request.set_job(api::JobName(api::JobIdOf(job)));
-  auto response = (*connection)->Call(request);
+  const auto request = AuditRequestOf(**connection, flags);
+  if (!request.ok()) return Fail(session, request.status());
+  auto response = (*connection)->Call(*request);
   if (!response.ok()) return Fail(session, response.status());
   Grid grid = AuditGrid(response->records());
   const absl::Status sorted = grid.SortBy(session.options.sort_by);
@@ -61,7 +96,7 @@ int ListAudit(Session& session, int most, const std::string& caller, const std::
   } else if (output == Output::kJson || output == Output::kYaml) {
     terminal.out << Serialized(*response, output);
   } else {
-    terminal.out << grid.Print(!session.options.no_headers, grid.headers().size());
+    PrintCut(session, grid.Print(!session.options.no_headers, grid.headers().size()));
   }
   terminal.out.flush();
   return response->records_size() == 0 ? kExitNothing : kExitOk;
@@ -94,20 +129,28 @@ int VerifyAudit(Session& session, const std::string& file, const std::string& ag
 void AddAuditCommands(CLI::App& app, Session& session) {
   CLI::App* audit = app.add_subcommand("audit", "who asked what, and what was decided");
   audit->require_subcommand(1);
-  struct ListFlags {
-    int most = 20;
-    std::string caller, job;
-  };
-  auto flags = std::make_shared<ListFlags>();
+  auto flags = std::make_shared<AuditListFlags>();
   CLI::App* list = audit->add_subcommand("list", "the newest records");
-  list->add_option("-n,--most", flags->most, "how many")->check(CLI::Range(1, 1000));
+  list->add_option("-n,--most", flags->most, "how many, at most 1000; default 20")
+      ->check(CLI::Range(1, 1000));
   list->add_option("--caller", flags->caller, "only of this caller");
   list->add_option("--job", flags->job, "only of this job");
-  session.sort_keys[list] = {"seq", "time", "kind", "caller", "action", "result", "why", "job"};
+  list->add_option("--kind", flags->kinds,
+                   "only of these kinds: decision, frozen, job_end, policy, …")
+      ->delimiter(',');
+  list->add_option("--action", flags->actions,
+                   "only of these actions or API verbs: puppet.run, or a group: puppet.*")
+      ->delimiter(',');
+  list->add_option("--since", flags->since, "only since then: 2h, 2026-03-01, RFC 3339");
+  list->add_option("--until", flags->until, "only before then, likewise");
+  list->add_option("--decision", flags->decision, "only what was allowed, or denied")
+      ->check(CLI::IsMember({"allow", "deny"}));
+  list->add_option("--target", flags->target,
+                   "only whose target has this text in it, for example a node");
+  session.sort_keys[list] = {"seq",    "time",   "kind", "caller", "action",
+                             "target", "result", "why",  "job"};
   list->callback([&session, flags] {
-    session.run = [&session, flags] {
-      return ListAudit(session, flags->most, flags->caller, flags->job);
-    };
+    session.run = [&session, flags] { return ListAudit(session, *flags); };
   });
   auto file = std::make_shared<std::string>();
   CLI::App* verify = audit->add_subcommand("verify", "check the hash chain of an audit file");

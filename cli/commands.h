@@ -16,6 +16,8 @@ void AddInventoryCommand(CLI::App& app, Session& session);  // inventory
 void AddNodeCommands(CLI::App& app, Session& session);      // node
 void AddPuppetCommands(CLI::App& app, Session& session);    // puppet
 void AddJobCommands(CLI::App& app, Session& session);       // run, job
+void AddJobList(CLI::App* job, Session& session);           // job list
+void AddJobShow(CLI::App* job, Session& session);           // job show, logs, wait, diff
 void AddPolicyCommands(CLI::App& app, Session& session);    // policy, explain
 void AddTargetCommands(CLI::App& app, Session& session);    // target, explain target
 void AddAuditCommands(CLI::App& app, Session& session);     // audit

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "cli/completion_names.h"
+
 namespace orch::cli {
 
 // The option that a word such as `-o` or `--output` names, on a command or above it; or null.
@@ -13,11 +15,12 @@ const CLI::Option* FindOption(const std::vector<const CLI::App*>& path, const st
 // The script for `bash`, `zsh` or `fish`; it asks `orchctl __complete WORDS…`, so that it never
 // grows old.
 std::string CompletionScript(const std::string& shell);
-// The words that may stand in place of the last of `words`, which may be the beginning of one:
-// commands, flags, the values that a flag or an argument is limited to, actions, columns to sort
-// by. They are read from the command tree. Pure.
-std::vector<std::string> Complete(
+// What may stand in place of the last of `words`, which may be the beginning of a word: commands,
+// flags, the values that a flag or an argument is limited to, actions and their arguments, columns
+// to sort by, all read from the command tree; and what `names` (may be null) knows: nodes, facts
+// and their values, classes, jobs, contexts, reasons. Sorted. Asks nobody but `names`.
+std::vector<Candidate> Complete(
     const CLI::App& app, const std::map<const CLI::App*, std::vector<std::string>>& sort_keys,
-    const std::vector<std::string>& words);
+    const std::vector<std::string>& words, NameSource* names);
 
 }  // namespace orch::cli

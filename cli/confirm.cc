@@ -16,6 +16,20 @@ namespace {
 // Longer answers are no numbers of nodes.
 constexpr size_t kAnswerBytesMax = 64;
 
+// A line of at most kAnswerBytesMax; nullopt: it is longer, or the input has ended.
+std::optional<std::string> ReadAnswer(const Terminal& terminal, std::istream& in) {
+  std::string answer;
+  for (char c = 0; in.get(c) && c != '\n';) {
+    if (answer.size() <= kAnswerBytesMax) answer += c;
+  }
+  if (!in) {
+    terminal.err << std::endl;  // ^D left the cursor in the line
+    return std::nullopt;
+  }
+  if (answer.size() > kAnswerBytesMax) return std::nullopt;
+  return std::string(absl::StripAsciiWhitespace(answer));
+}
+
 }  // namespace
 
 bool MayAsk(const Session& session) {
@@ -40,16 +54,14 @@ bool ConfirmCount(Terminal& terminal, std::istream& in, const std::string& what,
   terminal.err << Paint(terminal, Color::kBold,
                         absl::StrCat(Safe(what), " would go to ", count, " nodes."))
                << "\nType their number to go on; anything else stops: " << std::flush;
-  std::string answer;
-  for (char c = 0; in.get(c) && c != '\n';) {
-    if (answer.size() <= kAnswerBytesMax) answer += c;
-  }
-  if (!in) {
-    terminal.err << std::endl;  // ^D left the cursor in the line
-    return false;
-  }
-  return answer.size() <= kAnswerBytesMax &&
-         absl::StripAsciiWhitespace(answer) == absl::StrCat(count);
+  return ReadAnswer(terminal, in) == absl::StrCat(count);
+}
+
+bool ConfirmAll(const Terminal& terminal, std::istream& in, const std::string& what) {
+  terminal.err << Paint(terminal, Color::kBold,
+                        absl::StrCat(what, ": no node is named, so it would go to all of them."))
+               << "\nType all to go on; anything else stops: " << std::flush;
+  return ReadAnswer(terminal, in) == "all";
 }
 
 }  // namespace orch::cli

@@ -22,4 +22,7 @@ std::optional<uint32_t> CountToConfirm(const absl::Status& refusal);
 // and was ended with Enter; end of input, an empty line, another number or any word is a no.
 bool ConfirmCount(Terminal& terminal, std::istream& in, const std::string& what, uint32_t count);
 
+// Asks whether `what` may go to every node. True only if the answer is `all`.
+bool ConfirmAll(const Terminal& terminal, std::istream& in, const std::string& what);
+
 }  // namespace orch::cli

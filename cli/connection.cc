@@ -58,6 +58,21 @@ absl::Status ToAbsl(const grpc::Status& status) {
   return out;
 }
 
+// `Connection refused` of `failed to connect to all addresses; last error: UNKNOWN: …`.
+std::string CauseIn(const std::string& text) {
+  const auto behind = [&text](const std::string& mark) {
+    const size_t at = text.rfind(mark);
+    return at == std::string::npos ? text : text.substr(at + mark.size());
+  };
+  if (absl::StrContains(text, "C-ares") || absl::StrContains(text, "DNS resolution")) {
+    return absl::StrCat("the name can't be resolved: ", behind(": "));
+  }
+  if (absl::StrContains(text, "andshake")) {
+    return "no TLS handshake: what listens there is no controller, or it hangs";
+  }
+  return behind("remote host: ");
+}
+
 // What the transport's words mean for somebody who does not know gRPC.
 class Diagnosis {
  public:
@@ -98,7 +113,7 @@ class Diagnosis {
       cut.SetPayload(kConnectedUrl, absl::Cord());
       return cut;
     }
-    return absl::UnavailableError(absl::StrCat("connect ", address_, ": ", text));
+    return absl::UnavailableError(absl::StrCat("connect ", address_, ": ", CauseIn(text)));
   }
 
  private:
@@ -214,6 +229,9 @@ class GrpcConnection : public Connection {
   }
   absl::StatusOr<ListJobsResponse> Call(const ListJobsRequest& r) override {
     return Unary<ListJobsResponse>(*jobs_, &JobService::Stub::ListJobs, r);
+  }
+  absl::StatusOr<GetJobNodeResponse> Call(const GetJobNodeRequest& r) override {
+    return Unary<GetJobNodeResponse>(*jobs_, &JobService::Stub::GetJobNode, r);
   }
   absl::StatusOr<ListJobNodesResponse> Call(const ListJobNodesRequest& r) override {
     return Unary<ListJobNodesResponse>(*jobs_, &JobService::Stub::ListJobNodes, r);

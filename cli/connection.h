@@ -57,6 +57,8 @@ class Connection {
       const orch::v1::ListJobsRequest& request) = 0;
   virtual absl::StatusOr<orch::v1::ListJobNodesResponse> Call(
       const orch::v1::ListJobNodesRequest& request) = 0;
+  virtual absl::StatusOr<orch::v1::GetJobNodeResponse> Call(
+      const orch::v1::GetJobNodeRequest& request) = 0;
   virtual absl::StatusOr<orch::v1::CancelJobResponse> Call(
       const orch::v1::CancelJobRequest& request) = 0;
   virtual absl::StatusOr<orch::v1::PauseJobResponse> Call(

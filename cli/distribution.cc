@@ -34,16 +34,6 @@ std::string Percent(size_t part, size_t whole) {
   return percent >= 100 ? ">99%" : absl::StrCat(percent, "%");
 }
 
-// `part` of `whole` as at most `room` columns; never nothing.
-std::string Bar(size_t part, size_t whole, size_t room, bool unicode) {
-  if (!unicode) return std::string(std::max<size_t>(1, part * room / whole), '#');
-  static const char* const kEighths[] = {"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
-  const size_t eighths = std::max<size_t>(1, part * room * 8 / whole);
-  std::string bar;
-  for (size_t i = 0; i < eighths / 8; ++i) bar += "█";
-  return bar + kEighths[eighths % 8];
-}
-
 std::string Heading(const Distribution& distribution, size_t values, const Terminal& terminal) {
   const auto some = [](size_t n, const char* noun) {
     return absl::StrCat(n, " ", noun, n == 1 ? "" : "s");

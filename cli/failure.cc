@@ -104,10 +104,14 @@ int Fail(const Session& session, const absl::Status& status) {
       << Safe(WithFlags(status.message())) << "\n";
   if (reason == "CONFIRMATION_REQUIRED") {
     const std::optional<uint32_t> count = CountToConfirm(status);
-    err << "if they are meant: --expect-nodes " << (count.has_value() ? absl::StrCat(*count) : "N")
+    err << "to confirm that they are meant: --expect-nodes "
+        << (count.has_value() ? absl::StrCat(*count) : "N")
         << ", or --at-most N; --dry-run names them\n";
   } else if (!reason.empty() && reason != "INVALID_ARGUMENT") {
     err << "(" << reason << "; `orchctl explain error " << reason << "` says more)\n";
+  }
+  if (code == kExitUnreachable && absl::StartsWith(status.message(), "connect ")) {
+    err << "`orchctl doctor` checks each step of the way\n";
   }
   if (session.options.verbose) err << status.ToString() << "\n";
   err.flush();

@@ -11,6 +11,7 @@
 #include "cli/failure.h"
 #include "cli/follow.h"
 #include "cli/grid.h"
+#include "cli/nothing.h"
 #include "cli/render.h"
 
 namespace orch::cli {
@@ -126,6 +127,11 @@ int Find(Session& session, const JobRequestFlags& flags) {
       OutputOf(session.options) == Output::kJsonl && session.options.sort_by.empty();
   if (!printed) PrintFound(session, grid, all);
   NameSilent(session, all);
+  if (all.nodes().empty() && all.silent().empty() && !session.options.quiet) {
+    for (const std::string& line : WhyNobody(**connection, request->target(), request->nodes())) {
+      session.terminal.err << line << "\n";
+    }
+  }
   const size_t meant = all.nodes_size() + all.silent_size();
   if (!tolerance->Forgives(all.silent_size(), meant)) return kExitNoAnswer;
   return all.nodes_size() == 0 ? kExitNothing : kExitOk;
@@ -145,7 +151,8 @@ void AddFindCommands(CLI::App& app, Session& session) {
 
   auto find_flags = std::make_shared<JobRequestFlags>();
   CLI::App* find = app.add_subcommand("find", "the names of the nodes that match");
-  find_flags->AddTo(find, false);
+  find_flags->target.AddTo(find);
+  find_flags->naming.AddTo(find, /*asks_only=*/true);
   find_flags->target.AddNodes(find);
   session.sort_keys[find] = {"node", "version", "answered"};
   find->callback([&session, find_flags] {

@@ -22,6 +22,8 @@
 #include "api/action_words.h"
 #include "api/catalog.h"
 #include "api/errors.h"
+#include "api/job_groups.h"
+#include "api/names.h"
 #include "base/clock.h"
 #include "base/config.h"
 #include "base/ids.h"
@@ -30,7 +32,10 @@
 #include "cli/confirm.h"
 #include "cli/contexts.h"
 #include "cli/failure.h"
+#include "cli/groups.h"
 #include "cli/interrupt.h"
+#include "cli/live.h"
+#include "cli/nothing.h"
 #include "cli/rejoin.h"
 #include "cli/render.h"
 #include "cli/tally.h"
@@ -42,6 +47,7 @@ using orch::v1::JobNode;
 
 constexpr absl::Duration kTick = absl::Milliseconds(200);
 constexpr absl::Duration kPlainProgressEvery = absl::Seconds(10);
+constexpr int kPlainColumns = 120;
 // On more nodes than this Puppet's notices are not shown while they come.
 constexpr size_t kNewsNodesMax = 5;
 // After the first ^C the watch stays so long for a second one, then it leaves.
@@ -53,16 +59,18 @@ constexpr absl::Duration kRetakeFor = absl::Seconds(15);
 class Follower {
  public:
   // `again` takes (with `takes`) or watches the job anew while nothing of it is known yet.
-  Follower(Session& session, Connection& connection, Tolerance tolerance, bool takes,
+  Follower(Session& session, Connection& connection, Tolerance tolerance, bool takes, bool detach,
            std::function<std::unique_ptr<JobStream>()> again)
       : session_(session),
         terminal_(session.terminal),
         connection_(connection),
         tolerance_(tolerance),
         takes_(takes),
+        detach_(detach),
         rejoin_(session, connection),
         again_(std::move(again)),
         output_(OutputOf(session.options)),
+        live_(session.terminal.err),
         start_(base::SystemClock().Read().steady) {}
 
   // After Follow: the job was refused only because nobody has confirmed that so many nodes are
@@ -80,6 +88,7 @@ class Follower {
       if (got == JobStream::Got::kMessage) {
         rejoin_.OnMessage();
         Take(batch);
+        if (detach_ && Taken()) return Detach();
       } else if (got == JobStream::Got::kEnd) {
         if (tally_.finished() || session_.options.dry_run) return Finish(stream->status());
         if (!MayRejoin(stream->status())) return Finish(stream->status());
@@ -92,10 +101,30 @@ class Follower {
  private:
   absl::Duration Elapsed() const { return base::SystemClock().Read().steady - start_; }
 
+  bool Taken() const { return takes_ && !tally_.job().name().empty() && !session_.options.dry_run; }
+
+  int Detach() {
+    if (output_ == Output::kJson || output_ == Output::kJsonl || output_ == Output::kYaml) {
+      terminal_.out << Serialized(tally_.job(), output_) << std::flush;
+    } else {
+      terminal_.out << tally_.job().name() << std::endl;
+    }
+    return kExitOk;
+  }
+
+  // Whether each node is shown by itself, or at the end those that fared alike together.
+  bool NodeByNode() const {
+    return !tally_.job().mutating() || tally_.nodes().size() <= kBlocksNodesMax ||
+           output_ == Output::kWide || session_.options.verbose ||
+           !session_.options.sort_by.empty();
+  }
+  bool IsTable() const { return output_ == Output::kTable || output_ == Output::kWide; }
+  ChangeLook Look() const { return LookFor(terminal_, output_, session_.options.verbose); }
+
   void Take(const orch::v1::WatchJobResponse& batch) {
     const uint64_t known = tally_.last_sequence();
     if (batch.has_job() && tally_.job().name().empty() && batch.job().mutating() &&
-        !session_.options.quiet && !session_.options.dry_run) {
+        !session_.options.quiet && !session_.options.dry_run && !detach_) {
       ClearLive();
       terminal_.err << batch.job().name() << ": "
                     << Safe(api::ActionWords(batch.job().spec().action())) << " on "
@@ -107,7 +136,7 @@ class Follower {
       if (event.sequence() <= known) continue;
       if (output_ == Output::kJsonl) {
         terminal_.out << Serialized(event, Output::kJsonl) << std::flush;
-      } else if (output_ == Output::kTable || output_ == Output::kWide) {
+      } else if (IsTable() && !detach_) {
         Show(event);
       }
     }
@@ -117,29 +146,39 @@ class Follower {
     if (event.has_progress()) {
       ShowNews(event.progress());
     } else if (event.has_node() && IsTerminal(event.node().state())) {
-      ClearLive();
       // With --sort-by all of them are shown at the end.
-      if (session_.options.sort_by.empty()) ShowNode(event.node());
+      if (!session_.options.sort_by.empty() || !NodeByNode()) return;
+      ClearLive();
+      ShowNode(event.node());
     }
   }
 
   void ShowNode(const JobNode& node) {
     if (session_.options.quiet && node.state() == orch::v1::NODE_STATE_SUCCEEDED) return;
     terminal_.out << NodeLine(terminal_, node) << "\n";
-    for (const std::string& line : NodeDetails(node, output_ == Output::kWide)) {
+    for (const std::string& line : NodeDetails(terminal_, Look(), node)) {
       terminal_.out << line << "\n";
     }
     terminal_.out.flush();
   }
 
-  // A line of Puppet's log: what resources do on a few nodes, only what is wrong on many.
+  // Whether a line of Puppet's log is shown while it comes: with -v what is wrong, and on a few
+  // nodes what resources do, and what was asked for with --debug and --evaltrace. What changed and
+  // what failed is in the result in any case.
+  bool Wanted(const orch::v1::PuppetRunProgress& line, bool wrong) const {
+    if (!NodeByNode() || session_.options.quiet || session_.options.no_progress) return false;
+    const orch::v1::PuppetRun& run = tally_.job().spec().action().puppet_run();
+    const bool few = tally_.nodes().size() <= kNewsNodesMax;
+    if (few && (run.debug() || (run.evaltrace() && line.level() == "info"))) return true;
+    if (!session_.options.verbose) return false;
+    return wrong || (few && line.level() == "notice" && line.source() != "Puppet");
+  }
+
   void ShowNews(const orch::v1::JobNodeProgress& news) {
     const auto& line = news.progress().puppet_run();
     const bool wrong =
         line.level() != "notice" && line.level() != "info" && line.level() != "debug";
-    const bool shown = wrong || (line.level() == "notice" && line.source() != "Puppet" &&
-                                 tally_.nodes().size() <= kNewsNodesMax);
-    if (!shown || session_.options.quiet || session_.options.no_progress) return;
+    if (!Wanted(line, wrong)) return;
     ClearLive();
     terminal_.err << Paint(terminal_, Color::kDim,
                            absl::StrCat(
@@ -151,23 +190,21 @@ class Follower {
   }
 
   void ClearLive() {
-    if (!live_) return;
-    terminal_.err << "\r\x1b[K";
-    live_ = false;
+    if (live_.shown()) live_.Clear(TerminalWidth(terminal_.width));
   }
 
   void ShowProgress() {
     if (session_.options.quiet || session_.options.no_progress || tally_.nodes().empty() ||
-        tally_.finished())
+        tally_.finished() || seen_interrupts_ > 0)
       return;
     const absl::Duration elapsed = Elapsed();
     if (terminal_.err_is_tty) {
       if (elapsed < absl::Milliseconds(400)) return;
-      terminal_.err << "\r\x1b[K" << ProgressLine(tally_, elapsed, terminal_.width) << std::flush;
-      live_ = true;
+      const int width = TerminalWidth(terminal_.width);
+      live_.Show(ProgressLine(terminal_, tally_, elapsed, width), width);
     } else if (elapsed - last_plain_ >= kPlainProgressEvery) {
       last_plain_ = elapsed;
-      terminal_.err << ProgressLine(tally_, elapsed, 200) << std::endl;
+      terminal_.err << ProgressLine(terminal_, tally_, elapsed, kPlainColumns) << std::endl;
     }
   }
 
@@ -183,8 +220,9 @@ class Follower {
     }
     if (count == 1) {
       terminal_.err << "\n"
-                    << name << " goes on. Again ^C cancels it; `orchctl job watch " << name
-                    << "` joins again, `orchctl job cancel " << name << "` ends it." << std::endl;
+                    << "Detached; " << name << " goes on. ^C again cancels it.\n"
+                    << "Follow it: orchctl job watch " << name << "\nCancel it: orchctl job cancel "
+                    << name << std::endl;
       detach_at_ = Elapsed() + kSecondInterruptWithin;
       return true;
     }
@@ -196,8 +234,7 @@ class Follower {
       terminal_.err << "cancel " << name << ": " << Safe(response.status().message()) << std::endl;
       return false;
     }
-    terminal_.err << name
-                  << " is cancelled: no further node starts; those that have go on to their end"
+    terminal_.err << name << " is cancelled: no further node starts, nodes that run finish"
                   << std::endl;
     left_with_ = kExitStopped;
     return false;
@@ -221,7 +258,9 @@ class Follower {
   }
 
   void SayNotKnown() {
-    terminal_.err << "whether the job was taken is not known: `orchctl job list`" << std::endl;
+    terminal_.err
+        << "it is not known whether the controller took the job: `orchctl job list` shows it"
+        << std::endl;
   }
 
   // What is printed once, at the end.
@@ -240,11 +279,36 @@ class Follower {
         break;
       case Output::kTable:
       case Output::kWide:
-        if (session_.options.sort_by.empty()) break;
-        for (const JobNode& node : report.nodes()) ShowNode(node);
+        if (!NodeByNode()) {
+          ShowGroups(report);
+        } else if (!session_.options.sort_by.empty()) {
+          for (const JobNode& node : report.nodes()) ShowNode(node);
+        }
         break;
       case Output::kJsonl:
         break;
+    }
+  }
+
+  // Who may have been meant, where nobody was, or somebody who does not exist.
+  std::vector<std::string> WhoElse() const {
+    const orch::v1::JobSpec& spec = tally_.job().spec();
+    if (tally_.nodes().empty()) return WhyNobody(connection_, spec.target(), spec.nodes());
+    std::vector<std::string> strangers;
+    for (const auto& [name, node] : tally_.nodes()) {
+      if (node.state() == orch::v1::NODE_STATE_NO_RESPONSE && !node.has_last_seen()) {
+        strangers.push_back(name);
+      }
+    }
+    return NearNames(connection_, strangers);
+  }
+
+  void ShowGroups(const orch::v1::JobReport& report) {
+    api::JobGroups groups;
+    for (const JobNode& node : report.nodes()) groups.Add(node);
+    for (const std::string& line :
+         GroupsLines(terminal_, Look(), groups.Take(), session_.options.quiet)) {
+      terminal_.out << line << "\n";
     }
   }
 
@@ -263,9 +327,14 @@ class Follower {
     }
     ShowWhole();
     terminal_.out.flush();
-    if (!session_.options.quiet) {
+    if (!session_.options.quiet || IsTable()) {
       for (const std::string& line : Summary(terminal_, tally_, Elapsed()))
         terminal_.err << line << "\n";
+      if (!session_.options.quiet) {
+        for (const std::string& line : WhoElse()) terminal_.err << line << "\n";
+      }
+      const std::string next = IsTable() ? NextCommand(tally_) : "";
+      if (!next.empty()) terminal_.err << "Next: " << next << "\n";
       terminal_.err.flush();
     }
     return tally_.Exit(tolerance_);
@@ -276,12 +345,13 @@ class Follower {
   Connection& connection_;
   const Tolerance tolerance_;
   const bool takes_;
+  const bool detach_;
   Rejoin rejoin_;
   const std::function<std::unique_ptr<JobStream>()> again_;
   const Output output_;
+  LiveLine live_;
   const absl::Duration start_;
   Tally tally_;
-  bool live_ = false;
   absl::Duration last_plain_;
   int seen_interrupts_ = 0;
   ExitCode left_with_ = kExitInterrupted;
@@ -312,34 +382,7 @@ int ShowDryRun(Session& session, const orch::v1::CreateJobResponse& response) {
 
 }  // namespace
 
-void JobRequestFlags::AddTo(CLI::App* command, bool mutating) {
-  target.AddTo(command);
-  naming.AddTo(command, !mutating);
-  if (mutating) rollout.AddTo(command);
-}
-
-absl::StatusOr<orch::v1::JobSpec> BuildSpec(const Session& session, const JobRequestFlags& flags,
-                                            orch::v1::Action action) {
-  orch::v1::JobSpec spec;
-  ORCH_ASSIGN_OR_RETURN(*spec.mutable_target(), flags.target.Build());
-  ORCH_ASSIGN_OR_RETURN(*spec.mutable_rollout(), flags.rollout.Build());
-  ORCH_RETURN_IF_ERROR(flags.naming.FillIn(session, flags.target, &spec));
-  ORCH_RETURN_IF_ERROR(api::Validate(action, "action"));
-  *spec.mutable_action() = std::move(action);
-  const GlobalOptions& options = session.options;
-  if (!options.timeout.empty()) {
-    absl::StatusOr<absl::Duration> timeout = base::ParseDuration(options.timeout);
-    if (!timeout.ok())
-      return base::Annotate(timeout.status(), absl::StrCat("--timeout ", options.timeout));
-    *spec.mutable_timeout() = ToProtoDuration(*timeout);
-  }
-  spec.set_expect_nodes(options.expect_nodes);
-  spec.set_at_most_nodes(options.at_most);
-  spec.set_reason(options.reason);
-  return spec;
-}
-
-int RunAndFollow(Session& session, Connection& connection, orch::v1::JobSpec spec) {
+int RunAndFollow(Session& session, Connection& connection, orch::v1::JobSpec spec, bool detach) {
   const absl::StatusOr<Tolerance> tolerance = Tolerance::Parse(session.options.tolerate);
   if (!tolerance.ok()) return Fail(session, tolerance.status());
   if (session.options.dry_run) {
@@ -355,7 +398,7 @@ int RunAndFollow(Session& session, Connection& connection, orch::v1::JobSpec spe
     request.set_idempotency_key(session.options.idempotency_key.empty()
                                     ? base::NewUlid(absl::Now())
                                     : session.options.idempotency_key);
-    Follower follower(session, connection, *tolerance, true,
+    Follower follower(session, connection, *tolerance, /*takes=*/true, detach,
                       [&] { return connection.Run(request); });
     const int code = follower.Follow();
     if (!follower.to_confirm().has_value()) return code;
@@ -375,7 +418,7 @@ int WatchAndFollow(Session& session, Connection& connection, const std::string& 
   if (!tolerance.ok()) return Fail(session, tolerance.status());
   orch::v1::WatchJobRequest request;
   request.set_name(job_name);
-  Follower follower(session, connection, *tolerance, false,
+  Follower follower(session, connection, *tolerance, /*takes=*/false, /*detach=*/false,
                     [&] { return connection.Watch(request); });
   return follower.Follow();
 }

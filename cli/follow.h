@@ -19,15 +19,21 @@ struct JobRequestFlags {
   TargetFlags target;
   NamingFlags naming;
   RolloutFlags rollout;
+  bool all = false, require_all = false, detach = false;
+  std::vector<std::string> labels;
+  std::string on_behalf_of;
   void AddTo(CLI::App* command, bool mutating);
 };
 
-// Fills the spec from flags and global options. InvalidArgument names the flag.
+// Fills the spec from flags and global options. What changes nodes must say which: where it does
+// not, and --all is not there, somebody at the terminal is asked. InvalidArgument names the flag.
 absl::StatusOr<orch::v1::JobSpec> BuildSpec(const Session& session, const JobRequestFlags& flags,
                                             orch::v1::Action action);
 
-// Has the controller take the job, and follows it. Prints everything and returns the exit code.
-int RunAndFollow(Session& session, Connection& connection, orch::v1::JobSpec spec);
+// Has the controller take the job, and follows it, or with `detach` only names it. Prints
+// everything and returns the exit code.
+int RunAndFollow(Session& session, Connection& connection, orch::v1::JobSpec spec,
+                 bool detach = false);
 // Follows an existing job from its start. Prints everything and returns the exit code.
 int WatchAndFollow(Session& session, Connection& connection, const std::string& job_name);
 

@@ -5,6 +5,7 @@
 #include <ostream>
 
 #include "cli/failure.h"
+#include "cli/nothing.h"
 #include "cli/render.h"
 
 namespace orch::cli {
@@ -35,12 +36,18 @@ absl::StatusOr<Tally> Gather(Session& session, Connection& connection, orch::v1:
   }
 }
 
-void NameTheRest(const Session& session, const Tally& tally) {
+void NameTheRest(const Session& session, Connection& connection, const Tally& tally) {
   for (const auto& [name, node] : tally.nodes()) {
     if (node.state() != orch::v1::NODE_STATE_SUCCEEDED)
       session.terminal.err << NodeLine(session.terminal, node) << "\n";
   }
-  if (tally.nodes().empty()) session.terminal.err << "no node matched\n";
+  if (tally.nodes().empty()) {
+    session.terminal.err << "no node matched\n";
+    const orch::v1::JobSpec& spec = tally.job().spec();
+    for (const std::string& line : WhyNobody(connection, spec.target(), spec.nodes())) {
+      session.terminal.err << line << "\n";
+    }
+  }
   session.terminal.err.flush();
 }
 
@@ -84,7 +91,7 @@ int ReadOnlyJob(Session& session, const JobRequestFlags& flags, orch::v1::Action
       break;
   }
   terminal.out.flush();
-  NameTheRest(session, *tally);
+  NameTheRest(session, **connection, *tally);
   return tally->Exit(*tolerance);
 }
 

@@ -26,6 +26,6 @@ int ReadOnlyJob(Session& session, const JobRequestFlags& flags, orch::v1::Action
                 const std::function<void(const Tally&)>& show,
                 const std::function<void(orch::v1::JobNode*)>& take = nullptr);
 // Names the nodes that gave no result on standard error, or says there that no node matched.
-void NameTheRest(const Session& session, const Tally& tally);
+void NameTheRest(const Session& session, Connection& connection, const Tally& tally);
 
 }  // namespace orch::cli

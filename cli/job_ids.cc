@@ -2,6 +2,7 @@
 #include "cli/job_ids.h"
 
 #include <algorithm>
+#include <iostream>
 #include <vector>
 
 #include "absl/strings/ascii.h"
@@ -32,7 +33,13 @@ absl::StatusOr<std::string> LastJob(Connection& connection) {
   orch::v1::ListJobsRequest request;
   request.set_caller(who.caller());
   request.set_page_size(1);
-  ORCH_ASSIGN_OR_RETURN(const orch::v1::ListJobsResponse response, connection.Call(request));
+  // What only looks, as a ping does, is nobody's last job, unless there is no other.
+  request.mutable_filter()->set_mutating(true);
+  ORCH_ASSIGN_OR_RETURN(orch::v1::ListJobsResponse response, connection.Call(request));
+  if (response.jobs().empty()) {
+    request.clear_filter();
+    ORCH_ASSIGN_OR_RETURN(response, connection.Call(request));
+  }
   if (response.jobs().empty()) return NoJob(absl::StrCat("last: ", who.caller(), " has no job"));
   return response.jobs(0).name();
 }
@@ -62,14 +69,21 @@ absl::StatusOr<std::string> JobThatBegins(Connection& connection, const std::str
 }  // namespace
 
 absl::StatusOr<std::string> ResolveJob(Connection& connection, absl::string_view given) {
+  std::string line;
+  if (given == "-") {
+    if (!std::getline(std::cin, line)) {
+      return absl::InvalidArgumentError("-: standard input names no job");
+    }
+    given = absl::StripAsciiWhitespace(line);
+  }
   if (given == "last") return LastJob(connection);
   const std::string id = absl::AsciiStrToUpper(api::JobIdOf(given));
   if (base::IsUlid(id)) return api::JobName(id);
   if (id.size() < kPrefixMin || id.size() >= kUlidSize ||
       id.find_first_not_of("0123456789ABCDEFGHJKMNPQRSTVWXYZ") != std::string::npos) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("`", absl::Utf8SafeCEscape(given.substr(0, 100)),
-                     "` is no job: expected jobs/ULID, its first 4 or more characters, or last"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "`", absl::Utf8SafeCEscape(given.substr(0, 100)),
+        "` is no job: expected jobs/ULID, its first 4 or more characters, last, or -"));
   }
   return JobThatBegins(connection, id);
 }

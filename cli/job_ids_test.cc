@@ -23,6 +23,9 @@ class Jobs : public Connection {
   absl::StatusOr<orch::v1::GetJobResponse> Call(const orch::v1::GetJobRequest&) override {
     return absl::UnimplementedError("");
   }
+  absl::StatusOr<orch::v1::GetJobNodeResponse> Call(const orch::v1::GetJobNodeRequest&) override {
+    return absl::UnimplementedError("");
+  }
   absl::StatusOr<orch::v1::ListJobNodesResponse> Call(
       const orch::v1::ListJobNodesRequest&) override {
     return absl::UnimplementedError("");

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <cstdlib>
 #include <iostream>
 
@@ -77,6 +78,28 @@ absl::Status CheckSortBy(const CLI::App& app, const Session& session) {
   return ParseSortBy(session.options.sort_by, known->second).status();
 }
 
+// A key was pressed: whatever takes longer than this is not offered.
+constexpr useconds_t kOfferWithinMicros = 300'000;
+
+void OfferWords(const CLI::App& app, const Session& session, const std::vector<std::string>& words,
+                bool described) {
+  std::string context;
+  for (size_t i = 0; i + 1 < words.size(); ++i) {
+    if (words[i] == "--context") context = words[i + 1];
+  }
+  ControllerNames names(context);
+  std::signal(SIGALRM, [](int) { _exit(kExitOk); });
+  ualarm(kOfferWithinMicros, 0);
+  for (const Candidate& candidate : Complete(app, session.sort_keys, words, &names)) {
+    std::cout << candidate.word;
+    if (described && !candidate.about.empty()) std::cout << '\t' << candidate.about;
+    std::cout << '\n';
+  }
+  std::cout.flush();
+  // Not through the ends of threads that may still wait for a connection.
+  _exit(kExitOk);
+}
+
 int CheckConfig() {
   const absl::StatusOr<Config> config = LoadConfig();
   if (!config.ok()) {
@@ -97,11 +120,9 @@ int Main(int argc, char** argv) {
   app.add_flag("--check-config", check_config, "check the configuration file and exit");
   AddCommands(app, session);
 
-  if (argc >= 2 && std::string(argv[1]) == "__complete") {
-    for (const std::string& word :
-         Complete(app, session.sort_keys, std::vector<std::string>(argv + 2, argv + argc))) {
-      std::cout << word << "\n";
-    }
+  if (argc >= 2 && (std::string(argv[1]) == "__complete" || std::string(argv[1]) == "__describe")) {
+    OfferWords(app, session, std::vector<std::string>(argv + 2, argv + argc),
+               /*described=*/std::string(argv[1]) == "__describe");
     return kExitOk;
   }
   try {

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/man.h"
 
+#include <algorithm>
+#include <functional>
+#include <iterator>
+#include <set>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -11,6 +15,15 @@ namespace orch::cli {
 namespace {
 
 // What the tree does not say. Exit codes as in options.h and docs/orchctl.md.
+constexpr char kTargets[] =
+    "A node is meant if all that is said is true of it: facts (-F path=value, also !=, <, >, "
+    "=~/re/), "
+    "classes (-C), actions (-A), identities (-I, of several one is enough), an expression (-S 'a "
+    "and "
+    "(b or not c)'). Names (words without a flag, --nodes, --group, --last-failed, --pql) narrow "
+    "it "
+    "further. Commands that change nodes want to be told which: without any of these they ask, or "
+    "want --all. `orchctl explain target` counts what each clause leaves.\n";
 constexpr char kEnd[] = R"(.SH OUTPUT
 Data goes to standard output, everything else to standard error.
 .B json
@@ -64,6 +77,12 @@ names the configuration file;
 switches colours off.
 .SH FILES
 .I ${XDG_CONFIG_HOME:\-~/.config}/orchctl/config.yaml
+.br
+.I ${XDG_CACHE_HOME:\-~/.cache}/orchctl
+(names for completion, for a minute)
+.SH SEE ALSO
+.BR puppet (8),
+docs/orchctl.md, docs/targets.md, docs/errors.md
 )";
 
 // Text for troff: nothing in it is a request or an escape.
@@ -92,9 +111,49 @@ std::string NamesOf(const CLI::Option& option) {
   return text;
 }
 
+// Flags that many commands share, by the group that --help shows them in.
+constexpr const char* kShared[] = {"Who", "Who, by name", "How fast", "The job"};
+
+bool IsShared(const CLI::Option& option) {
+  return std::find(std::begin(kShared), std::end(kShared), option.get_group()) != std::end(kShared);
+}
+
+// Each of them once, in the order of groups.
+void AppendShared(const CLI::App& app, std::string* out) {
+  for (const char* group : kShared) {
+    absl::StrAppend(out, ".SS ", Troff(group), "\n");
+    std::set<std::string> told;
+    const std::function<void(const CLI::App&)> visit = [&](const CLI::App& command) {
+      for (const CLI::Option* option : command.get_options()) {
+        if (option->get_group() != group || !told.insert(option->get_name()).second) continue;
+        absl::StrAppend(out, ".TP\n.B ", Troff(NamesOf(*option)), "\n",
+                        Troff(option->get_description()), "\n");
+      }
+      for (const CLI::App* sub : command.get_subcommands([](const CLI::App*) { return true; })) {
+        visit(*sub);
+      }
+    };
+    visit(app);
+  }
+}
+
+// What a command has of the shared flags, in one line; empty: none.
+std::string SharedOf(const CLI::App& command) {
+  std::set<std::string> groups;
+  for (const CLI::Option* option : command.get_options()) {
+    if (IsShared(*option)) groups.insert(option->get_group());
+  }
+  std::vector<std::string> in_order;
+  for (const char* group : kShared) {
+    if (groups.count(group) > 0) in_order.push_back(absl::StrCat("\"", group, "\""));
+  }
+  if (in_order.empty()) return "";
+  return absl::StrCat("Also the flags of ", absl::StrJoin(in_order, ", "), ", above.");
+}
+
 void AppendOptions(const CLI::App& command, bool positional, std::string* out) {
   for (const CLI::Option* option : command.get_options()) {
-    if (option->get_positional() != positional) continue;
+    if (option->get_positional() != positional || IsShared(*option)) continue;
     absl::StrAppend(out, ".TP\n.B ", Troff(NamesOf(*option)), "\n",
                     Troff(option->get_description()), "\n");
   }
@@ -107,6 +166,8 @@ void AppendCommand(const CLI::App& command, const std::string& path, std::string
     absl::StrAppend(out, ".SS ", Troff(path), "\n", Troff(command.get_description()), ".\n");
     AppendOptions(command, true, out);
     AppendOptions(command, false, out);
+    const std::string shared = SharedOf(command);
+    if (!shared.empty()) absl::StrAppend(out, ".PP\n", Troff(shared), "\n");
     for (const absl::string_view line : absl::StrSplit(command.get_footer(), '\n')) {
       if (!line.empty()) absl::StrAppend(out, ".br\n", Troff(line), "\n");
     }
@@ -124,7 +185,9 @@ std::string ManPage(const CLI::App& app, const std::string& version) {
                                  ".SH DESCRIPTION\n", Troff(app.get_description()), ".\n",
                                  ".SH GLOBAL OPTIONS\n");
   AppendOptions(app, false, &out);
-  absl::StrAppend(&out, ".SH COMMANDS\n");
+  absl::StrAppend(&out, ".SH FLAGS OF MANY COMMANDS\n");
+  AppendShared(app, &out);
+  absl::StrAppend(&out, ".SH TARGETS\n", Troff(kTargets), ".SH COMMANDS\n");
   for (const CLI::App* sub : app.get_subcommands([](const CLI::App*) { return true; }))
     AppendCommand(*sub, absl::StrCat("orchctl ", sub->get_name()), &out);
   return out + kEnd;

@@ -53,7 +53,7 @@ void NamingFlags::AddTo(CLI::App* command, bool asks_only) {
   option("--limit-seed", limit_seed, "choose them at random, repeatably", "TEXT");
   if (asks_only) {
     option("--discovery-timeout", discovery_timeout,
-           "how long known nodes may stay silent, for example 5s; default 2s", "TIME");
+           "how long to wait for nodes that don't answer, for example 5s; default 2s", "TIME");
   }
 }
 

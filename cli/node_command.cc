@@ -58,7 +58,7 @@ void PrintNodes(Session& session, const Grid& grid, const Nodes& nodes, bool hea
     for (const Node& node : nodes) terminal.out << Serialized(node, output);
   } else if (nodes.size() > 0) {
     const size_t columns = output == Output::kWide ? grid.headers().size() : kNodeColumns;
-    terminal.out << grid.Print(headers, columns);
+    PrintCut(session, grid.Print(headers, columns));
   }
   terminal.out.flush();
 }

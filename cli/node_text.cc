@@ -70,6 +70,17 @@ void Flatten(const std::string& path, const json& value,
   }
 }
 
+std::string OrDash(const std::string& text) { return text.empty() ? "-" : text; }
+
+// Sorted by its time.
+Cell LastRunCell(const Node& node, const Terminal& terminal, absl::Time now) {
+  const std::string text = Safe(LastRunWord(node.puppet(), now));
+  if (text.empty()) return Cell("-", 0);
+  const Color color = VerdictColor(node.puppet().last_run_digest().verdict());
+  return Cell(Paint(terminal, color, text),
+              absl::ToDoubleSeconds(ToTime(node.puppet().last_run()) - absl::UnixEpoch()));
+}
+
 // Lines of `  label  value`, and lists that are broken where the terminal ends.
 class Page {
  public:
@@ -120,14 +131,25 @@ class Page {
       Warning(absl::StrCat("heard no controller and reconnected, ", Ago(node.deaf_time(), now),
                            " (", When(node.deaf_time()), ")"));
     }
+    Refusals(node, now);
     for (const auto& error : node.fact_errors()) {
       Warning(absl::StrCat("fact source ", Safe(error.source()), " fails since ",
                            When(error.since()), ": ", Safe(error.message())));
     }
   }
-  void Puppet(const orch::v1::PuppetStatusResult& puppet) {
-    Line("puppet", Safe(puppet.message()));
-    if (!puppet.disable_message().empty()) Line("", "disabled: " + Safe(puppet.disable_message()));
+  void Puppet(const orch::v1::PuppetStatusResult& puppet, absl::Time now) {
+    Line("puppet", Safe(PuppetWord(puppet)));
+    const std::string last = Safe(LastRunText(puppet, now));
+    if (!last.empty()) {
+      Line("last run", Paint(terminal_, VerdictColor(puppet.last_run_digest().verdict()), last));
+    }
+  }
+  // Controllers that it refuses to obey.
+  void Refusals(const Node& node, absl::Time now) {
+    for (const auto& refusal : node.controller_refusals()) {
+      Warning(absl::StrCat("refuses controller ", Safe(refusal.controller()), ", ",
+                           Ago(refusal.time(), now), ": ", Safe(refusal.reason())));
+    }
   }
   const std::string& text() const { return text_; }
 
@@ -161,8 +183,8 @@ std::vector<std::pair<std::string, std::string>> Flattened(const json& facts) {
 
 Grid NodeGrid(const google::protobuf::RepeatedPtrField<Node>& nodes, const Terminal& terminal,
               absl::Time now) {
-  Grid grid({"NODE", "STATE", "LAST SEEN", "VERSION", "PUPPET", "SKEW", "CERTIFICATE ENDS",
-             "COLLECTIVES", "DEAF", "FACT ERRORS"});
+  Grid grid({"NODE", "STATE", "LAST SEEN", "VERSION", "PUPPET", "LAST RUN", "SKEW",
+             "CERTIFICATE ENDS", "COLLECTIVES", "DEAF", "FACT ERRORS"});
   const auto seconds = [](const google::protobuf::Timestamp& time) {
     return absl::ToDoubleSeconds(ToTime(time) - absl::UnixEpoch());
   };
@@ -173,7 +195,7 @@ Grid NodeGrid(const google::protobuf::RepeatedPtrField<Node>& nodes, const Termi
     grid.Add({node.identity(),
               Cell(Paint(terminal, StateColor(node), RosterWord(node)), node.state()),
               Cell(Ago(node.last_seen(), now), -seconds(node.last_seen())), Safe(node.version()),
-              node.puppet().status().empty() ? "-" : Safe(node.puppet().status()),
+              OrDash(Safe(PuppetWord(node.puppet()))), LastRunCell(node, terminal, now),
               Cell(SkewText(node), absl::ToDoubleSeconds(SkewOf(node))),
               Cell(CertificateText(node, terminal, now), seconds(node.certificate_end_time())),
               Safe(absl::StrJoin(node.collectives(), ",")),
@@ -203,7 +225,7 @@ std::string NodeText(const Node& node, const Terminal& terminal, absl::Time now,
   page.Line("version", absl::StrCat(Safe(node.version()), ", protocol ", node.protocol_min(), "-",
                                     node.protocol_max()));
   page.List("collectives", node.collectives());
-  page.Puppet(node.puppet());
+  page.Puppet(node.puppet(), now);
   std::vector<std::string> actions;
   for (const auto& action : node.actions()) actions.push_back(action.name());
   std::sort(actions.begin(), actions.end());
@@ -222,7 +244,7 @@ std::string InventoryText(const orch::v1::JobNode& node, const Node* known,
   if (known != nullptr) page.Measured(*known, now);
   page.Line("version", Safe(inventory.version()));
   page.List("collectives", inventory.collectives());
-  page.Puppet(inventory.puppet());
+  page.Puppet(inventory.puppet(), now);
   page.List("actions", inventory.actions());
   page.List("classes", inventory.classes());
   page.Facts(inventory.facts(), inventory.facts_time());

@@ -28,7 +28,7 @@ std::string SkewText(const orch::v1::Node& node);
 std::vector<std::pair<std::string, std::string>> Flattened(const nlohmann::json& facts);
 
 // How many of NodeGrid's columns are for `-o table`.
-inline constexpr size_t kNodeColumns = 5;
+inline constexpr size_t kNodeColumns = 6;
 // The roster's lines; the columns behind kNodeColumns are for `-o wide`.
 Grid NodeGrid(const google::protobuf::RepeatedPtrField<orch::v1::Node>& nodes,
               const Terminal& terminal, absl::Time now);

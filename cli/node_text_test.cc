@@ -32,6 +32,8 @@ Node Web1() {
   node.add_actions()->set_name("puppet.run");
   node.add_actions()->set_name("node.ping");
   node.mutable_puppet()->set_status("idling");
+  node.mutable_puppet()->set_enabled(true);
+  node.mutable_puppet()->set_daemon_present(true);
   node.mutable_puppet()->set_message("Currently idling; last completed run 5m ago");
   node.mutable_clock_skew()->set_nanos(-12'000'000);
   Set(kNow + absl::Hours(24 * 300), node.mutable_certificate_end_time());
@@ -43,6 +45,7 @@ Node Web1() {
 
 class NodeTextTest : public testing::Test {
  protected:
+  NodeTextTest() { setenv("TZ", "UTC", 1); }
   std::string Text(const Node& node, bool wide = false) {
     return NodeText(node, terminal_, kNow, wide);
   }
@@ -53,15 +56,15 @@ class NodeTextTest : public testing::Test {
 TEST_F(NodeTextTest, ShowsEverything) {
   EXPECT_EQ(Text(Web1()),
             "web1  PRESENT\n"
-            "  last seen         4.0 s ago (2027-01-15 07:59:56Z)\n"
+            "  last seen         4.0 s ago (2027-01-15 07:59:56 +00:00)\n"
             "  clock skew        -12 ms\n"
-            "  certificate ends  2027-11-11 08:00:00Z (in 300 d)\n"
+            "  certificate ends  2027-11-11 08:00:00 +00:00 (in 300 d)\n"
             "  version           1.2.3, protocol 1-2\n"
             "  collectives (1)   main\n"
-            "  puppet            Currently idling; last completed run 5m ago\n"
+            "  puppet            idle\n"
             "  actions (2)       node.ping, puppet.run\n"
             "  classes (1)       nginx\n"
-            "  facts (2, read 2027-01-15 07:50:00Z)\n"
+            "  facts (2, read 2027-01-15 07:50:00 +00:00)\n"
             "    cpus = 4\n"
             "    os.family = Debian\n");
 }
@@ -74,13 +77,34 @@ TEST_F(NodeTextTest, WarnsOfWhatIsWrong) {
   error->set_source("/etc/facts.d/a.sh");
   error->set_message("exit 1: \x1b[2Jno such file");
   Set(kNow - absl::Minutes(7), error->mutable_since());
+  node.mutable_puppet()->set_enabled(false);
   node.mutable_puppet()->set_disable_message("back at noon");
+  auto* refusal = node.add_controller_refusals();
+  refusal->set_controller("ctl2");
+  refusal->set_reason("controllers: lacks it");
+  Set(kNow - absl::Minutes(3), refusal->mutable_time());
+  Set(kNow - absl::Minutes(2), node.mutable_puppet()->mutable_last_run());
+  auto* last = node.mutable_puppet()->mutable_last_run_digest();
+  last->set_verdict(orch::v1::PUPPET_RUN_VERDICT_FAILED);
+  last->mutable_resources()->set_total(20);
+  last->mutable_resources()->set_failed(1);
+  last->set_environment("staging");
+  last->set_job("jobs/X");
+  last->set_caller("cert=alice");
   const std::string text = Text(node);
+  EXPECT_NE(text.find("! refuses controller ctl2, 3m00s ago: controllers: lacks it\n"),
+            std::string::npos)
+      << text;
+  EXPECT_NE(text.find("  last run          FAILED 2m00s ago: 1 failed of 20 resources, staging, "
+                      "jobs/X of cert=alice\n"),
+            std::string::npos)
+      << text;
   EXPECT_NE(text.find("(in 59 d) renew it"), std::string::npos) << text;
   EXPECT_NE(text.find("! heard no controller and reconnected, 1h00m ago"), std::string::npos);
-  EXPECT_NE(text.find("! fact source /etc/facts.d/a.sh fails since 2027-01-15 07:53:00Z: exit 1: "
-                      "\\x1b[2Jno such file\n"),
-            std::string::npos)
+  EXPECT_NE(
+      text.find("! fact source /etc/facts.d/a.sh fails since 2027-01-15 07:53:00 +00:00: exit 1: "
+                "\\x1b[2Jno such file\n"),
+      std::string::npos)
       << text;
   EXPECT_NE(text.find("disabled: back at noon"), std::string::npos);
   Set(kNow - absl::Seconds(1), node.mutable_certificate_end_time());
@@ -167,14 +191,14 @@ TEST_F(NodeTextTest, TheRosterMarksWhoIsAway) {
   nodes[1].add_fact_errors()->set_source("facter");
   Grid grid = NodeGrid(nodes, terminal_, kNow);
   EXPECT_EQ(grid.Print(true, kNodeColumns),
-            "NODE  STATE    LAST SEEN  VERSION  PUPPET\n"
-            "web1  PRESENT  4.0 s ago  1.2.3    idling\n"
-            "db1   STALE    2 d ago    1.2.3    idling\n");
+            "NODE  STATE    LAST SEEN  VERSION  PUPPET  LAST RUN\n"
+            "web1  PRESENT  4.0 s ago  1.2.3    idle    -\n"
+            "db1   STALE    2 d ago    1.2.3    idle    -\n");
   ASSERT_TRUE(grid.SortBy("last-seen").ok());
   EXPECT_EQ(grid.Row(0)[0], "web1");
   ASSERT_TRUE(grid.SortBy("-last-seen").ok());
   EXPECT_EQ(grid.Row(0)[0], "db1");
-  EXPECT_EQ(grid.Row(0)[9], "facter");
+  EXPECT_EQ(grid.Row(0)[10], "facter");
   EXPECT_EQ(NodeCounts(nodes), "2 nodes: 1 present, 1 stale");
   terminal_.color = true;
   EXPECT_NE(NodeGrid(nodes, terminal_, kNow).Print(true, 2).find("\x1b[33mSTALE\x1b[0m"),

@@ -243,12 +243,12 @@ absl::StatusOr<std::vector<std::string>> ParseNodes(const std::string& text) {
 
 absl::StatusOr<std::vector<std::string>> ReadNodesFile(const std::string& path) {
   const std::string where =
-      path == "-" ? "--nodes (standard input)" : absl::StrCat("--nodes ", path);
+      path == "-" ? "--nodes -: standard input" : absl::StrCat("--nodes ", path);
   const absl::StatusOr<std::string> content = ReadAll(path);
   if (!content.ok()) return base::Annotate(content.status(), where);
   absl::StatusOr<std::vector<std::string>> names = ParseNodes(*content);
   if (!names.ok()) return base::Annotate(names.status(), where);
-  if (names->empty()) return absl::InvalidArgumentError(absl::StrCat(where, ": names no node"));
+  if (names->empty()) return absl::InvalidArgumentError(absl::StrCat(where, " names no node"));
   return names;
 }
 

@@ -95,7 +95,7 @@ TEST(NodesFileTest, SaysWhichFile) {
   const std::string path = absl::StrCat(::testing::TempDir(), "/nodes");
   std::ofstream(path) << "# nobody\n";
   EXPECT_EQ(ReadNodesFile(path).status().message(),
-            absl::StrCat("--nodes ", path, ": names no node"));
+            absl::StrCat("--nodes ", path, " names no node"));
   std::ofstream(path) << "a\n";
   EXPECT_EQ(*ReadNodesFile(path), Names{"a"});
 }

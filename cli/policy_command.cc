@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "api/catalog.h"
+#include "base/config.h"
 #include "cli/commands.h"
 #include "cli/failure.h"
 #include "cli/follow.h"
@@ -75,14 +76,15 @@ int LintPolicy(Session& session, const std::string& path) {
   }
   session.terminal.out.flush();
   if (!session.options.quiet) {
-    session.terminal.err << path << ": " << findings->size() << " findings" << std::endl;
+    session.terminal.err << path << ": " << findings->size()
+                         << (findings->size() == 1 ? " finding" : " findings") << std::endl;
   }
   return findings->empty() ? kExitOk : kExitNothing;
 }
 
 struct ExplainFlags {
   TargetFlags target;
-  std::string caller, action = "puppet.run";
+  std::string caller, action = "puppet.run", policy;
   std::vector<std::string> words;
 };
 
@@ -94,6 +96,23 @@ int ExplainPolicy(Session& session, const ExplainFlags& flags) {
     absl::StatusOr<orch::v1::Action> action = api::Parse(flags.action, flags.words);
     if (!action.ok()) return Fail(session, action.status());
     *request.mutable_arguments() = *std::move(action);
+  }
+  if (!flags.policy.empty()) {
+    if (IsDirectory(flags.policy)) {
+      return Fail(session,
+                  absl::InvalidArgumentError(absl::StrCat(
+                      "--policy ", flags.policy, ": a policy.yaml is expected, not a directory")));
+    }
+    absl::StatusOr<std::string> text = base::ReadFile(flags.policy);
+    if (!text.ok()) return Fail(session, text.status());
+    if (text->empty()) {
+      return Fail(session, absl::InvalidArgumentError(
+                               absl::StrCat("--policy ", flags.policy, ": is empty")));
+    }
+    // Its mistakes are told with the file's own name, and all of them.
+    const auto local = policy::Policy::LoadNative(flags.policy);
+    if (!local.ok()) return TellMistakes(session, flags.policy, local.status());
+    request.set_candidate(*std::move(text));
   }
   absl::StatusOr<orch::v1::Target> target = flags.target.Build();
   if (!target.ok()) return Fail(session, target.status());
@@ -116,7 +135,8 @@ int ExplainPolicy(Session& session, const ExplainFlags& flags) {
                            << Safe(step.rule()) << ": " << Safe(step.why()) << "\n";
     }
     session.terminal.out << Safe(response->summary()) << "\n"
-                         << response->allowed_nodes() << " nodes allowed, "
+                         << response->allowed_nodes()
+                         << (response->allowed_nodes() == 1 ? " node" : " nodes") << " allowed, "
                          << response->denied_nodes() << " denied" << std::endl;
   }
   return response->effect() == orch::v1::POLICY_EFFECT_DENY ? kExitNothing : kExitOk;
@@ -150,7 +170,7 @@ void AddPolicyCommands(CLI::App& app, Session& session) {
   lint->callback(
       [&session, path] { session.run = [&session, path] { return LintPolicy(session, *path); }; });
 
-  CLI::App* explain = app.add_subcommand("explain", "why something is as it is");
+  CLI::App* explain = app.add_subcommand("explain", "explain a decision, a target or an error");
   explain->require_subcommand(1);
   for (CLI::App* parent : {policy, explain}) {
     auto flags = std::make_shared<ExplainFlags>();
@@ -158,6 +178,8 @@ void AddPolicyCommands(CLI::App& app, Session& session) {
                                            "which rule decides, and why");
     sub->add_option("--caller", flags->caller, "a principal such as cert=operator; default myself");
     sub->add_option("--action", flags->action, "the action or API verb")->capture_default_str();
+    sub->add_option("--policy", flags->policy,
+                    "decide by this policy.yaml instead of the one in force: to try it first");
     sub->add_option("arguments", flags->words, "key=value arguments of the action");
     flags->target.AddTo(sub);
     sub->callback([&session, flags] {

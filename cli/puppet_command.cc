@@ -107,7 +107,7 @@ int RunAction(Session& session, const JobRequestFlags& flags, const std::string&
   if (!spec.ok()) return Fail(session, spec.status());
   const auto connection = Connect(session);
   if (!connection.ok()) return Fail(session, connection.status());
-  return RunAndFollow(session, **connection, *std::move(spec));
+  return RunAndFollow(session, **connection, *std::move(spec), flags.detach);
 }
 
 }  // namespace

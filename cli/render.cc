@@ -22,6 +22,7 @@
 #include "api/puppet_error.h"
 #include "base/proto_time.h"
 #include "cli/grid.h"
+#include "cli/groups.h"
 #include "cli/text.h"
 
 namespace orch::cli {
@@ -31,24 +32,31 @@ using orch::v1::JobNode;
 
 // Nodes named in the line that says who was not asked; -o json has them all.
 constexpr size_t kNotAskedShown = 5;
+// A last run that is older than twice Puppet's default runinterval.
+constexpr absl::Duration kOldRun = absl::Hours(1);
 
 std::string EnumWord(const std::string& name, absl::string_view prefix) {
   return std::string(absl::StripPrefix(name, prefix));
 }
 
-std::string PuppetDetail(const orch::v1::PuppetRunResult& run) {
-  const orch::v1::ResourceCounts& r = run.resources();
+// `2 changed, 1 failed of 11 resources`
+std::string CountsText(const orch::v1::ResourceCounts& r, bool noop) {
   std::vector<std::string> parts;
-  if (run.noop() && r.noop_pending() > 0)
-    parts.push_back(absl::StrCat(r.noop_pending(), " would change"));
-  if (r.changed() > 0) parts.push_back(absl::StrCat(r.changed(), " changed"));
-  if (r.corrective_change() > 0)
-    parts.push_back(absl::StrCat(r.corrective_change(), " corrective"));
-  if (r.failed() > 0) parts.push_back(absl::StrCat(r.failed(), " failed"));
-  if (r.skipped() > 0) parts.push_back(absl::StrCat(r.skipped(), " skipped"));
-  parts.push_back(absl::StrCat("of ", r.total(), r.total() == 1 ? " resource" : " resources"));
-  parts.push_back(Age(ToTime(run.end_time()) - ToTime(run.start_time())));
-  return absl::StrJoin(parts, ", ");
+  const auto add = [&parts](uint64_t count, const char* word) {
+    if (count > 0) parts.push_back(absl::StrCat(count, " ", word));
+  };
+  if (noop) add(r.noop_pending(), "would change");
+  add(r.changed(), "changed");
+  add(r.corrective_change(), "corrective");
+  add(r.failed(), "failed");
+  add(r.skipped(), "skipped");
+  const std::string total = absl::StrCat(r.total(), r.total() == 1 ? " resource" : " resources");
+  return parts.empty() ? total : absl::StrCat(absl::StrJoin(parts, ", "), " of ", total);
+}
+
+std::string PuppetDetail(const orch::v1::PuppetRunResult& run) {
+  return absl::StrCat(CountsText(run.resources(), run.noop()), ", ",
+                      Age(ToTime(run.end_time()) - ToTime(run.start_time())));
 }
 
 std::string ResultDetail(const JobNode& node) {
@@ -74,23 +82,27 @@ std::string ResultDetail(const JobNode& node) {
                           result.node_inventory().classes_size(), " classes");
     case orch::v1::ActionResult::kPuppetRun:
       return PuppetDetail(result.puppet_run());
-    case orch::v1::ActionResult::kPuppetStatus:
-      return absl::StrCat(result.puppet_status().message(),
-                          result.puppet_status().disable_message().empty()
-                              ? ""
-                              : "; " + result.puppet_status().disable_message());
+    case orch::v1::ActionResult::kPuppetStatus: {
+      const std::string last = LastRunText(result.puppet_status(), ToTime(node.update_time()));
+      return absl::StrCat(PuppetWord(result.puppet_status()),
+                          last.empty() ? "; no completed run is known" : "; last run ", last);
+    }
     case orch::v1::ActionResult::kPuppetEnable:
-      return result.puppet_enable().changed() ? "enabled" : "was enabled already";
+      return result.puppet_enable().changed() ? "enabled" : "already enabled";
     case orch::v1::ActionResult::kPuppetDisable:
-      return absl::StrCat(
-          result.puppet_disable().changed() ? "disabled: " : "was disabled already: ",
-          result.puppet_disable().message());
+      return absl::StrCat(result.puppet_disable().changed() ? "disabled: " : "already disabled: ",
+                          result.puppet_disable().message());
     case orch::v1::ActionResult::kExternal:
       return api::FromStruct(result.external().output()).dump();
     case orch::v1::ActionResult::KIND_NOT_SET:
       break;
   }
   return "";
+}
+
+// What ends a colour that may have lost its end where the line was cut.
+std::string Reset(const Terminal& terminal, absl::string_view line) {
+  return terminal.color && absl::StrContains(line, '\x1b') ? "\x1b[0m" : "";
 }
 
 // `disabled: restoring a backup`: the reason in words, then what the node says of it.
@@ -100,12 +112,6 @@ std::string Why(const JobNode& node) {
   if (reason.empty() || absl::StrContains(absl::AsciiStrToLower(node.message()), reason))
     return node.message();
   return absl::StrCat(reason, ": ", node.message());
-}
-
-absl::Duration Median(std::vector<absl::Duration> times) {
-  if (times.empty()) return absl::ZeroDuration();
-  std::nth_element(times.begin(), times.begin() + times.size() / 2, times.end());
-  return times[times.size() / 2];
 }
 
 void Yaml(const nlohmann::ordered_json& json, int indent, std::string* out) {
@@ -189,7 +195,62 @@ std::string Age(absl::Duration d) {
 
 std::string When(const google::protobuf::Timestamp& time) {
   if (time.seconds() == 0) return "-";
-  return absl::FormatTime("%Y-%m-%d %H:%M:%SZ", ToTime(time), absl::UTCTimeZone());
+  return absl::FormatTime("%Y-%m-%d %H:%M:%S %Ez", ToTime(time), absl::LocalTimeZone());
+}
+
+std::string PuppetWord(const orch::v1::PuppetStatusResult& puppet) {
+  if (puppet.status().empty()) return "";
+  if (puppet.applying()) return "applying a catalog";
+  if (!puppet.enabled()) {
+    return puppet.disable_message().empty() ? "disabled"
+                                            : absl::StrCat("disabled: ", puppet.disable_message());
+  }
+  return puppet.daemon_present() ? "idle" : "idle, no daemon";
+}
+
+namespace {
+
+std::string VerdictWord(orch::v1::PuppetRunVerdict verdict) {
+  return EnumWord(orch::v1::PuppetRunVerdict_Name(verdict), "PUPPET_RUN_VERDICT_");
+}
+
+}  // namespace
+
+std::string LastRunWord(const orch::v1::PuppetStatusResult& puppet, absl::Time now) {
+  const orch::v1::PuppetRunDigest& last = puppet.last_run_digest();
+  if (!puppet.has_last_run() && !last.has_end_time()) return "";
+  const google::protobuf::Timestamp& end =
+      last.has_end_time() ? last.end_time() : puppet.last_run();
+  return absl::StrCat(last.verdict() == 0 ? "" : absl::StrCat(VerdictWord(last.verdict()), " "),
+                      Age(now - ToTime(end)), " ago");
+}
+
+std::string LastRunText(const orch::v1::PuppetStatusResult& puppet, absl::Time now) {
+  std::string text = LastRunWord(puppet, now);
+  const orch::v1::PuppetRunDigest& last = puppet.last_run_digest();
+  if (text.empty() || !puppet.has_last_run_digest()) return text;
+  std::vector<std::string> parts;
+  if (last.has_resources()) parts.push_back(CountsText(last.resources(), last.noop()));
+  if (last.noop()) parts.push_back("noop");
+  if (!last.environment().empty()) parts.push_back(last.environment());
+  if (!last.job().empty()) {
+    parts.push_back(absl::StrCat(last.job(), last.caller().empty() ? "" : " of ", last.caller()));
+  }
+  return absl::StrCat(text, parts.empty() ? "" : ": ", absl::StrJoin(parts, ", "));
+}
+
+Color VerdictColor(orch::v1::PuppetRunVerdict verdict) {
+  switch (verdict) {
+    case orch::v1::PUPPET_RUN_VERDICT_FAILED:
+    case orch::v1::PUPPET_RUN_VERDICT_COMPILE_FAILED:
+      return Color::kRed;
+    case orch::v1::PUPPET_RUN_VERDICT_CHANGED:
+      return Color::kBold;
+    case orch::v1::PUPPET_RUN_VERDICT_UNCHANGED:
+      return Color::kGreen;
+    default:
+      return Color::kNone;
+  }
 }
 
 std::string OutcomeWord(const JobNode& node) {
@@ -207,6 +268,12 @@ Color OutcomeColor(const JobNode& node) {
                ? Color::kYellow
                : Color::kRed;
   }
+  if (node.result().has_puppet_status()) {
+    // The question was answered; how Puppet does is what is looked for.
+    const orch::v1::PuppetRunVerdict last =
+        node.result().puppet_status().last_run_digest().verdict();
+    return VerdictColor(last) == Color::kRed ? Color::kYellow : Color::kGreen;
+  }
   return node.result().puppet_run().verdict() == orch::v1::PUPPET_RUN_VERDICT_CHANGED
              ? Color::kBold
              : Color::kGreen;
@@ -215,7 +282,9 @@ Color OutcomeColor(const JobNode& node) {
 std::string NodeLine(const Terminal& terminal, const JobNode& node) {
   std::string detail = ResultDetail(node);
   if (detail.empty() || node.state() != orch::v1::NODE_STATE_SUCCEEDED) {
-    const std::string why = Why(node);
+    // Errors have lines of their own.
+    const bool told = !node.result().puppet_run().errors().empty();
+    const std::string why = told ? absl::StrReplaceAll(node.reason(), {{"_", " "}}) : Why(node);
     if (!why.empty()) detail = detail.empty() ? why : absl::StrCat(why, " (", detail, ")");
   }
   if (node.state() == orch::v1::NODE_STATE_NO_RESPONSE && node.has_last_seen()) {
@@ -228,25 +297,20 @@ std::string NodeLine(const Terminal& terminal, const JobNode& node) {
   return line;
 }
 
-std::vector<std::string> NodeDetails(const JobNode& node, bool wide) {
+std::vector<std::string> NodeDetails(const Terminal& terminal, const ChangeLook& look,
+                                     const JobNode& node) {
   std::vector<std::string> lines;
   if (!node.result().has_puppet_run()) return lines;
   const orch::v1::PuppetRunResult& run = node.result().puppet_run();
-  const int shown_max = wide ? 500 : 8;
-  int shown = 0;
-  for (const orch::v1::ResourceChange& change : run.changes()) {
-    if (change.status() == orch::v1::RESOURCE_CHANGE_STATUS_SKIPPED && !wide) continue;
-    if (++shown > shown_max) continue;
-    lines.push_back(absl::StrCat("    ", Safe(change.resource()),
-                                 change.property().empty() ? "" : "/", Safe(change.property()),
-                                 ": ", Safe(change.message()),
-                                 change.corrective() ? " (corrective)" : ""));
-  }
-  const int left = shown - shown_max + static_cast<int>(run.changes_omitted());
-  if (left > 0) lines.push_back(absl::StrCat("    … and ", left, " more"));
   if (node.state() == orch::v1::NODE_STATE_FAILED) {
-    for (const orch::v1::PuppetRunError& error : run.errors())
-      lines.push_back(absl::StrCat("    ! ", Safe(api::ErrorLine(error))));
+    for (const orch::v1::PuppetRunError& error : run.errors()) {
+      for (std::string& line : ErrorLines(terminal, look, error, look.refreshes)) {
+        lines.push_back(std::move(line));
+      }
+    }
+  }
+  for (std::string& line : ChangesLines(terminal, look, run.changes(), run.changes_omitted())) {
+    lines.push_back(std::move(line));
   }
   return lines;
 }
@@ -267,50 +331,44 @@ void SortNodes(const std::string& sort_by, google::protobuf::RepeatedPtrField<Jo
   if (grid.SortBy(sort_by).ok()) grid.Arrange(nodes);
 }
 
-std::string ProgressLine(const Tally& tally, absl::Duration elapsed, int width) {
-  const uint32_t all = tally.nodes().size();
-  const uint32_t ended = tally.ended();
-  const uint32_t ok = tally.count(orch::v1::NODE_STATE_SUCCEEDED);
-  const uint32_t bad = ended - ok;
-  constexpr int kBar = 20;
-  const int filled = all == 0 ? 0 : static_cast<int>(uint64_t{ended} * kBar / all);
-  std::string line = absl::StrCat("[", std::string(filled, '#'), std::string(kBar - filled, '-'),
-                                  "] ", ended, "/", all, " ok ", ok);
-  if (tally.changed() > 0) absl::StrAppend(&line, " changed ", tally.changed());
-  if (bad > 0) absl::StrAppend(&line, " failed ", bad);
-  const absl::Duration median = Median(tally.times());
-  if (median > absl::ZeroDuration()) absl::StrAppend(&line, " · p50 ", Age(median));
-  if (ended > 0 && ended < all) {
-    absl::StrAppend(&line, " · ETA ", Age(elapsed / ended * (all - ended)));
-  } else {
-    absl::StrAppend(&line, " · ", Age(elapsed));
+namespace {
+
+// Of puppet.status: `last runs: 280 UNCHANGED, 3 FAILED; 12 disabled; 40 older than 1 h`; empty: no
+// status is there.
+std::string PuppetSummary(const Tally& tally) {
+  std::map<std::string, uint32_t> verdicts;
+  uint32_t statuses = 0, disabled = 0, old = 0, applying = 0;
+  for (const auto& [name, node] : tally.nodes()) {
+    if (!node.result().has_puppet_status()) continue;
+    const orch::v1::PuppetStatusResult& puppet = node.result().puppet_status();
+    ++statuses;
+    disabled += puppet.enabled() ? 0 : 1;
+    applying += puppet.applying() ? 1 : 0;
+    old +=
+        puppet.has_last_run() && ToTime(node.update_time()) - ToTime(puppet.last_run()) > kOldRun;
+    ++verdicts[puppet.last_run_digest().verdict() == 0
+                   ? "unknown"
+                   : VerdictWord(puppet.last_run_digest().verdict())];
   }
-  if (tally.job().state() == orch::v1::JOB_STATE_STOPPING) absl::StrAppend(&line, " · stopping");
-  if (tally.job().state() == orch::v1::JOB_STATE_PAUSED) absl::StrAppend(&line, " · paused");
-  return Cut(line, width - 1, "");
+  if (statuses == 0) return "";
+  std::vector<std::string> runs;
+  for (const auto& [word, count] : verdicts) runs.push_back(absl::StrCat(count, " ", word));
+  std::string text = absl::StrCat("last runs: ", absl::StrJoin(runs, ", "));
+  if (disabled > 0) absl::StrAppend(&text, "; ", disabled, " disabled");
+  if (applying > 0) absl::StrAppend(&text, "; ", applying, " applying");
+  if (old > 0) absl::StrAppend(&text, "; ", old, " older than ", Age(kOldRun));
+  return text;
 }
+
+}  // namespace
 
 std::vector<std::string> Summary(const Terminal& terminal, const Tally& tally,
                                  absl::Duration elapsed) {
   std::map<std::string, uint32_t> words;
-  std::map<std::string, std::vector<std::string>> failures;
-  for (const auto& [name, node] : tally.nodes()) {
-    ++words[OutcomeWord(node)];
-    if (node.state() == orch::v1::NODE_STATE_SUCCEEDED) continue;
-    const auto& errors = node.result().puppet_run().errors();
-    std::string why = !errors.empty()           ? api::ErrorLine(errors[0])
-                      : !node.message().empty() ? node.message()
-                                                : node.reason();
-    failures[absl::StrCat(OutcomeWord(node), why.empty() ? "" : ": ", Safe(why))].push_back(name);
-  }
+  for (const auto& [name, node] : tally.nodes()) ++words[OutcomeWord(node)];
   std::vector<std::string> lines;
-  for (const auto& [why, names] : failures) {
-    if (names.size() > 1) {
-      lines.push_back(
-          Paint(terminal, Color::kYellow,
-                absl::StrCat(names.size(), " nodes: ", why, "  (for example ", names[0], ")")));
-    }
-  }
+  const std::string puppet = PuppetSummary(tally);
+  if (!puppet.empty()) lines.push_back(puppet);
   std::vector<std::string> parts;
   for (const auto& [word, count] : words) parts.push_back(absl::StrCat(count, " ", word));
   std::string line =
@@ -319,8 +377,11 @@ std::vector<std::string> Summary(const Terminal& terminal, const Tally& tally,
           : absl::StrCat(tally.nodes().size(), tally.nodes().size() == 1 ? " node: " : " nodes: ",
                          absl::StrJoin(parts, ", "));
   absl::StrAppend(&line, " in ", Age(elapsed));
-  if (tally.job().mutating() && !tally.job().name().empty())
-    absl::StrAppend(&line, "  (", tally.job().name(), ")");
+  if (tally.job().mutating() && !tally.job().name().empty()) {
+    const std::string job = absl::StrCat("(", tally.job().name(), ")");
+    const bool fits = Columns(line) + 2 + job.size() <= static_cast<size_t>(terminal.width);
+    absl::StrAppend(&line, terminal.err_is_tty && !fits ? "\n" : "  ", job);
+  }
   if (tally.job().not_asked_count() > 0) {
     const uint32_t left_out = tally.job().not_asked_count();
     std::vector<std::string> names;
@@ -343,6 +404,21 @@ std::vector<std::string> Summary(const Terminal& terminal, const Tally& tally,
   }
   lines.push_back(line);
   return lines;
+}
+
+void PrintCut(Session& session, absl::string_view lines) {
+  Terminal& terminal = session.terminal;
+  const bool cut = terminal.out_is_tty && OutputOf(session.options) != Output::kWide;
+  const size_t width = static_cast<size_t>(std::max(terminal.width, 20));
+  while (!lines.empty()) {
+    const size_t end = std::min(lines.find('\n'), lines.size() - 1);
+    const absl::string_view line = absl::StripSuffix(lines.substr(0, end + 1), "\n");
+    terminal.out << (cut && Columns(line) > width
+                         ? Cut(line, width, terminal.unicode ? "…" : "...") + Reset(terminal, line)
+                         : std::string(line))
+                 << "\n";
+    lines.remove_prefix(end + 1);
+  }
 }
 
 std::string Table(const std::vector<std::vector<std::string>>& rows, bool headers) {

@@ -6,8 +6,11 @@
 // roster that looks well prove nothing of the way behind it. Its verdicts go to standard output in
 // every format, since they are its data.
 
+#include <algorithm>
+#include <map>
 #include <memory>
 #include <ostream>
+#include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -32,6 +35,10 @@ namespace {
 
 // So long all nodes may take to answer.
 constexpr absl::Duration kDiscoverMax = absl::Seconds(15);
+// Names in one line.
+constexpr size_t kNamesShown = 5;
+// Requests and beacons are only taken with clocks that agree so far, and some reserve.
+constexpr int64_t kClockSkewShownSeconds = 10;
 
 bool IsJson(Output output) {
   return output == Output::kJson || output == Output::kJsonl || output == Output::kYaml;
@@ -43,7 +50,9 @@ class Checks {
   explicit Checks(Session& session)
       : terminal_(session.terminal), output_(OutputOf(session.options)) {}
   void Good(const std::string& what) { Line(Color::kGreen, "ok", what, ""); }
-  void Warn(const std::string& what) { Line(Color::kYellow, "warn", what, ""); }
+  void Warn(const std::string& what, const std::string& hint) {
+    Line(Color::kYellow, "warn", what, hint);
+  }
   void Bad(const std::string& what, const std::string& hint) {
     Line(Color::kRed, "FAIL", what, hint);
     failed_ = true;
@@ -93,62 +102,143 @@ bool CheckCertificate(const Context& context, Checks& checks) {
   const std::string what =
       absl::StrCat("certificate ", context.cert(), ": CN ", self.common_name, ", role ",
                    trust::RoleName(self.role), ", ends in ", Age(left));
-  left < kCertificateEndsSoon ? checks.Warn(what) : checks.Good(what);
+  if (left < kCertificateEndsSoon) {
+    checks.Warn(what, "renew it before it ends");
+  } else {
+    checks.Good(what);
+  }
   if (self.role != trust::Role::kUser) {
     checks.Warn(
-        "the certificate does not say orch-user: the controller accepts it only if its own "
-        "configuration "
-        "makes users of a CA or of a fingerprint");
+        "the certificate does not say orch-user",
+        "the controller accepts it only if its configuration makes users of its CA or of its "
+        "fingerprint (docs/security.md)");
   }
   return true;
 }
 
-void CheckFleet(Connection& connection, Checks& checks) {
+// `web1, web2 and 7 more`
+std::string SomeNames(const std::vector<std::string>& names) {
+  std::string text;
+  for (size_t i = 0; i < std::min(names.size(), kNamesShown); ++i) {
+    absl::StrAppend(&text, i == 0 ? "" : ", ", names[i]);
+  }
+  if (names.size() > kNamesShown)
+    absl::StrAppend(&text, " and ", names.size() - kNamesShown, " more");
+  return text;
+}
+
+std::string NodesWord(size_t count) { return absl::StrCat(count, count == 1 ? " node" : " nodes"); }
+
+// What the roster says: who is away, whose clock is off, who refuses to obey this controller.
+void CheckFleet(Connection& connection, const std::string& controller, Checks& checks) {
   orch::v1::ListNodesRequest request;
   request.set_page_size(1000);
-  uint32_t present = 0, away = 0;
+  for (const char* field : {"identity", "state", "clock_skew", "controller_refusals"}) {
+    request.mutable_read_mask()->add_paths(field);
+  }
+  size_t present = 0;
+  std::vector<std::string> stale, gone, skewed;
+  std::map<std::string, std::vector<std::string>> refusing;  // by reason
   do {
     const auto response = connection.Call(request);
     if (!response.ok()) {
-      checks.Warn(absl::StrCat("nodes: ", response.status().message()));
+      checks.Warn(absl::StrCat("nodes: ", response.status().message()), "");
       return;
     }
     for (const auto& node : response->nodes()) {
-      ++(node.state() == orch::v1::ROSTER_STATE_PRESENT ? present : away);
+      present += node.state() == orch::v1::ROSTER_STATE_PRESENT;
+      if (node.state() == orch::v1::ROSTER_STATE_STALE) stale.push_back(node.identity());
+      if (node.state() == orch::v1::ROSTER_STATE_GONE) gone.push_back(node.identity());
       const int64_t skew = std::abs(node.clock_skew().seconds());
-      if (skew > 10)
-        checks.Warn(absl::StrCat(node.identity(), ": its clock is off by ", skew, " s"));
+      if (skew > kClockSkewShownSeconds) {
+        skewed.push_back(absl::StrCat(node.identity(), " by ", skew, " s"));
+      }
+      for (const auto& refusal : node.controller_refusals()) {
+        if (refusal.controller() == controller) {
+          refusing[refusal.reason()].push_back(node.identity());
+        }
+      }
     }
     request.set_page_token(response->next_page_token());
   } while (!request.page_token().empty());
-  const std::string what = absl::StrCat("nodes: ", present, " present, ", away, " stale or gone");
-  present == 0 ? checks.Warn(what) : checks.Good(what);
+  const std::string what = absl::StrCat("nodes: ", present, " present, ", stale.size(), " stale, ",
+                                        gone.size(), " gone");
+  if (present == 0) {
+    checks.Warn(what, "on a node: orch-nodeagent doctor");
+  } else {
+    checks.Good(what);
+  }
+  if (!stale.empty()) {
+    checks.Warn(absl::StrCat("stale, not heard of for too long: ", SomeNames(stale)),
+                "on the node: systemctl status orch-nodeagent; orch-nodeagent doctor");
+  }
+  if (!gone.empty()) {
+    checks.Warn(absl::StrCat("gone, the agent was stopped: ", SomeNames(gone)),
+                "on the node: systemctl start orch-nodeagent");
+  }
+  if (!skewed.empty()) {
+    checks.Warn(absl::StrCat("clocks are off: ", SomeNames(skewed)),
+                "on the node: is its time synchronised? more than 30 s lose requests");
+  }
+  for (const auto& [reason, nodes] : refusing) {
+    checks.Warn(absl::StrCat(NodesWord(nodes.size()), " refuse", nodes.size() == 1 ? "s" : "",
+                             " this controller: ", SomeNames(nodes), ": ", reason),
+                absl::StrCat("on the node: is `", controller,
+                             "` in controllers: of nodeagent.yaml? orch-nodeagent status"));
+  }
 }
 
 // Asks all nodes over the bus: whether the controller reaches them, and if not why.
 void CheckBus(Connection& connection, Checks& checks) {
   const absl::Time begin = absl::Now();
   const std::unique_ptr<NodeStream> stream = connection.Discover(orch::v1::DiscoverNodesRequest());
-  int answers = 0, silent = 0;
+  size_t answers = 0;
+  std::vector<std::string> silent;
   bool in_time = true;
   for (auto got = NodeStream::Got::kNothingYet; got != NodeStream::Got::kEnd;) {
     orch::v1::DiscoverNodesResponse response;
     got = stream->Next(absl::Seconds(1), &response);
-    answers += response.nodes_size();
-    silent += response.silent_size();
+    answers += static_cast<size_t>(response.nodes_size());
+    for (const auto& node : response.silent()) silent.push_back(node.identity());
     if (in_time && absl::Now() - begin > kDiscoverMax) {
       in_time = false;
       stream->Cancel();
     }
   }
   const absl::Status& status = stream->status();
-  const std::string what = absl::StrCat("bus: ", answers, " nodes answer within ",
-                                        Age(absl::Now() - begin), ", ", silent, " are silent");
-  if (!in_time) return checks.Warn(absl::StrCat(what, "; the controller did not come to an end"));
-  if (status.ok()) return silent == 0 ? checks.Good(what) : checks.Warn(what);
+  const std::string what =
+      absl::StrCat("bus: ", NodesWord(answers), " answered within ", Age(absl::Now() - begin),
+                   silent.empty() ? "" : absl::StrCat("; no answer from ", SomeNames(silent)));
+  if (!in_time) {
+    return checks.Warn(absl::StrCat(what, "; the controller did not come to an end"),
+                       "is the broker hung? its own log, and `orchctl broker check` tell");
+  }
+  if (status.ok()) {
+    if (silent.empty()) return checks.Good(what);
+    return checks.Warn(what, "on the node: orch-nodeagent doctor");
+  }
   const std::string why = absl::StrCat("bus: ", status.message());
-  if (!absl::IsUnavailable(status)) return checks.Warn(why);
-  checks.Bad(why, "jobs are refused until the controller is back on it; it tries by itself");
+  if (!absl::IsUnavailable(status)) return checks.Warn(why, "");
+  checks.Bad(why, "jobs are refused until the controller is connected again; it tries by itself");
+}
+
+// What to do about a controller that could not be asked.
+std::string HintFor(const absl::Status& status) {
+  const absl::string_view why = status.message();
+  if (absl::StrContains(why, "revoked")) {
+    return "this certificate is revoked: have a new one issued (docs/security.md)";
+  }
+  if (absl::IsPermissionDenied(status) || absl::IsUnauthenticated(status)) {
+    return "the controller is there, but does not accept this certificate: its role must be "
+           "orch-user, or controller.yaml must make users of its CA (grpc.roles, docs/security.md)";
+  }
+  if (absl::StrContains(why, "certificate")) {
+    return "is `ca` of the context the CA of the controller's certificate, and `server_name` a "
+           "name "
+           "in it?";
+  }
+  return "is orch-controller running there, and are host and port right? its log tells why it does "
+         "not answer";
 }
 
 int Doctor(Session& session) {
@@ -158,16 +248,15 @@ int Doctor(Session& session) {
     checks.Bad(std::string(config.status().message()), "");
     return checks.Exit();
   }
-  checks.Good(
-      absl::StrCat("configuration ", ConfigPath(), ": ", config->contexts().size(), " contexts"));
+  checks.Good(absl::StrCat("configuration ", ConfigPath(), ": ", config->contexts().size(),
+                           config->contexts().size() == 1 ? " context" : " contexts"));
   const absl::StatusOr<Context> context = ResolveContext(session.options);
   if (!context.ok()) {
     checks.Bad(std::string(context.status().message()), "");
     return checks.Exit();
   }
-  checks.Good(absl::StrCat("controller ", context->server()));
   if (context->insecure_loopback()) {
-    checks.Warn("insecure loopback: no TLS, the caller is local=insecure");
+    checks.Warn("insecure loopback: no TLS, the caller is local=insecure", "");
   } else if (!CheckCertificate(*context, checks)) {
     return checks.Exit();
   }
@@ -179,19 +268,23 @@ int Doctor(Session& session) {
   const absl::Time before = absl::Now();
   const auto who = (*connection)->Call(orch::v1::WhoAmIRequest());
   if (!who.ok()) {
-    checks.Bad(std::string(who.status().message()),
-               "is orch-controller running, and is the port right?");
+    checks.Bad(absl::StrCat("controller ", context->server(), ": ", who.status().message()),
+               HintFor(who.status()));
     return checks.Exit();
   }
   checks.Good(absl::StrCat(
-      "controller ", who->controller(), " ", who->version(), " answers in ",
-      Age(absl::Now() - before), "; I am ", who->caller(),
+      "controller ", who->controller(), " ", who->version(), " at ", context->server(),
+      " answers in ", Age(absl::Now() - before), "; I am ", who->caller(),
       who->groups().empty() ? "" : absl::StrCat(" in ", absl::StrJoin(who->groups(), ", "))));
   if (who->version() != base::kVersion) {
     checks.Warn(
-        absl::StrCat("this orchctl is ", base::kVersion, ", the controller ", who->version()));
+        absl::StrCat("this orchctl is ", base::kVersion, ", the controller ", who->version()),
+        "newer flags may be unknown to an older controller");
   }
-  CheckFleet(**connection, checks);
+  for (const std::string& problem : who->problems()) {
+    checks.Bad(absl::StrCat("controller: ", problem), "its log and /readyz tell more");
+  }
+  CheckFleet(**connection, who->controller(), checks);
   CheckBus(**connection, checks);
   return checks.Exit();
 }

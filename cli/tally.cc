@@ -58,6 +58,7 @@ void Tally::Apply(const orch::v1::WatchJobResponse& batch) {
         break;
       case orch::v1::JobEvent::kStateChanged:
         job_.set_state(event.state_changed().state());
+        job_.set_pause_reason(event.state_changed().pause_reason());
         break;
       case orch::v1::JobEvent::kFinished:
         job_ = event.finished();
@@ -86,6 +87,24 @@ void Tally::ApplyNode(const JobNode& node) {
 uint32_t Tally::count(NodeState state) const {
   const auto it = counts_.find(state);
   return it == counts_.end() ? 0 : it->second;
+}
+
+uint32_t Tally::silent() const {
+  return count(orch::v1::NODE_STATE_NO_RESPONSE) + count(orch::v1::NODE_STATE_TIMED_OUT) +
+         count(orch::v1::NODE_STATE_LOST);
+}
+
+uint32_t Tally::refused() const {
+  return count(orch::v1::NODE_STATE_REFUSED) + count(orch::v1::NODE_STATE_DENIED) +
+         count(orch::v1::NODE_STATE_CANCELLED);
+}
+
+uint32_t Tally::running() const {
+  return count(orch::v1::NODE_STATE_ACCEPTED) + count(orch::v1::NODE_STATE_RUNNING);
+}
+
+uint32_t Tally::waiting() const {
+  return count(orch::v1::NODE_STATE_PENDING) + count(orch::v1::NODE_STATE_SENT);
 }
 
 uint32_t Tally::ended() const {

@@ -42,6 +42,13 @@ class Tally {
   const std::map<std::string, orch::v1::JobNode>& nodes() const { return nodes_; }
   uint32_t count(orch::v1::NodeState state) const;
   uint32_t ended() const;
+  // Nodes that failed; that gave no answer, or none in time; that were refused, denied, cancelled.
+  uint32_t failed() const { return count(orch::v1::NODE_STATE_FAILED); }
+  uint32_t silent() const;
+  uint32_t refused() const;
+  // Nodes that have accepted; that have not yet.
+  uint32_t running() const;
+  uint32_t waiting() const;
   // Puppet runs that changed something.
   uint32_t changed() const { return changed_; }
   // From sending to the outcome, of the nodes that ended; for `p50` and ETA.

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "cli/groups.h"
+#include "cli/live.h"
 #include "cli/render.h"
 
 namespace orch::cli {
@@ -120,35 +122,42 @@ TEST(RenderTest, AgesAreForPeople) {
   EXPECT_EQ(Age(-absl::Seconds(5)), "0 ms");
 }
 
-TEST(RenderTest, ProgressCountsAndFits) {
+TEST(ProgressLineTest, CountsAndFits) {
   Log log;
-  log.Started({"a", "b", "c", "d"})
+  log.Started({"a", "b", "c", "d", "e"})
       .Node("a", orch::v1::NODE_STATE_SUCCEEDED)
-      .Node("b", orch::v1::NODE_STATE_FAILED);
+      .Node("b", orch::v1::NODE_STATE_FAILED)
+      .Node("c", orch::v1::NODE_STATE_RUNNING)
+      .Node("e", orch::v1::NODE_STATE_NO_RESPONSE);
   Tally tally;
   tally.Apply(log.batch);
-  const std::string line = ProgressLine(tally, absl::Seconds(10), 200);
-  EXPECT_NE(line.find("[##########----------] 2/4 ok 1 failed 1"), std::string::npos) << line;
-  EXPECT_NE(line.find("ETA 10.0 s"), std::string::npos) << line;
-  EXPECT_LT(ProgressLine(tally, absl::Seconds(10), 30).size(), 30u);
+  Terminal terminal{std::cout, std::cerr};
+  const std::string line = ProgressLine(terminal, tally, absl::Seconds(10), 200);
+  EXPECT_EQ(line, "############          3/5  failed 1  silent 1  running 1  waiting 1  ETA 6.7 s")
+      << line;
+  for (int width = 5; width < 120; ++width) {
+    EXPECT_LT(Columns(ProgressLine(terminal, tally, absl::Seconds(10), width)),
+              static_cast<size_t>(width));
+  }
+  EXPECT_NE(ProgressLine(terminal, tally, absl::Seconds(10), 30).find("failed 1"),
+            std::string::npos);
 }
 
-TEST(RenderTest, IdenticalFailuresAreGrouped) {
-  Log log;
-  log.Started({"a", "b", "c"});
-  for (const char* name : {"a", "b", "c"}) {
-    log.Node(name, orch::v1::NODE_STATE_FAILED);
-    log.batch.mutable_events(log.batch.events_size() - 1)
-        ->mutable_node()
-        ->set_message("Could not find package nginx");
-  }
-  Tally tally;
-  tally.Apply(log.batch);
-  const Terminal terminal{std::cout, std::cerr};
-  const auto lines = Summary(terminal, tally, absl::Seconds(3));
-  ASSERT_EQ(lines.size(), 2u);
-  EXPECT_EQ(lines[0], "3 nodes: FAILED: Could not find package nginx  (for example a)");
-  EXPECT_EQ(lines[1], "3 nodes: 3 FAILED in 3.0 s");
+TEST(LiveLineTest, TakesAwayWhatBrokeWhereTheTerminalIsNarrowerNow) {
+  std::ostringstream out;
+  LiveLine live(out);
+  live.Show(std::string(70, 'x'), 80);
+  EXPECT_EQ(out.str(), "\r" + std::string(70, 'x'));
+  out.str("");
+  live.Show("short", 30);
+  EXPECT_EQ(out.str(), "\x1b[2A\r\x1b[Jshort");
+  out.str("");
+  live.Clear(30);
+  EXPECT_EQ(out.str(), "\r\x1b[K");
+  EXPECT_FALSE(live.shown());
+  out.str("");
+  live.Clear(30);
+  EXPECT_EQ(out.str(), "");
 }
 
 TEST(RenderTest, TablesPadColumnsAndDropTheHeader) {
@@ -183,7 +192,12 @@ TEST(RenderTest, AnErrorHasItsResourceAndPlace) {
   error->set_resource("Exec[x]");
   error->set_file("/site.pp");
   error->set_line(2);
-  EXPECT_EQ(NodeDetails(node, false).back(),
+  const Terminal terminal{std::cout, std::cerr};
+  const auto lines = NodeDetails(terminal, LookFor(terminal, Output::kTable, false), node);
+  ASSERT_EQ(lines.size(), 2u);
+  EXPECT_EQ(lines[0], "    ! false returned 1");
+  EXPECT_EQ(lines[1], "      at /site.pp:2, Exec[x]");
+  EXPECT_EQ(NodeDetails(terminal, LookFor(terminal, Output::kTable, true), node)[0],
             "    ! Exec[x]: false returned 1 (file: /site.pp, line: 2)");
 }
 

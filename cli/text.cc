@@ -106,11 +106,24 @@ std::string Cut(absl::string_view text, size_t width, absl::string_view mark) {
   while (taken < text.size()) {
     char32_t c = 0;
     const size_t size = std::max<size_t>(base::Utf8Length(text, taken, &c), 1);
+    if (c == 0x1B) {  // our own colours take no room
+      taken = std::min(text.find('m', taken), text.size() - 1) + 1;
+      continue;
+    }
     if (columns + ColumnsOf(c) > room) break;
     columns += ColumnsOf(c);
     taken += size;
   }
   return absl::StrCat(text.substr(0, taken), mark);
+}
+
+std::string Bar(size_t part, size_t whole, size_t room, bool unicode) {
+  if (!unicode) return std::string(std::max<size_t>(1, part * room / whole), '#');
+  static const char* const kEighths[] = {"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
+  const size_t eighths = std::max<size_t>(1, part * room * 8 / whole);
+  std::string bar;
+  for (size_t i = 0; i < eighths / 8; ++i) bar += "█";
+  return bar + kEighths[eighths % 8];
 }
 
 bool NaturalLess(absl::string_view a, absl::string_view b) {

@@ -20,9 +20,12 @@ std::string Safe(absl::string_view text);
 size_t Columns(absl::string_view text);
 // `text` with spaces behind it, so that it takes at least `width` columns.
 std::string Padded(const std::string& text, size_t width);
-// `text` cut to at most `width` columns; if something was cut off, the result ends with `mark`. For
-// text without colours.
+// `text` cut to at most `width` columns; if something was cut off, the result ends with `mark`. Of
+// our own colours those that begin before the cut are kept.
 std::string Cut(absl::string_view text, size_t width, absl::string_view mark);
+
+// `part` of `whole` as a bar of at most `room` columns; never nothing.
+std::string Bar(size_t part, size_t whole, size_t room, bool unicode);
 
 // Whether `a` comes before `b` as people count: digits by their value, so `web2` before `web10` and
 // `1.9` before `1.10`.

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "cli/commands.h"
+#include "cli/examples.h"
 #include "cli/naming_flags.h"
 #include "cli/suggest.h"
 
@@ -30,7 +31,7 @@ void AddGlobalOptions(CLI::App& app, GlobalOptions& o) {
   text("--server-name", o.server_name, "the name in the controller's certificate");
   app.add_flag("--insecure-loopback", o.insecure_loopback, "no TLS, on this machine only")
       ->group(group);
-  text("--timeout", o.timeout, "how long nodes may take, for example 90s");
+  text("--timeout", o.timeout, "how long each node may take, for example 90s");
   app.add_option("-o,--output", o.output, "table, wide, json, jsonl, yaml or name")
       ->group(group)
       ->check(CLI::IsMember({"table", "wide", "json", "jsonl", "yaml", "name"}));
@@ -74,6 +75,28 @@ void AddHelpCommand(CLI::App& app, Session& session) {
   });
 }
 
+// Help without what only the library's author wants to know of an option: what it excludes is said
+// when both are given.
+class PlainFormatter : public CLI::Formatter {
+ public:
+  PlainFormatter() { column_width(28); }
+  std::string make_option_opts(const CLI::Option* option) const override {
+    if (option->get_type_size() == 0) return "";
+    // Which values there are, or between which numbers, is said behind it.
+    std::string type = option->get_type_name();
+    type = type.substr(0, type.find(':'));
+    if (type == "UINT" || type == "INT") type = "N";
+    return type.empty() ? "" : absl::StrCat(" ", type);
+  }
+};
+
+void UsePlain(CLI::App& command) {
+  command.formatter(std::make_shared<PlainFormatter>());
+  for (CLI::App* sub : command.get_subcommands([](const CLI::App*) { return true; })) {
+    UsePlain(*sub);
+  }
+}
+
 // The commands that make a job, and the flags that only they take.
 constexpr absl::string_view kJobMakers[] = {
     "ping",       "find",          "facts",         "inventory",      "run",
@@ -101,6 +124,9 @@ void AddCommands(CLI::App& app, Session& session) {
   AddSetupCommands(app, session);
   AddHelpCommand(app, session);
   RefuseEmptyValues(&app);
+  AddExamples(app);
+  app.formatter(std::make_shared<PlainFormatter>());
+  for (CLI::App* sub : app.get_subcommands([](const CLI::App*) { return true; })) UsePlain(*sub);
 }
 
 absl::Status CheckJobFlags(const CLI::App& app) {
@@ -114,7 +140,10 @@ absl::Status CheckJobFlags(const CLI::App& app) {
       std::find(std::begin(kJobMakers), std::end(kJobMakers), path) != std::end(kJobMakers)) {
     return absl::OkStatus();
   }
+  // Who follows a job may forgive what its maker would.
+  const bool follows = path == "job watch" || path == "job wait";
   for (const char* flag : kJobFlags) {
+    if (follows && absl::string_view(flag) == "--tolerate") continue;
     if (app.get_option(flag)->count() == 0) continue;
     return absl::InvalidArgumentError(absl::StrCat(flag, " means nothing for `orchctl ", path,
                                                    "`: it belongs to commands that ask nodes"));

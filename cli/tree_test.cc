@@ -10,7 +10,10 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "cli/completion.h"
+#include "cli/examples.h"
 #include "cli/man.h"
 #include "cli/suggest.h"
 
@@ -22,7 +25,13 @@ using Words = std::vector<std::string>;
 class TreeTest : public testing::Test {
  protected:
   TreeTest() { AddCommands(app_, session_); }
-  Words Completed(const Words& words) { return Complete(app_, session_.sort_keys, words); }
+  Words Completed(const Words& words, NameSource* names = nullptr) {
+    Words out;
+    for (const Candidate& one : Complete(app_, session_.sort_keys, words, names)) {
+      out.push_back(one.word);
+    }
+    return out;
+  }
   static std::vector<const CLI::App*> Below(const CLI::App& command) {
     return command.get_subcommands([](const CLI::App*) { return true; });
   }
@@ -109,6 +118,49 @@ TEST_F(TreeTest, WhatIsNotUnderstoodIsAnsweredWithTheNearest) {
   }
 }
 
+// Names of every kind.
+class FixedNames : public NameSource {
+ public:
+  std::vector<Candidate> Names(NameKind kind, const std::string& of) override {
+    switch (kind) {
+      case NameKind::kNodes:
+        return {{"web10.example.net", "present"}, {"web2.example.net", "gone"}};
+      case NameKind::kFacts:
+        return {{"os.family", ""}, {"role", ""}};
+      case NameKind::kFactValues:
+        return {{of == "os.family" ? "Debian" : "web", ""}};
+      case NameKind::kClasses:
+        return {{"nginx", ""}};
+      case NameKind::kJobs:
+        return {{"01M8R000AAAAAAAAAAAAAAAAAA", "puppet.run"}, {"last", ""}};
+      case NameKind::kContexts:
+        return {{"prod", "ctl:7443"}};
+      case NameKind::kReasons:
+        return {{"POLICY_DENIED", ""}};
+    }
+    return {};
+  }
+};
+
+TEST_F(TreeTest, CompletesNamesThatTheControllerKnows) {
+  FixedNames names;
+  const Words nodes = {"web2.example.net", "web10.example.net"};
+  EXPECT_EQ(Completed({"ping", "-I", "web"}, &names), nodes);
+  EXPECT_EQ(Completed({"node", "show", ""}, &names), nodes);
+  EXPECT_EQ(Completed({"puppet", "run", "web1"}, &names), (Words{"web10.example.net"}));
+  EXPECT_EQ(Completed({"find", "-F", ""}, &names), (Words{"os.family=", "role="}));
+  EXPECT_EQ(Completed({"find", "-F", "os.family=D"}, &names), (Words{"os.family=Debian"}));
+  EXPECT_EQ(Completed({"facts", "o"}, &names), (Words{"os.family"}));
+  EXPECT_EQ(Completed({"find", "-C", ""}, &names), (Words{"nginx"}));
+  EXPECT_EQ(Completed({"job", "show", "l"}, &names), (Words{"last"}));
+  EXPECT_EQ(Completed({"puppet", "run", "--last-failed", "01"}, &names),
+            (Words{"01M8R000AAAAAAAAAAAAAAAAAA"}));
+  EXPECT_EQ(Completed({"context", "use", ""}, &names), (Words{"prod"}));
+  EXPECT_EQ(Completed({"--context", ""}, &names), (Words{"prod"}));
+  EXPECT_EQ(Completed({"explain", "error", "P"}, &names), (Words{"POLICY_DENIED"}));
+  EXPECT_EQ(Completed({"run", "puppet.run", "noo"}, &names), (Words{"noop="}));
+}
+
 TEST_F(TreeTest, CompletesValues) {
   EXPECT_EQ(Completed({"find", "-o", "js"}), (Words{"json", "jsonl"}));
   EXPECT_EQ(Completed({"find", "--output", "y"}), (Words{"yaml"}));
@@ -118,7 +170,7 @@ TEST_F(TreeTest, CompletesValues) {
   EXPECT_EQ(Completed({"run", "puppet.d"}), (Words{"puppet.disable"}));
   EXPECT_EQ(Completed({"find", "-A", "node.p"}), (Words{"node.ping"}));
   EXPECT_EQ(Completed({"facts", "--sort-by", ""}), (Words{"count", "value"}));
-  EXPECT_EQ(Completed({"node", "list", "--sort-by", "state,-la"}), (Words{"state,-last-seen"}));
+  EXPECT_EQ(Completed({"node", "list", "--sort-by", "state,-last-s"}), (Words{"state,-last-seen"}));
   EXPECT_EQ(Completed({"doctor", "--sort-by", ""}), (Words{}));
   // The value of a flag is no command, and a flag behind it is a flag again.
   EXPECT_EQ(Completed({"find", "-F", "node", "--no-inp"}), (Words{"--no-input"}));
@@ -156,6 +208,41 @@ TEST_F(TreeTest, SortKeysAreThoseOfTheCommandsThatHaveRows) {
     }
   });
   EXPECT_GE(session_.sort_keys.size(), 12u);
+}
+
+TEST_F(TreeTest, EachExampleIsUnderstood) {
+  ForEach(app_, [this](const CLI::App& command) {
+    if (!Below(command).empty() || command.get_parent() == nullptr) return;
+    std::string path = command.get_name();
+    for (const CLI::App* up = command.get_parent(); up->get_parent() != nullptr;
+         up = up->get_parent()) {
+      path = absl::StrCat(up->get_name(), " ", path);
+    }
+    for (const Example& example : ExamplesOf(path)) {
+      for (const absl::string_view part : absl::StrSplit(example.line, '|')) {
+        absl::string_view line = absl::StripAsciiWhitespace(part);
+        if (!absl::ConsumePrefix(&line, "orchctl ")) continue;
+        std::ostringstream out, err;
+        Session session{GlobalOptions(), Terminal{out, err}, nullptr};
+        CLI::App app("push Puppet runs", "orchctl");
+        AddCommands(app, session);
+        EXPECT_NO_THROW(app.parse(std::string(line))) << line;
+        EXPECT_NE(session.run, nullptr) << line;
+        EXPECT_TRUE(CheckJobFlags(app).ok()) << line;
+      }
+      EXPECT_TRUE(absl::StrContains(*HelpOf(app_, absl::StrSplit(path, ' ')), example.line));
+    }
+  });
+}
+
+TEST_F(TreeTest, TheManualTellsSharedFlagsOnce) {
+  const std::string page = ManPage(app_, "1");
+  size_t times = 0;
+  for (size_t at = page.find("last\\-failed JOB"); at != std::string::npos;
+       at = page.find("last\\-failed JOB", at + 1)) {
+    ++times;
+  }
+  EXPECT_EQ(times, 1u);
 }
 
 }  // namespace
