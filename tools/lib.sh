@@ -12,6 +12,7 @@ PACKAGES_BUILD="bazel-bootstrap bazel-rules-java g++ git libabsl-dev libboost1.8
   libgmock-dev libgrpc++-dev libgtest-dev libprotobuf-dev libre2-dev libspdlog-dev libsqlite3-dev libssl-dev libyaml-cpp-dev
   nlohmann-json3-dev protobuf-compiler protobuf-compiler-grpc grpc-proto"
 PACKAGES_DEMO="openssl procps puppet-agent python3"
+PACKAGES_PACKAGE="binutils dpkg-dev git python3 rpm $PACKAGES_BUILD"
 PACKAGES_BROKERS="activemq iproute2 rabbitmq-server"
 PACKAGES_TEST="$PACKAGES_BROKERS clang-format ohai postgresql procps prometheus puppetdb puppetserver python3 python3-grpcio
   python3-protobuf python3-grpc-tools python3-stomp"
