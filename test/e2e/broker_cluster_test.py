@@ -89,7 +89,7 @@ class BrokerClusterTest(unittest.TestCase):
     def run_and_kill(self, number):
         """A run on all nodes, 30 at once, during which a broker dies; everybody ends as if it had not."""
         before = self.figures()["starts"]
-        process = subprocess.Popen([fleets.binary("orchctl"), "puppet", "run", "-y", "--expect-nodes", str(NODES), "--concurrency", "30",
+        process = subprocess.Popen([fleets.binary("orchctl"), "puppet", "run", "--all", "-y", "--expect-nodes", str(NODES), "--concurrency", "30",
                                     "-o", "json"], env=self.fleet.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, text=True)
         self.addCleanup(process.kill)

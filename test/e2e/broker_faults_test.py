@@ -32,7 +32,7 @@ class BrokerFaultsTest(unittest.TestCase):
 
     def begin(self):
         """A run on all nodes, 200 at once, and the moment when some have ended and most have not."""
-        process = subprocess.Popen([fleets.binary("orchctl"), "puppet", "run", "-y", "--expect-nodes", str(NODES), "--concurrency", "200",
+        process = subprocess.Popen([fleets.binary("orchctl"), "puppet", "run", "--all", "-y", "--expect-nodes", str(NODES), "--concurrency", "200",
                                     "-o", "json"], env=self.fleet.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, text=True)
         self.addCleanup(process.kill)

@@ -54,12 +54,12 @@ class Demo:
         fleet = self.fleet
         self.say("Who is there?")
         self.show("ping")
-        self.say("Run Puppet on all of them; lines of its log come while it works")
-        self.show("puppet", "run")
+        self.say("Run Puppet on all of them")
+        self.show("puppet", "run", "--all")
         for name in fleet.names:
             self.content_is(name, "workers = 4\n")
         self.say("The same again: nothing is left to do")
-        self.show("puppet", "run", "--no-progress")
+        self.show("puppet", "run", "--all", "--no-progress")
         self.say("Somebody edits a file by hand; noop only says what would change")
         with open(fleet.root(WEB1, "app", "settings.conf"), "w", encoding="utf-8") as file:
             file.write("workers = 99\n")
@@ -70,7 +70,7 @@ class Demo:
         self.show("puppet", "run", "-I", DB1, expect=2)
         self.show("puppet", "enable", "-I", DB1)
         self.say("A guest may look, but not touch: nothing is published")
-        self.show("puppet", "run", user="guest", expect=5)
+        self.show("puppet", "run", "--all", user="guest", expect=5)
         self.say("The node agent is killed and started again in the middle of a run; the run does not care")
         with open(fleet.root(WEB1, "slow"), "w", encoding="utf-8"):
             pass

@@ -69,7 +69,7 @@ class FaultsTest(unittest.TestCase):
         """Starts a held run and returns (the orchctl process, job name) once Puppet works on every node."""
         before = {name: self.starts(name) for name in NODES}
         self.hold(True)
-        process = subprocess.Popen([fleets.binary("orchctl"), "puppet", "run", "-o", "json", *arguments],
+        process = subprocess.Popen([fleets.binary("orchctl"), "puppet", "run", "--all", "-o", "json", *arguments],
                                    env=self.fleet.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, text=True)
         self.addCleanup(process.kill)
@@ -152,12 +152,12 @@ class FaultsTest(unittest.TestCase):
         for node in report["nodes"]:
             self.assertEqual(node["state"], "NODE_STATE_FAILED", node)
             self.assertEqual(self.starts(node["node"]), 1)
-        report = self.fleet.report("puppet", "run")
+        report = self.fleet.report("puppet", "run", "--all")
         self.assertEqual(report["exit"], 0, report)
 
     def test_a_second_run_beside_the_first_is_refused(self):
         process, _ = self.begin()
-        report = self.fleet.report("puppet", "run")
+        report = self.fleet.report("puppet", "run", "--all")
         self.assertEqual(report["exit"], 2)
         self.assertEqual({n["reason"] for n in report["nodes"]}, {"already_running"})
         report, code, _ = self.end(process)

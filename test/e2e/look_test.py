@@ -236,7 +236,7 @@ class LookTest(unittest.TestCase):
         self.assertNotIn("█", dumb.shown)
 
     def asked(self, typed, *arguments):
-        terminal = OnTerminal(self.fleet, "puppet", "enable", *arguments)
+        terminal = OnTerminal(self.fleet, "puppet", "enable", "--all", *arguments)
         terminal.wait_for("puppet.enable would go to 3 nodes.").wait_for("anything else stops: ")
         code = terminal.type(typed).end()
         return code, terminal.shown
@@ -253,12 +253,12 @@ class LookTest(unittest.TestCase):
         self.assertEqual(code, 0, shown)
         self.assertIn("3 nodes: 3 SUCCEEDED", shown)
         for flag in ("--no-input", "--yes"):
-            silent = OnTerminal(self.fleet, "puppet", "enable", flag)
+            silent = OnTerminal(self.fleet, "puppet", "enable", "--all", flag)
             self.assertEqual(silent.end(), 64)
             self.assertIn("--expect-nodes 3", silent.shown)
             self.assertNotIn("anything else", silent.shown)
-        self.assertIn("--expect-nodes 3", self.run_it(64, "puppet", "enable").stderr)
-        self.run_it(0, "puppet", "enable", "--yes", "--expect-nodes", "3")
+        self.assertIn("--expect-nodes 3", self.run_it(64, "puppet", "enable", "--all").stderr)
+        self.run_it(0, "puppet", "enable", "--all", "--yes", "--expect-nodes", "3")
         self.run_it(0, "puppet", "enable", "-F", "role=web")  # not more than confirm_above
 
     # -- what speaks of orchctl itself --------------------------------------------------------------------------------

@@ -68,7 +68,7 @@ class PuppetserverTest(unittest.TestCase):
 
     def run_puppet(self, *arguments):
         """The node's entry of the report, and the result of the run in it."""
-        report = self.fleet.report("puppet", "run", *arguments, timeout=300)
+        report = self.fleet.report("puppet", "run", "--all", *arguments, timeout=300)
         self.assertEqual(len(report["nodes"]), 1, report)
         node = report["nodes"][0]
         self.assertEqual(report["exit"] == 0, node["state"] == "NODE_STATE_SUCCEEDED", report)

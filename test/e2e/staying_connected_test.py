@@ -124,7 +124,7 @@ class StayingConnectedTest(unittest.TestCase):
         fleets.wait_for("not ready", lambda: self.fleet.ready()[0] == 503, 30)
         wanted = r"bus: not connected since \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ: connect 127\.0\.0\.1:\d+: Connection refused"
         fleets.wait_for("the reason at /readyz", lambda: re.search(wanted, self.fleet.ready()[1]), 30)
-        for command in (("ping",), ("run", "puppet.disable"), ("find",)):
+        for command in (("ping",), ("run", "puppet.disable", "--all"), ("find",)):
             begin = time.monotonic()
             done = self.fleet.orchctl(*command, check=False)
             self.assertEqual(done.returncode, 4, (command, done.stdout, done.stderr))
@@ -148,7 +148,7 @@ class StayingConnectedTest(unittest.TestCase):
         self.fleet.start_one("two")
 
         def change():
-            report = self.fleet.orchctl("run", "puppet.disable", "-o", "json", check=False)
+            report = self.fleet.orchctl("run", "puppet.disable", "--all", "-o", "json", check=False)
             return report if report.returncode != 4 else None
         done = fleets.wait_for("a controller that is back", change, 30)
         self.assertEqual(done.returncode, 0, (done.stdout, done.stderr))

@@ -58,13 +58,13 @@ class WalkTest(unittest.TestCase):
         self.assertEqual(shown["identity"], WEB1)
 
     def test_puppet_life(self):
-        report = self.fleet.report("puppet", "run", "--force")
+        report = self.fleet.report("puppet", "run", "--all", "--force")
         self.assertEqual(report["exit"], 0, report)
         self.assertLessEqual(set(self.verdicts(report).values()), {"CHANGED", "UNCHANGED"})
         for name in self.fleet.names:
             with open(self.fleet.root(name, "app", "settings.conf"), encoding="utf-8") as file:
                 self.assertEqual(file.read(), "workers = 4\n")
-        report = self.fleet.report("puppet", "run")
+        report = self.fleet.report("puppet", "run", "--all")
         self.assertEqual(set(self.verdicts(report).values()), {"UNCHANGED"})
         os.unlink(self.fleet.root(WEB1, "motd"))
         report = self.fleet.report("puppet", "run", "--noop", "-I", WEB1)
@@ -97,7 +97,7 @@ class WalkTest(unittest.TestCase):
 
     def test_rights_and_audit(self):
         before = json.loads(self.fleet.orchctl("job", "list", "-o", "json").stdout).get("jobs", [])
-        done = self.exits(5, "puppet", "run", user="guest")
+        done = self.exits(5, "puppet", "run", "--all", user="guest")
         self.assertIn("cert=guest", done.stderr)
         self.exits(0, "ping", user="guest")
         self.exits(5, "audit", "list", user="guest")
@@ -127,8 +127,8 @@ class WalkTest(unittest.TestCase):
         self.exits(1, "job", "show", "01ARYZ6S41TSV4RRFFQ69G5FAV")
 
     def test_confirmation_and_dry_run(self):
-        self.exits(64, "puppet", "run", "--expect-nodes", "2")
-        self.exits(64, "puppet", "run", "--at-most", "1")
+        self.exits(64, "puppet", "run", "--all", "--expect-nodes", "2")
+        self.exits(64, "puppet", "run", "--all", "--at-most", "1")
         done = self.exits(0, "puppet", "run", "--dry-run", "-F", "role=web")
         self.assertEqual(done.stdout.split(), [WEB1, WEB2])
         self.exits(1, "puppet", "run", "--dry-run", "-F", "role=none")
@@ -147,7 +147,7 @@ class WalkTest(unittest.TestCase):
                 (("puppet", "run", "--tags", "--evil"), ""),
                 (("puppet", "run", "--bogus"), "--bogus"),
                 (("puppet", "run", "--timeout", "5"), "--timeout"),
-                (("puppet", "run", "--limit", "0"), "limit"),
+                (("puppet", "run", "--all", "--limit", "0"), "limit"),
                 (("nonsense",), "nonsense"),
                 (("ping", "--nodes", "/nonexistent"), "/nonexistent"),
                 (("ping", "-o", "xml"), "xml"),

@@ -80,13 +80,13 @@ class WhoTest(unittest.TestCase):
         self.exits(5, "node", "list", user="guest")
 
     def test_a_mutating_job_stays_in_its_collective(self):
-        report = self.fleet.report("puppet", "disable", "-m", "for a test", "-T", "dmz")
+        report = self.fleet.report("puppet", "disable", "-m", "for a test", "-T", "dmz", "--all")
         self.assertEqual(self.states(report), {DMZ1: "SUCCEEDED", WEB2: "SUCCEEDED"})
         # Changes that follow each other within a second reach the roster together.
         for collective, enabled in (("main", [DB1, WEB1]), ("dmz", [])):
             fleets.wait_for(f"the roster of {collective} to know", lambda collective=collective, enabled=enabled:
                             self.found("-T", collective, "-S", "puppet().enabled=true", check=False) == enabled, 5)
-        self.assertEqual(self.fleet.report("puppet", "enable", "-T", "dmz")["exit"], 0)
+        self.assertEqual(self.fleet.report("puppet", "enable", "-T", "dmz", "--all")["exit"], 0)
 
     def test_earlier_results_name_nodes(self):
         for command, output in (("find", "json"), ("find", "jsonl"), ("find", "yaml"), ("find", "name"), ("ping", "json"),
@@ -117,7 +117,7 @@ class WhoTest(unittest.TestCase):
         self.assertIn("typo.example.net", done.stderr)
         report = self.fleet.report("ping", "--nodes", "-", "--timeout", "500ms", stdin=f"{WEB1}\ntypo.example.net\n")
         self.assertEqual(self.states(report), {WEB1: "SUCCEEDED", "typo.example.net": "NO_RESPONSE"})
-        self.assertIn("ever heard of", report["nodes"][0]["message"])
+        self.assertIn("no node of this name is known", report["nodes"][0]["message"])
         self.assertIn("above 0", self.exits(64, "find", "--discovery-timeout", "soon").stderr)
 
     def test_last_failed(self):
