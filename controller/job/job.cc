@@ -40,6 +40,11 @@ std::string SilenceText(const JobSetup& setup, const NodeEntry& entry) {
                                     : "");
 }
 
+std::string MaybesText(const std::string& note, size_t silent) {
+  return absl::StrCat(note, note.empty() ? "" : "; ", silent, silent == 1 ? " node" : " nodes",
+                      " that the target may or may not match stayed silent");
+}
+
 }  // namespace
 
 Job::Job(JobSetup setup, std::vector<JobNodeStart> nodes, std::vector<std::string> maybe,
@@ -222,11 +227,7 @@ void Job::OnAnswerTimeout(base::Now now) {
     End(&entry, heard ? orch::v1::NODE_STATE_TIMED_OUT : orch::v1::NODE_STATE_NO_RESPONSE,
         heard ? "no_result" : "no_answer", SilenceText(setup_, entry), now);
   }
-  if (const size_t silent = answers_.silent_maybes(); silent > 0) {
-    message_ = absl::StrCat(setup_.note, setup_.note.empty() ? "" : "; ", silent,
-                            silent == 1 ? " node" : " nodes",
-                            " that the target may or may not match stayed silent");
-  }
+  if (answers_.silent_maybes() > 0) message_ = MaybesText(setup_.note, answers_.silent_maybes());
   answers_.End();
 }
 
