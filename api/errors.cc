@@ -40,6 +40,25 @@ absl::Status BadField(absl::string_view field, absl::string_view description) {
   return status;
 }
 
+absl::Status AllViolations(const std::vector<absl::Status>& checks) {
+  google::rpc::BadRequest all;
+  std::string message;
+  for (const absl::Status& check : checks) {
+    if (check.ok()) continue;
+    google::rpc::BadRequest one;
+    const auto payload = check.GetPayload(absl::StrCat(kTypeUrlPrefix, "BadRequest"));
+    if (!payload.has_value() || !one.ParseFromString(std::string(*payload))) return check;
+    if (ReasonOf(check) != "INVALID_ARGUMENT") return check;
+    if (all.field_violations_size() + one.field_violations_size() > kViolationsMax) break;
+    all.MergeFrom(one);
+    absl::StrAppend(&message, message.empty() ? "" : "; ", check.message());
+  }
+  if (all.field_violations().empty()) return absl::OkStatus();
+  absl::Status status = Error(absl::StatusCode::kInvalidArgument, "INVALID_ARGUMENT", message);
+  Attach(&status, all);
+  return status;
+}
+
 absl::Status Precondition(absl::string_view reason, absl::string_view type,
                           absl::string_view subject, absl::string_view description) {
   absl::Status status = Error(absl::StatusCode::kFailedPrecondition, reason, description);

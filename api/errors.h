@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
@@ -22,6 +23,10 @@ absl::Status Error(absl::StatusCode code, absl::string_view reason, absl::string
 // InvalidArgument, reason INVALID_ARGUMENT, one BadRequest violation; the message is `<field>:
 // <description>`.
 absl::Status BadField(absl::string_view field, absl::string_view description);
+// OK if all are; the first that is no BadField; else one error with the violations of all, at most
+// kViolationsMax of them, and their messages.
+inline constexpr int kViolationsMax = 20;
+absl::Status AllViolations(const std::vector<absl::Status>& checks);
 // FailedPrecondition with a PreconditionFailure violation.
 absl::Status Precondition(absl::string_view reason, absl::string_view type,
                           absl::string_view subject, absl::string_view description);

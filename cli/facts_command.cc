@@ -35,7 +35,19 @@ void ShowHints(const Session& session, const Distribution& distribution) {
                        << (more > 0 ? absl::StrCat(" and ", more, " more") : "") << "\n";
 }
 
-void Show(Session& session, const std::vector<std::string>& facts, const Tally& tally) {
+// Leaves the first `top` values; says how many there are behind them.
+void KeepTop(Session& session, size_t top, Distribution* distribution) {
+  std::vector<Share>& shares = distribution->shares;
+  if (top == 0 || shares.size() <= top) return;
+  size_t nodes = 0;
+  for (size_t i = top; i < shares.size(); ++i) nodes += shares[i].nodes.size();
+  session.terminal.err << Safe(distribution->fact) << ": " << shares.size() - top
+                       << " more values on " << nodes << (nodes == 1 ? " node" : " nodes")
+                       << " are not shown\n";
+  shares.resize(top);
+}
+
+void Show(Session& session, const std::vector<std::string>& facts, size_t top, const Tally& tally) {
   const bool headers = !session.options.no_headers;
   bool first = true;
   for (const std::string& fact : facts) {
@@ -44,6 +56,7 @@ void Show(Session& session, const std::vector<std::string>& facts, const Tally& 
     // Checked before anything was sent.
     const absl::Status sorted = SortShares(session.options.sort_by, &distribution);
     if (!sorted.ok()) return;
+    KeepTop(session, top, &distribution);
     session.terminal.out << (first || !headers ? "" : "\n")
                          << Drawn(distribution, session.terminal,
                                   OutputOf(session.options) == Output::kWide, headers)
@@ -53,11 +66,12 @@ void Show(Session& session, const std::vector<std::string>& facts, const Tally& 
   }
 }
 
-int Facts(Session& session, const JobRequestFlags& flags, const std::vector<std::string>& facts) {
+int Facts(Session& session, const JobRequestFlags& flags, const std::vector<std::string>& facts,
+          size_t top) {
   orch::v1::Action action;
   for (const std::string& fact : facts) action.mutable_node_facts()->add_facts(fact);
   return ReadOnlyJob(session, flags, std::move(action),
-                     [&](const Tally& tally) { Show(session, facts, tally); });
+                     [&](const Tally& tally) { Show(session, facts, top, tally); });
 }
 
 }  // namespace
@@ -67,10 +81,13 @@ void AddFactsCommand(CLI::App& app, Session& session) {
   auto names = std::make_shared<std::vector<std::string>>();
   CLI::App* facts = app.add_subcommand("facts", "how the values of facts are distributed");
   facts->add_option("fact", *names, "dotted paths, for example os.family")->required();
+  auto top = std::make_shared<size_t>(0);
+  facts->add_option("--top", *top, "only so many values of each fact, the first by --sort-by")
+      ->check(CLI::Range(1, 1000000));
   flags->AddTo(facts, false);
   session.sort_keys[facts] = ShareSortKeys();
-  facts->callback([&session, flags, names] {
-    session.run = [&session, flags, names] { return Facts(session, *flags, *names); };
+  facts->callback([&session, flags, names, top] {
+    session.run = [&session, flags, names, top] { return Facts(session, *flags, *names, *top); };
   });
 }
 

@@ -155,7 +155,7 @@ class Follower {
 
   void ShowNode(const JobNode& node) {
     if (session_.options.quiet && node.state() == orch::v1::NODE_STATE_SUCCEEDED) return;
-    terminal_.out << NodeLine(terminal_, node) << "\n";
+    terminal_.out << FitLine(terminal_, Look().width, NodeLine(terminal_, node)) << "\n";
     for (const std::string& line : NodeDetails(terminal_, Look(), node)) {
       terminal_.out << line << "\n";
     }

@@ -123,7 +123,7 @@ void PrintNodes(Session& session, const Job& job, const orch::v1::JobReport& rep
   }
   for (const JobNode& node : report.nodes()) {
     if (session.options.quiet && node.state() == orch::v1::NODE_STATE_SUCCEEDED) continue;
-    terminal.out << NodeLine(terminal, node) << "\n";
+    terminal.out << FitLine(terminal, look.width, NodeLine(terminal, node)) << "\n";
     for (const std::string& line : NodeDetails(terminal, look, node)) terminal.out << line << "\n";
     if (!node.late_evidence().empty()) {
       terminal.out << "    later heard: " << Safe(node.late_evidence()) << "\n";
@@ -149,7 +149,7 @@ int ShowJob(Session& session, const JobShowFlags& flags) {
       break;
     case Output::kTable:
     case Output::kWide:
-      terminal.out << JobHead(terminal, *job, base::SystemClock().Read().wall);
+      PrintCut(session, JobHead(terminal, *job, base::SystemClock().Read().wall));
       PrintNodes(session, *job, report);
       break;
     default:

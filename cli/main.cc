@@ -168,7 +168,7 @@ int Main(int argc, char** argv) {
   std::cout.flush();
   if (!std::cout) {
     std::cerr << "orchctl: writing to standard output failed" << std::endl;
-    return code == kExitOk ? kExitInternal : code;
+    return kExitInternal;
   }
   return code;
 }

@@ -406,16 +406,18 @@ std::vector<std::string> Summary(const Terminal& terminal, const Tally& tally,
   return lines;
 }
 
+std::string FitLine(const Terminal& terminal, size_t width, absl::string_view line) {
+  if (width == 0 || Columns(line) <= width) return std::string(line);
+  return Cut(line, width, terminal.unicode ? "…" : "...") + Reset(terminal, line);
+}
+
 void PrintCut(Session& session, absl::string_view lines) {
   Terminal& terminal = session.terminal;
   const bool cut = terminal.out_is_tty && OutputOf(session.options) != Output::kWide;
-  const size_t width = static_cast<size_t>(std::max(terminal.width, 20));
+  const size_t width = cut ? static_cast<size_t>(std::max(terminal.width, 20)) : 0;
   while (!lines.empty()) {
     const size_t end = std::min(lines.find('\n'), lines.size() - 1);
-    const absl::string_view line = absl::StripSuffix(lines.substr(0, end + 1), "\n");
-    terminal.out << (cut && Columns(line) > width
-                         ? Cut(line, width, terminal.unicode ? "…" : "...") + Reset(terminal, line)
-                         : std::string(line))
+    terminal.out << FitLine(terminal, width, absl::StripSuffix(lines.substr(0, end + 1), "\n"))
                  << "\n";
     lines.remove_prefix(end + 1);
   }

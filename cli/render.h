@@ -53,6 +53,8 @@ void SortNodes(const std::string& sort_by,
 std::vector<std::string> Summary(const Terminal& terminal, const Tally& tally,
                                  absl::Duration elapsed);
 
+// `line` in at most `width` columns (0: whole), cut visibly, its colour ended.
+std::string FitLine(const Terminal& terminal, size_t width, absl::string_view line);
 // Prints lines; on a terminal they are cut to its width, unless -o wide was asked for.
 void PrintCut(Session& session, absl::string_view lines);
 // Columns padded to their widest cell; the first row is the header.

@@ -310,10 +310,65 @@ int ListContexts(Session& session) {
   } else if (output == Output::kName) {
     for (size_t i = 0; i < names.size(); ++i) out << grid.Row(i)[1] << "\n";
   } else {
-    out << grid.Print(!session.options.no_headers, grid.headers().size());
+    if (!names.empty())
+      PrintCut(session, grid.Print(!session.options.no_headers, grid.headers().size()));
+    if (names.empty()) {
+      session.terminal.err
+          << "no context yet: orchctl context set NAME --server HOST:PORT --ca FILE "
+             "--cert FILE --key FILE"
+          << std::endl;
+    }
   }
   out.flush();
   return names.empty() ? kExitNothing : kExitOk;
+}
+
+// What commands use now: flags, environment and file together.
+int ShowContext(Session& session) {
+  const absl::StatusOr<Context> context = ResolveContext(session.options);
+  if (!context.ok()) return Fail(session, context.status());
+  const absl::StatusOr<Config> config = LoadConfig();
+  const Output output = OutputOf(session.options);
+  if (IsJson(output)) {
+    session.terminal.out << Serialized(*context, output) << std::flush;
+    return kExitOk;
+  }
+  const std::string name = !session.options.context.empty() ? session.options.context
+                           : config.ok()                    ? config->current_context()
+                                                            : "";
+  const std::pair<const char*, std::string> lines[] = {
+      {"context", name.empty() ? "(none: flags and environment)" : name},
+      {"server", context->server()},
+      {"name", context->server_name()},
+      {"ca", context->ca()},
+      {"cert", context->cert()},
+      {"key", context->key()}};
+  for (const auto& [label, value] : lines) {
+    if (!value.empty()) session.terminal.out << Padded(label, 9) << Safe(value) << "\n";
+  }
+  session.terminal.out.flush();
+  return kExitOk;
+}
+
+int WhoAmI(Session& session) {
+  const auto connection = Connect(session);
+  if (!connection.ok()) return Fail(session, connection.status());
+  const auto who = (*connection)->Call(orch::v1::WhoAmIRequest());
+  if (!who.ok()) return Fail(session, who.status());
+  const Output output = OutputOf(session.options);
+  if (IsJson(output)) {
+    session.terminal.out << Serialized(*who, output) << std::flush;
+    return kExitOk;
+  }
+  session.terminal.out << Safe(who->caller())
+                       << (who->groups().empty()
+                               ? ""
+                               : absl::StrCat(" in ", Safe(absl::StrJoin(who->groups(), ", "))));
+  if (output != Output::kName) {
+    session.terminal.out << ", at " << Safe(who->controller()) << " " << Safe(who->version());
+  }
+  session.terminal.out << std::endl;
+  return kExitOk;
 }
 
 int SetContext(Session& session, const std::string& name) {
@@ -360,7 +415,12 @@ int UseContext(Session& session, const std::string& name, bool remove) {
     config->set_current_context(name);
   }
   const absl::Status saved = SaveConfig(*config);
-  return saved.ok() ? kExitOk : Fail(session, saved);
+  if (!saved.ok()) return Fail(session, saved);
+  session.terminal.err << (remove ? absl::StrCat("context ", name, " is forgotten")
+                                  : absl::StrCat("now ", name, ": ",
+                                                 config->contexts().at(name).server()))
+                       << std::endl;
+  return kExitOk;
 }
 
 }  // namespace
@@ -369,11 +429,17 @@ void AddSetupCommands(CLI::App& app, Session& session) {
   app.add_subcommand("doctor", "check configuration, certificate, controller and fleet")
       ->callback([&session] { session.run = [&session] { return Doctor(session); }; });
 
+  app.add_subcommand("whoami", "who the controller takes me for")->callback([&session] {
+    session.run = [&session] { return WhoAmI(session); };
+  });
+
   CLI::App* context = app.add_subcommand("context", "which controller, as whom");
   context->require_subcommand(1);
   CLI::App* list = context->add_subcommand("list", "all contexts");
   session.sort_keys[list] = {"context", "server", "cert"};
   list->callback([&session] { session.run = [&session] { return ListContexts(session); }; });
+  context->add_subcommand("show", "what commands use now: flags, environment and file together")
+      ->callback([&session] { session.run = [&session] { return ShowContext(session); }; });
   auto name = std::make_shared<std::string>();
   CLI::App* set =
       context->add_subcommand("set", "make or change a context from --server --ca --cert --key");

@@ -49,7 +49,9 @@ absl::Status TargetError(absl::string_view field, absl::string_view message) {
   const size_t colon = message.find(": ");
   if (colon != absl::string_view::npos) {
     const absl::string_view kind = message.substr(0, colon);
-    const auto* known = orch::v1::Target::descriptor()->FindFieldByName(std::string(kind));
+    // `facts[1]` of several.
+    const auto* known = orch::v1::Target::descriptor()->FindFieldByName(
+        std::string(kind.substr(0, kind.find('['))));
     if (known != nullptr) {
       return api::BadField(absl::StrCat(field, ".", kind), message.substr(colon + 2));
     }
@@ -209,23 +211,25 @@ absl::Status ValidateTarget(const std::vector<std::string>& collectives, absl::s
 absl::Status ValidateSpec(const std::vector<std::string>& collectives, orch::v1::JobSpec* spec,
                           std::string* printed, std::shared_ptr<const target::Target>* compiled) {
   ORCH_RETURN_IF_ERROR(Known("spec", *spec));
+  std::vector<absl::Status> checks;
   if (spec->action().kind_case() == orch::v1::Action::KIND_NOT_SET) {
-    return api::BadField("spec.action", "is missing");
+    checks.push_back(api::BadField("spec.action", "is missing"));
+  } else {
+    checks.push_back(api::Validate(spec->action(), "spec.action"));
   }
-  ORCH_RETURN_IF_ERROR(api::Validate(spec->action(), "spec.action"));
-  ORCH_RETURN_IF_ERROR(
+  checks.push_back(
       ValidateTarget(collectives, "spec.target", spec->mutable_target(), printed, compiled));
-  ORCH_RETURN_IF_ERROR(ValidateNodes("spec.nodes", spec->mutable_nodes()));
-  if (!spec->pql().empty()) ORCH_RETURN_IF_ERROR(ValidatePql("spec.pql", spec->pql()));
-  ORCH_RETURN_IF_ERROR(ValidateRollout(spec->rollout()));
-  ORCH_RETURN_IF_ERROR(ValidateTimeout("spec.timeout", spec->timeout()));
+  checks.push_back(ValidateNodes("spec.nodes", spec->mutable_nodes()));
+  if (!spec->pql().empty()) checks.push_back(ValidatePql("spec.pql", spec->pql()));
+  checks.push_back(ValidateRollout(spec->rollout()));
+  checks.push_back(ValidateTimeout("spec.timeout", spec->timeout()));
   if (spec->at_most_nodes() > 0 && spec->expect_nodes() > spec->at_most_nodes()) {
-    return api::BadField("spec.expect_nodes", "is above at_most_nodes");
+    checks.push_back(api::BadField("spec.expect_nodes", "is above at_most_nodes"));
   }
-  ORCH_RETURN_IF_ERROR(ValidateLabels(spec->labels()));
-  ORCH_RETURN_IF_ERROR(
-      ValidateText("spec.on_behalf_of", spec->on_behalf_of(), kOnBehalfOfBytesMax));
-  return ValidateReason("spec.reason", spec->reason());
+  checks.push_back(ValidateLabels(spec->labels()));
+  checks.push_back(ValidateText("spec.on_behalf_of", spec->on_behalf_of(), kOnBehalfOfBytesMax));
+  checks.push_back(ValidateReason("spec.reason", spec->reason()));
+  return api::AllViolations(checks);
 }
 
 absl::Status ValidateDiscovery(const std::vector<std::string>& collectives,

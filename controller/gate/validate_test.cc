@@ -88,6 +88,24 @@ TEST(ValidateTest, NamesAreCheckedSortedAndMadeUnique) {
   EXPECT_EQ(Wrong(spec), "spec.nodes");
 }
 
+TEST(ValidateTest, AllThatIsWrongIsToldAtOnce) {
+  JobSpec spec = Ping();
+  spec.mutable_target()->add_facts("role=web");
+  spec.mutable_target()->add_facts("role=~(");
+  spec.add_nodes("Not A Node");
+  spec.set_reason("two\nlines");
+  std::string printed;
+  const absl::Status status = ValidateSpec({"main"}, &spec, &printed);
+  google::rpc::BadRequest bad;
+  ASSERT_TRUE(bad.ParseFromString(
+      std::string(*status.GetPayload(absl::StrCat(api::kTypeUrlPrefix, "BadRequest")))));
+  std::vector<std::string> fields;
+  for (const auto& violation : bad.field_violations()) fields.push_back(violation.field());
+  EXPECT_EQ(fields,
+            (std::vector<std::string>{"spec.target.facts[1]", "spec.nodes[0]", "spec.reason"}));
+  EXPECT_EQ(api::ReasonOf(status), "INVALID_ARGUMENT");
+}
+
 TEST(ValidateTest, LabelsAndOnBehalfOfAreShortPlainText) {
   JobSpec spec = Ping();
   (*spec.mutable_labels())["ticket/os.1_x-y"] = "OPS-1 übel";

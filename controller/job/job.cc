@@ -32,7 +32,12 @@ void SetTimes(const NodeEntry& entry, orch::v1::JobNode* node) {
 }
 
 // What is said of a node that a read-only job asked in vain.
-std::string SilenceText(const JobSetup& setup, const NodeEntry& entry) {
+std::string SilenceText(const JobSetup& setup, const NodeEntry& entry,
+                        const std::string& unconfirmed) {
+  if (!unconfirmed.empty() && !IsUnderWay(entry.state)) {
+    return absl::StrCat("the broker did not confirm the request (", unconfirmed,
+                        "): whether the node got it is not known");
+  }
   return absl::StrCat(IsUnderWay(entry.state) ? "no result within " : "no answer within ",
                       absl::FormatDuration(setup.answer_timeout),
                       entry.unknown ? "; no node of this name is known"
@@ -176,9 +181,10 @@ void Job::OnSent(const std::string& node, base::Now now) {
   AppendNode(entry, orch::v1::NODE_STATE_SENT, now);
 }
 
-void Job::OnBroadcast(base::Now now) {
+void Job::OnBroadcast(base::Now now, const std::string& unconfirmed) {
   if (setup_.mutating || ended()) return;
   broadcast_time_ = now.wall;
+  unconfirmed_ = unconfirmed;
   start_time_ = std::min(start_time_, now.wall);
   answers_.OnAsked(setup_, now.steady);
   for (NodeEntry& entry : nodes_.entries()) {
@@ -225,7 +231,10 @@ void Job::OnAnswerTimeout(base::Now now) {
     if (entry.phase != NodePhase::kAsked) continue;
     const bool heard = IsUnderWay(entry.state);
     End(&entry, heard ? orch::v1::NODE_STATE_TIMED_OUT : orch::v1::NODE_STATE_NO_RESPONSE,
-        heard ? "no_result" : "no_answer", SilenceText(setup_, entry), now);
+        heard                  ? "no_result"
+        : unconfirmed_.empty() ? "no_answer"
+                               : "not_confirmed",
+        SilenceText(setup_, entry, unconfirmed_), now);
   }
   if (answers_.silent_maybes() > 0) message_ = MaybesText(setup_.note, answers_.silent_maybes());
   answers_.End();

@@ -62,7 +62,8 @@ class Job {
   // The broker has the node's request.
   void OnSent(const std::string& node, base::Now now);
   // Read-only: the broadcast is on its way; the answer timeout counts from here.
-  void OnBroadcast(base::Now now);
+  // `unconfirmed`: why the broker has not confirmed that it has it; empty: it has.
+  void OnBroadcast(base::Now now, const std::string& unconfirmed = "");
   // Nodes that wait for their start won't get it: the bus has been away for too long.
   void GiveUpWaiting(const std::string& why, base::Now now);
 
@@ -97,7 +98,6 @@ class Job {
   uint64_t last_sequence() const { return last_sequence_; }
   // The job as of now; without its spec where that is not needed.
   orch::v1::Job Snapshot(bool with_spec) const;
-  std::optional<orch::v1::NodeState> StateOf(const std::string& node) const;
   const NodeTable& nodes() const { return nodes_; }
   uint32_t waiting() const { return static_cast<uint32_t>(waiting_.size()); }
   uint64_t progress_dropped() const { return progress_.dropped(); }
@@ -156,6 +156,7 @@ class Job {
   std::deque<NodeEntry*> waiting_;
   std::array<uint32_t, orch::v1::PuppetRunVerdict_ARRAYSIZE> verdicts_{};
   absl::Time broadcast_time_ = absl::InfinitePast();  // read-only
+  std::string unconfirmed_;                           // read-only: see OnBroadcast
   // Of a job that was taken up again: nothing is overdue before; where the bus is away,
   // before hold_max_.
   absl::Duration judge_from_ = -absl::InfiniteDuration();

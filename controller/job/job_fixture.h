@@ -82,7 +82,7 @@ class JobTest : public ::testing::Test {
     clock_.Advance(time);
     job_->OnTime(now());
   }
-  orch::v1::NodeState At(const std::string& node) { return *job_->StateOf(node); }
+  orch::v1::NodeState At(const std::string& node) { return *job_->nodes().StateOf(node); }
   uint32_t Count(orch::v1::NodeState state) {
     const orch::v1::Job job = job_->Snapshot(false);
     for (const auto& count : job.counts()) {

@@ -184,7 +184,7 @@ class Model {
     EXPECT_EQ(sum, snapshot.targets()) << "the counts sum to the targets";
     EXPECT_EQ(rows_.size(), snapshot.targets());
     for (const auto& [position, row] : rows_) {
-      EXPECT_EQ(job_->StateOf(row.node), row.state);
+      EXPECT_EQ(job_->nodes().StateOf(row.node), row.state);
       if (heard_.contains(row.node)) {
         EXPECT_EQ(heard_[row.node], row.state) << row.node;
       }

@@ -201,5 +201,21 @@ TEST_F(JobTest, ReadOnlyCancelWaitsForNobody) {
   EXPECT_EQ(job_->Snapshot(false).message(), "cancelled by cert=x: why not");
 }
 
+TEST_F(JobTest, ABrokerThatConfirmsNothingIsBlamedAndNotTheNodes) {
+  Make(ReadOnly(), {{.node = "a"}, {.node = "b", .gone = true}});
+  job_->OnBroadcast(now(), "no receipt within 30s");
+  Pass(Seconds(2));
+  std::map<std::string, orch::v1::JobNode> ended;
+  for (const auto& event : job_->TakeChanges(now()).events) {
+    if (event->has_node()) ended[event->node().node()] = event->node();
+  }
+  EXPECT_EQ(ended["a"].reason(), "not_confirmed");
+  EXPECT_EQ(
+      ended["a"].message(),
+      "the broker did not confirm the request (no receipt within 30s): whether the node got it "
+      "is not known");
+  EXPECT_EQ(ended["b"].reason(), "not_confirmed");
+}
+
 }  // namespace
 }  // namespace orch::controller

@@ -78,12 +78,6 @@ orch::v1::Job Job::Snapshot(bool with_spec) const {
   return job;
 }
 
-std::optional<orch::v1::NodeState> Job::StateOf(const std::string& node) const {
-  const NodeEntry* entry = nodes_.Find(node);
-  if (entry == nullptr) return std::nullopt;
-  return entry->state;
-}
-
 Job::Changes Job::TakeChanges(base::Now now) {
   changes_.nodes = nodes_.TakeChanges(now);
   return std::exchange(changes_, {});

@@ -30,6 +30,12 @@ const NodeEntry* NodeTable::Find(const std::string& name) const {
   return it == index_.end() ? nullptr : &entries_[it->second];
 }
 
+std::optional<orch::v1::NodeState> NodeTable::StateOf(const std::string& name) const {
+  const NodeEntry* entry = Find(name);
+  if (entry == nullptr) return std::nullopt;
+  return entry->state;
+}
+
 void NodeTable::Move(NodeEntry* entry, orch::v1::NodeState to) {
   ORCH_CHECK(MayFollow(entry->state, to));
   Count(entry, to);

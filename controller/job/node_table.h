@@ -85,6 +85,8 @@ class NodeTable {
   // Null: not a node of this job.
   NodeEntry* Find(const std::string& name);
   const NodeEntry* Find(const std::string& name) const;
+  // Nullopt: not a node of this job.
+  std::optional<orch::v1::NodeState> StateOf(const std::string& name) const;
   bool contains(const std::string& name) const { return index_.contains(name); }
   size_t size() const { return entries_.size(); }
   bool empty() const { return entries_.empty(); }

@@ -62,7 +62,7 @@ void JobRun::PublishParts() {
     // for a request, so it is sent again where the bus comes back in time.
     if (!status.ok()) self->PublishAgain();
     if (--self->parts_under_way_ > 0) return;
-    self->job_->OnBroadcast(self->Now());
+    self->job_->OnBroadcast(self->Now(), status.ok() ? "" : std::string(status.message()));
     self->FlushSoon();
   };
   // Counted before the first is sent: a send may fail at once.

@@ -241,7 +241,7 @@ void JobRun::OnBusChange(bool connected) {
 }
 
 void JobRun::OnNodeBack(const std::string& node) {
-  const auto state = job_->StateOf(node);
+  const auto state = job_->nodes().StateOf(node);
   if (!state.has_value() || IsTerminal(*state) || !job_->setup().mutating) return;
   if (sent_.empty()) return;
   back_.insert(node);

@@ -56,7 +56,7 @@ SentRequests::Owed SentRequests::OwedOn(const SentRequest& request, const Job& j
   const bool valid = request.expires > now.wall;
   for (const std::string& node : request.nodes) {
     if (only != nullptr && !only->contains(node)) continue;
-    const auto state = job.StateOf(node);
+    const auto state = job.nodes().StateOf(node);
     if (!state.has_value() || IsTerminal(*state)) continue;
     if (IsUnderWay(*state) || stopping || !valid) {
       owed.query.push_back(node);
