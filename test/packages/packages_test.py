@@ -30,6 +30,12 @@ def make(out, version, *names):
     return paths
 
 
+def mirrors():
+    """Where this machine's own packages come from; empty: as debootstrap thinks."""
+    found = run("apt-get", "indextargets", "--format", "$(REPO_URI) $(CODENAME)", "Created-By: Packages", check=False).stdout
+    return [line.split()[0] for line in found.splitlines() if line.endswith(" bookworm") and line.startswith("http")][:1]
+
+
 def sums(paths):
     found = {}
     for path in paths:
@@ -46,7 +52,7 @@ class Packages(unittest.TestCase):
         cls.debs = {os.path.basename(path).split("_")[0]: path for path in cls.paths if path.endswith(".deb")}
         cls.rpms = {name: path for name in NAMES for path in cls.paths if os.path.basename(path).startswith(name + "-1.0.0")}
         cls.root = os.path.join(cls.scratch, "root")
-        run("debootstrap", "--variant=minbase", "bookworm", cls.root)
+        run("debootstrap", "--variant=minbase", "bookworm", cls.root, *mirrors())
 
     @classmethod
     def tearDownClass(cls):
