@@ -22,7 +22,6 @@
 #include "api/action_words.h"
 #include "api/catalog.h"
 #include "api/errors.h"
-#include "api/job_groups.h"
 #include "api/names.h"
 #include "base/clock.h"
 #include "base/config.h"
@@ -114,9 +113,7 @@ class Follower {
 
   // Whether each node is shown by itself, or at the end those that fared alike together.
   bool NodeByNode() const {
-    return !tally_.job().mutating() || tally_.nodes().size() <= kBlocksNodesMax ||
-           output_ == Output::kWide || session_.options.verbose ||
-           !session_.options.sort_by.empty();
+    return cli::NodeByNode(session_.options, tally_.job(), tally_.nodes().size());
   }
   bool IsTable() const { return output_ == Output::kTable || output_ == Output::kWide; }
   ChangeLook Look() const { return LookFor(terminal_, output_, session_.options.verbose); }
@@ -304,10 +301,8 @@ class Follower {
   }
 
   void ShowGroups(const orch::v1::JobReport& report) {
-    api::JobGroups groups;
-    for (const JobNode& node : report.nodes()) groups.Add(node);
     for (const std::string& line :
-         GroupsLines(terminal_, Look(), groups.Take(), session_.options.quiet)) {
+         GroupsLines(terminal_, Look(), report.nodes(), session_.options.quiet)) {
       terminal_.out << line << "\n";
     }
   }

@@ -18,6 +18,7 @@
 #include "absl/strings/strip.h"
 #include "api/catalog.h"
 #include "api/change.h"
+#include "api/job_groups.h"
 #include "api/names.h"
 #include "api/puppet_error.h"
 #include "cli/fold.h"
@@ -34,6 +35,8 @@ using orch::v1::ResourceChange;
 constexpr size_t kNamesColumnsMax = 200;
 // Lines of one difference.
 constexpr int kDiffLinesMax = 12;
+// Changes of one run or group, unless all are asked for.
+constexpr size_t kChangesShownMax = 8;
 constexpr size_t kDigestShown = 8;
 constexpr size_t kDigestMin = 32;
 
@@ -151,7 +154,7 @@ void AddDiff(const Terminal& terminal, const ChangeLook& look, const ResourceCha
              std::vector<std::string>* lines) {
   std::vector<std::string> diff = absl::StrSplit(change.diff(), '\n');
   while (!diff.empty() && absl::StripAsciiWhitespace(diff.back()).empty()) diff.pop_back();
-  const size_t most = look.refreshes ? diff.size() : kDiffLinesMax;
+  const size_t most = look.verbose ? diff.size() : kDiffLinesMax;
   for (size_t i = 0; i < std::min(diff.size(), most); ++i) {
     if (i == 0 && absl::StripAsciiWhitespace(diff[i]).empty()) continue;
     const std::string line = Fitted(look, absl::StrCat("        ", Safe(diff[i])));
@@ -172,14 +175,19 @@ void AddDiff(const Terminal& terminal, const ChangeLook& look, const ResourceCha
 
 }  // namespace
 
+bool NodeByNode(const GlobalOptions& options, const orch::v1::Job& job, size_t nodes) {
+  return !job.mutating() || nodes <= kBlocksNodesMax || options.output == "wide" ||
+         options.verbose || !options.sort_by.empty();
+}
+
 ChangeLook LookFor(const Terminal& terminal, Output output, bool verbose) {
   ChangeLook look;
   const bool wide = output == Output::kWide;
   look.width = terminal.out_is_tty && !wide ? static_cast<size_t>(std::max(terminal.width, 20)) : 0;
   look.digests = wide;
-  look.refreshes = verbose;
+  look.verbose = verbose;
   look.unicode = terminal.unicode;
-  look.changes_max = wide || verbose ? 500 : 8;
+  look.all = wide || verbose;
   return look;
 }
 
@@ -221,15 +229,12 @@ std::vector<std::string> ChangesLines(
   std::vector<std::string> lines;
   size_t shown = 0, left = omitted, refreshes = 0;
   for (const ResourceChange& change : changes) {
-    if (change.status() == orch::v1::RESOURCE_CHANGE_STATUS_SKIPPED && !look.refreshes &&
-        look.changes_max < 500) {
-      continue;
-    }
-    if (api::IsRefresh(change) && !look.refreshes) {
+    if (change.status() == orch::v1::RESOURCE_CHANGE_STATUS_SKIPPED && !look.all) continue;
+    if (api::IsRefresh(change) && !look.verbose) {
       ++refreshes;
       continue;
     }
-    if (++shown > look.changes_max) {
+    if (++shown > kChangesShownMax && !look.all) {
       ++left;
       continue;
     }
@@ -260,7 +265,7 @@ std::vector<std::string> GroupsLines(const Terminal& terminal, const ChangeLook&
     ++shown;
     lines.push_back(Header(terminal, look, group));
     if (!group.cause().empty()) {
-      for (std::string& line : ErrorLines(terminal, look, ErrorOf(group), look.refreshes)) {
+      for (std::string& line : ErrorLines(terminal, look, ErrorOf(group), look.verbose)) {
         lines.push_back(std::move(line));
       }
     }
@@ -284,6 +289,14 @@ std::vector<std::string> GroupsLines(const Terminal& terminal, const ChangeLook&
                                  ": -o json has all"));
   }
   return lines;
+}
+
+std::vector<std::string> GroupsLines(
+    const Terminal& terminal, const ChangeLook& look,
+    const google::protobuf::RepeatedPtrField<orch::v1::JobNode>& nodes, bool only_failed) {
+  api::JobGroups groups;
+  for (const orch::v1::JobNode& node : nodes) groups.Add(node);
+  return GroupsLines(terminal, look, groups.Take(), only_failed);
 }
 
 std::vector<std::string> ErrorLines(const Terminal& terminal, const ChangeLook& look,

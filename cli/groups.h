@@ -17,13 +17,17 @@ inline constexpr size_t kBlocksNodesMax = 10;
 // Groups that are shown; how many nodes are in the others is said.
 inline constexpr size_t kGroupsShownMax = 20;
 
+// Whether the nodes of a job are shown one by one: read-only jobs', few, and where -v, -o wide or
+// --sort-by asks for it.
+bool NodeByNode(const GlobalOptions& options, const orch::v1::Job& job, size_t nodes);
+
 // How much of changes is shown.
 struct ChangeLook {
-  size_t width = 0;        // columns of a line; 0: it is not cut
-  bool digests = false;    // whole, else their first 8 characters
-  bool refreshes = false;  // what Puppet says of resources that were notified
+  size_t width = 0;      // columns of a line; 0: it is not cut
+  bool digests = false;  // whole, else their first 8 characters
+  bool verbose = false;  // refreshes, whole differences and errors
+  bool all = false;      // however many changes there are, skipped ones too
   bool unicode = true;
-  size_t changes_max = 8;
 };
 ChangeLook LookFor(const Terminal& terminal, Output output, bool verbose);
 
@@ -43,6 +47,10 @@ std::vector<std::string> GroupsLines(const Terminal& terminal, const ChangeLook&
 // at most 3 lines, then where: `at /site.pp:12, File[/etc/motd]`. `whole`: as Puppet wrote it.
 std::vector<std::string> ErrorLines(const Terminal& terminal, const ChangeLook& look,
                                     const orch::v1::PuppetRunError& error, bool whole);
+// The same of nodes that are not grouped yet.
+std::vector<std::string> GroupsLines(
+    const Terminal& terminal, const ChangeLook& look,
+    const google::protobuf::RepeatedPtrField<orch::v1::JobNode>& nodes, bool only_failed);
 // `text` with its SHA-256, MD5 and other hexadecimal digests of 32 characters or more cut to their
 // first 8: `{sha256}5eb63bbb…`.
 std::string ShortDigests(const std::string& text, bool unicode);

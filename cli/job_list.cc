@@ -54,11 +54,7 @@ absl::StatusOr<orch::v1::ListJobsRequest> JobsRequestOf(const JobListFlags& flag
   }
   filter->set_target(flags.target);
   for (const std::string& label : flags.labels) {
-    const size_t equals = label.find('=');
-    if (equals == std::string::npos || equals == 0) {
-      return absl::InvalidArgumentError(absl::StrCat("--label ", label, ": expected KEY=VALUE"));
-    }
-    (*filter->mutable_labels())[label.substr(0, equals)] = label.substr(equals + 1);
+    ORCH_RETURN_IF_ERROR(AddLabel(label, filter->mutable_labels()));
   }
   return request;
 }
@@ -99,7 +95,7 @@ int ListJobs(Session& session, const JobListFlags& flags) {
   Terminal& terminal = session.terminal;
   const Output output = OutputOf(session.options);
   const bool table = output == Output::kTable || output == Output::kWide;
-  Grid grid = JobGrid(response->jobs(), terminal.out_is_tty && output == Output::kTable,
+  Grid grid = JobGrid(terminal, response->jobs(), terminal.out_is_tty && output == Output::kTable,
                       base::SystemClock().Read().wall);
   const absl::Status sorted = grid.SortBy(session.options.sort_by);
   if (!sorted.ok()) return Fail(session, sorted);

@@ -10,6 +10,7 @@
 #include "base/status.h"
 #include "cli/confirm.h"
 #include "cli/follow.h"
+#include "cli/job_states.h"
 #include "cli/text.h"
 
 namespace orch::cli {
@@ -42,17 +43,6 @@ void JobRequestFlags::AddTo(CLI::App* command, bool mutating) {
 
 namespace {
 
-absl::Status FillInLabels(const std::vector<std::string>& labels, orch::v1::JobSpec* spec) {
-  for (const std::string& label : labels) {
-    const size_t equals = label.find('=');
-    if (equals == std::string::npos || equals == 0) {
-      return absl::InvalidArgumentError(absl::StrCat("--label ", label, ": expected KEY=VALUE"));
-    }
-    (*spec->mutable_labels())[label.substr(0, equals)] = label.substr(equals + 1);
-  }
-  return absl::OkStatus();
-}
-
 // Nobody changes a whole fleet because a variable of a script was empty, or a flag forgotten.
 absl::Status CheckSaysWhom(const Session& session, const JobRequestFlags& flags,
                            const orch::v1::JobSpec& spec) {
@@ -80,7 +70,9 @@ absl::StatusOr<orch::v1::JobSpec> BuildSpec(const Session& session, const JobReq
   ORCH_RETURN_IF_ERROR(flags.naming.FillIn(session, flags.target, &spec));
   ORCH_RETURN_IF_ERROR(api::Validate(action, "action"));
   *spec.mutable_action() = std::move(action);
-  ORCH_RETURN_IF_ERROR(FillInLabels(flags.labels, &spec));
+  for (const std::string& label : flags.labels) {
+    ORCH_RETURN_IF_ERROR(AddLabel(label, spec.mutable_labels()));
+  }
   spec.set_on_behalf_of(flags.on_behalf_of);
   spec.set_require_all(flags.require_all);
   ORCH_RETURN_IF_ERROR(CheckSaysWhom(session, flags, spec));

@@ -109,14 +109,9 @@ void PrintNodes(Session& session, const Job& job, const orch::v1::JobReport& rep
   Terminal& terminal = session.terminal;
   const Output output = OutputOf(session.options);
   const ChangeLook look = LookFor(terminal, output, session.options.verbose);
-  const bool node_by_node =
-      !job.mutating() || report.nodes_size() <= static_cast<int>(kBlocksNodesMax) ||
-      output == Output::kWide || session.options.verbose || !session.options.sort_by.empty();
-  if (!node_by_node) {
-    api::JobGroups groups;
-    for (const JobNode& node : report.nodes()) groups.Add(node);
+  if (!NodeByNode(session.options, job, static_cast<size_t>(report.nodes_size()))) {
     for (const std::string& line :
-         GroupsLines(terminal, look, groups.Take(), session.options.quiet)) {
+         GroupsLines(terminal, look, report.nodes(), session.options.quiet)) {
       terminal.out << line << "\n";
     }
     return;

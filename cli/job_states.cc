@@ -55,6 +55,16 @@ absl::StatusOr<orch::v1::NodeState> ParseNodeState(const std::string& flag,
   return ParseOr<orch::v1::NodeState>(*orch::v1::NodeState_descriptor(), "NODE_STATE_", flag, word);
 }
 
+absl::Status AddLabel(const std::string& text,
+                      google::protobuf::Map<std::string, std::string>* labels) {
+  const size_t equals = text.find('=');
+  if (equals == std::string::npos || equals == 0) {
+    return absl::InvalidArgumentError(absl::StrCat("--label ", text, ": expected KEY=VALUE"));
+  }
+  (*labels)[text.substr(0, equals)] = text.substr(equals + 1);
+  return absl::OkStatus();
+}
+
 std::optional<orch::v1::PuppetRunVerdict> ParseVerdict(const std::string& word) {
   const std::optional<int> value =
       Parse(*orch::v1::PuppetRunVerdict_descriptor(), "PUPPET_RUN_VERDICT_", word, nullptr);

@@ -18,4 +18,8 @@ absl::StatusOr<orch::v1::NodeState> ParseNodeState(const std::string& flag,
 // Nullopt: the word is no verdict of a Puppet run.
 std::optional<orch::v1::PuppetRunVerdict> ParseVerdict(const std::string& word);
 
+// Puts `KEY=VALUE` of --label into `labels`. InvalidArgument: it has no key.
+absl::Status AddLabel(const std::string& text,
+                      google::protobuf::Map<std::string, std::string>* labels);
+
 }  // namespace orch::cli

@@ -139,7 +139,8 @@ std::string JobLength(const Job& job, absl::Time now) {
   return Age((job.has_end_time() ? ToTime(job.end_time()) : now) - ToTime(job.create_time()));
 }
 
-Grid JobGrid(const google::protobuf::RepeatedPtrField<Job>& jobs, bool short_ids, absl::Time now) {
+Grid JobGrid(const Terminal& terminal, const google::protobuf::RepeatedPtrField<Job>& jobs,
+             bool short_ids, absl::Time now) {
   const size_t length = short_ids ? UniqueLength(jobs) : std::string::npos;
   Grid grid(
       {"JOB", "AGE", "TOOK", "STATE", "ACTION", "NODES", "RESULT", "TARGET", "CALLER", "REASON"});
@@ -148,7 +149,8 @@ Grid JobGrid(const google::protobuf::RepeatedPtrField<Job>& jobs, bool short_ids
     const absl::Duration took = (job.has_end_time() ? ToTime(job.end_time()) : now) - begin;
     grid.Add({std::string(api::JobIdOf(job.name()).substr(0, length)),
               Cell(Age(now - begin), absl::ToDoubleSeconds(now - begin)),
-              Cell(Age(took), absl::ToDoubleSeconds(took)), JobStateWord(job),
+              Cell(Age(took), absl::ToDoubleSeconds(took)),
+              Cell(Paint(terminal, JobStateColor(job), JobStateWord(job)), job.state()),
               Safe(api::ActionWords(job.spec().action())),
               Cell(absl::StrCat(job.targets()), job.targets()), OutcomesOf(job),
               JobTargetWords(job), Safe(job.caller()), Safe(job.spec().reason())});

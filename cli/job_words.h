@@ -5,6 +5,7 @@
 
 #include "cli/grid.h"
 #include "cli/options.h"
+#include "cli/render.h"
 #include "orch/v1/job_service.pb.h"
 
 // Jobs in words. Pure.
@@ -24,7 +25,8 @@ std::string RolloutWords(const orch::v1::Rollout& rollout);
 // From its start to its end, or to now.
 std::string JobLength(const orch::v1::Job& job, absl::Time now);
 // A row for each job. Ids are as long as they must be to be told apart, where `short_ids`.
-Grid JobGrid(const google::protobuf::RepeatedPtrField<orch::v1::Job>& jobs, bool short_ids,
+Grid JobGrid(const Terminal& terminal,
+             const google::protobuf::RepeatedPtrField<orch::v1::Job>& jobs, bool short_ids,
              absl::Time now);
 // The lines above a job's nodes.
 std::string JobHead(const Terminal& terminal, const orch::v1::Job& job, absl::Time now);

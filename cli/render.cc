@@ -304,7 +304,7 @@ std::vector<std::string> NodeDetails(const Terminal& terminal, const ChangeLook&
   const orch::v1::PuppetRunResult& run = node.result().puppet_run();
   if (node.state() == orch::v1::NODE_STATE_FAILED) {
     for (const orch::v1::PuppetRunError& error : run.errors()) {
-      for (std::string& line : ErrorLines(terminal, look, error, look.refreshes)) {
+      for (std::string& line : ErrorLines(terminal, look, error, look.verbose)) {
         lines.push_back(std::move(line));
       }
     }

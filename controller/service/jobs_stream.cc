@@ -30,18 +30,6 @@ class WatchJobsStream : public OutStream<WatchJobsResponse> {
       : OutStream(std::move(core), std::move(who)), request_(std::move(request)) {}
 
  private:
-  template <typename T, typename Then>
-  std::function<void(absl::StatusOr<T>)> OnStrand(Then then) {
-    return [self = shared_from_this(), then](absl::StatusOr<T> result) {
-      auto* stream = static_cast<WatchJobsStream*>(self.get());
-      asio::post(stream->strand(), [self, stream, then, result = std::move(result)]() mutable {
-        if (stream->ended()) return;
-        if (!result.ok()) return stream->End(result.status());
-        then(stream, *std::move(result));
-      });
-    };
-  }
-
   void Begin() override {
     if (const absl::Status valid = ValidateJobFilter("filter", request_.filter()); !valid.ok()) {
       return End(valid);
@@ -49,27 +37,29 @@ class WatchJobsStream : public OutStream<WatchJobsResponse> {
     absl::StatusOr<WatchCursor> after = CursorOf("resume_token", request_.resume_token());
     if (!after.ok()) return End(after.status());
     cursor_ = *after;
-    core().parts.gate->PostWatch(who(),
-                                 OnStrand<Watcher>([](WatchJobsStream* self, Watcher watcher) {
-                                   self->watcher_ = std::move(watcher);
-                                   self->reader_id_ = NextReaderId();
-                                   self->Wake();
-                                 }));
+    core().parts.gate->PostWatch(
+        who(), OnStrand<WatchJobsStream, Watcher>([](WatchJobsStream* self, Watcher watcher) {
+          self->watcher_ = std::move(watcher);
+          self->reader_id_ = NextReaderId();
+          self->Wake();
+        }));
   }
 
   void JudgeCaller() override {
-    core().parts.gate->PostVisibility(
-        who(), OnStrand<JobVisibility>([](WatchJobsStream* self, JobVisibility visibility) {
-          self->watcher_.visibility = std::move(visibility);
-        }));
+    core().parts.gate->PostVisibility(who(),
+                                      OnStrand<WatchJobsStream, JobVisibility>(
+                                          [](WatchJobsStream* self, JobVisibility visibility) {
+                                            self->watcher_.visibility = std::move(visibility);
+                                          }));
   }
 
   void Read() {
     reading_ = true;
-    auto on_part = OnStrand<JobChangesPart>([](WatchJobsStream* self, JobChangesPart part) {
-      self->reading_ = false;
-      self->OnPart(std::move(part));
-    });
+    auto on_part =
+        OnStrand<WatchJobsStream, JobChangesPart>([](WatchJobsStream* self, JobChangesPart part) {
+          self->reading_ = false;
+          self->OnPart(std::move(part));
+        });
     core().parts.dispatcher.Post(
         [id = reader_id_, after = cursor_, on_part = std::move(on_part)](DispatcherApi& there) {
           there.ReadJobChanges(id, after, on_part);

@@ -32,40 +32,30 @@ class WatchNodesStream : public OutStream<WatchNodesResponse> {
       : OutStream(std::move(core), std::move(who)), request_(std::move(request)) {}
 
  private:
-  template <typename T, typename Then>
-  std::function<void(absl::StatusOr<T>)> OnStrand(Then then) {
-    return [self = shared_from_this(), then](absl::StatusOr<T> result) {
-      auto* stream = static_cast<WatchNodesStream*>(self.get());
-      asio::post(stream->strand(), [self, stream, then, result = std::move(result)]() mutable {
-        if (stream->ended()) return;
-        if (!result.ok()) return stream->End(result.status());
-        then(stream, *std::move(result));
-      });
-    };
-  }
-
   void Begin() override {
-    core().parts.gate->PostWatch(who(),
-                                 OnStrand<Watcher>([](WatchNodesStream* self, Watcher watcher) {
-                                   self->watcher_ = std::move(watcher);
-                                   self->AskForListing();
-                                 }));
+    core().parts.gate->PostWatch(
+        who(), OnStrand<WatchNodesStream, Watcher>([](WatchNodesStream* self, Watcher watcher) {
+          self->watcher_ = std::move(watcher);
+          self->AskForListing();
+        }));
   }
   void AskForListing() {
-    core().parts.gate->PostListing(who(), request_.target(),
-                                   OnStrand<Listing>([](WatchNodesStream* self, Listing listing) {
-                                     self->listing_ = std::move(listing);
-                                     self->Subscribe();
-                                   }));
+    core().parts.gate->PostListing(
+        who(), request_.target(),
+        OnStrand<WatchNodesStream, Listing>([](WatchNodesStream* self, Listing listing) {
+          self->listing_ = std::move(listing);
+          self->Subscribe();
+        }));
   }
   bool judged() const { return !listing_.decision.conditions.empty(); }
 
   void JudgeCaller() override {
-    core().parts.gate->PostListing(who(), request_.target(),
-                                   OnStrand<Listing>([](WatchNodesStream* self, Listing listing) {
-                                     if (self->reader_id_ == 0) return;
-                                     self->listing_.decision = std::move(listing.decision);
-                                   }));
+    core().parts.gate->PostListing(
+        who(), request_.target(),
+        OnStrand<WatchNodesStream, Listing>([](WatchNodesStream* self, Listing listing) {
+          if (self->reader_id_ == 0) return;
+          self->listing_.decision = std::move(listing.decision);
+        }));
   }
 
   // Changes first and then all: what changes in between is told twice rather than never.

@@ -36,27 +36,15 @@ class LogStream : public OutStream<Response> {
 
   void JudgeCaller() override {
     this->core().parts.gate->PostVisibility(
-        this->who(), OnStrand<JobVisibility>([](LogStream* self, JobVisibility visibility) {
-          self->watcher_.visibility = std::move(visibility);  // for the next read
-        }));
+        this->who(), this->template OnStrand<LogStream, JobVisibility>(
+                         [](LogStream* self, JobVisibility visibility) {
+                           self->watcher_.visibility = std::move(visibility);  // for the next read
+                         }));
   }
 
   const JobVisibility& visibility() const { return watcher_.visibility; }
   // Turns a part of the log into a message; with `last`, it is the end. False: nothing to say.
   virtual bool Fill(const JobLogPart& part, Response* out) = 0;
-
-  template <typename T, typename Then>
-  std::function<void(absl::StatusOr<T>)> OnStrand(Then then) {
-    return [self = this->shared_from_this(), then](absl::StatusOr<T> result) {
-      asio::post(static_cast<LogStream*>(self.get())->strand(),
-                 [self, then, result = std::move(result)]() mutable {
-                   auto* stream = static_cast<LogStream*>(self.get());
-                   if (stream->ended()) return;
-                   if (!result.ok()) return stream->End(result.status());
-                   then(stream, *std::move(result));
-                 });
-    };
-  }
 
   void StartReading(Watcher watcher, std::string job_id, uint64_t after_sequence) {
     watcher_ = std::move(watcher);
@@ -90,11 +78,12 @@ class LogStream : public OutStream<Response> {
  private:
   void Read() {
     reading_ = true;
-    auto on_part = OnStrand<JobLogPart>([](LogStream* self, JobLogPart part) {
-      self->reading_ = false;
-      self->part_ = std::move(part);
-      self->Wake();
-    });
+    auto on_part =
+        this->template OnStrand<LogStream, JobLogPart>([](LogStream* self, JobLogPart part) {
+          self->reading_ = false;
+          self->part_ = std::move(part);
+          self->Wake();
+        });
     this->core().parts.dispatcher.Post([reader_id = reader_id_, job_id = job_id_,
                                         viewer = watcher_.visibility, after = after_sequence_,
                                         on_part = std::move(on_part)](DispatcherApi& there) {
@@ -154,7 +143,7 @@ class RunJobStream : public JobStream<orch::v1::RunJobResponse> {
 
   // A slot first: a job that can't be watched is not created.
   void Begin() override {
-    core().parts.gate->PostWatch(who(), OnStrand<Watcher>([](Base* self, Watcher watcher) {
+    core().parts.gate->PostWatch(who(), OnStrand<Base, Watcher>([](Base* self, Watcher watcher) {
                                    static_cast<RunJobStream*>(self)->Create(std::move(watcher));
                                  }));
   }
@@ -162,7 +151,7 @@ class RunJobStream : public JobStream<orch::v1::RunJobResponse> {
     const bool only_asked = request_.validate_only;
     core().parts.gate->PostCreateJob(
         who(), std::move(request_),
-        OnStrand<CreatedJob>([watcher, only_asked](Base* self, CreatedJob created) {
+        OnStrand<Base, CreatedJob>([watcher, only_asked](Base* self, CreatedJob created) {
           auto* stream = static_cast<RunJobStream*>(self);
           if (!only_asked) return stream->Follow(watcher, created.job, 0);
           orch::v1::RunJobResponse only;
@@ -192,12 +181,12 @@ class WatchJobStream : public JobStream<orch::v1::WatchJobResponse> {
     absl::StatusOr<std::string> id = api::ParseJobName("name", request_.name());
     if (!id.ok()) return End(id.status());
     core().parts.gate->PostWatch(
-        who(), OnStrand<Watcher>([id = *std::move(id)](Base* self, Watcher watcher) {
+        who(), OnStrand<Base, Watcher>([id = *std::move(id)](Base* self, Watcher watcher) {
           static_cast<WatchJobStream*>(self)->Find(id, std::move(watcher));
         }));
   }
   void Find(const std::string& id, Watcher watcher) {
-    auto on_job = OnStrand<orch::v1::Job>([watcher](Base* self, const orch::v1::Job& job) {
+    auto on_job = OnStrand<Base, orch::v1::Job>([watcher](Base* self, const orch::v1::Job& job) {
       auto* stream = static_cast<WatchJobStream*>(self);
       stream->Follow(watcher, job, stream->request_.after_sequence());
     });
@@ -221,17 +210,17 @@ class DiscoverStream : public LogStream<orch::v1::DiscoverNodesResponse> {
   using Base = LogStream<orch::v1::DiscoverNodesResponse>;
 
   void Begin() override {
-    core().parts.gate->PostWatch(who(), OnStrand<Watcher>([](Base* self, Watcher watcher) {
+    core().parts.gate->PostWatch(who(), OnStrand<Base, Watcher>([](Base* self, Watcher watcher) {
                                    static_cast<DiscoverStream*>(self)->Ask(std::move(watcher));
                                  }));
   }
   void Ask(Watcher watcher) {
-    core().parts.gate->PostDiscover(who(), request_, std::move(traceparent_),
-                                    OnStrand<CreatedJob>([watcher](Base* self, CreatedJob created) {
-                                      static_cast<DiscoverStream*>(self)->StartReading(
-                                          watcher, std::string(api::JobIdOf(created.job.name())),
-                                          0);
-                                    }));
+    core().parts.gate->PostDiscover(
+        who(), request_, std::move(traceparent_),
+        OnStrand<Base, CreatedJob>([watcher](Base* self, CreatedJob created) {
+          static_cast<DiscoverStream*>(self)->StartReading(
+              watcher, std::string(api::JobIdOf(created.job.name())), 0);
+        }));
   }
 
   bool Fill(const JobLogPart& part, orch::v1::DiscoverNodesResponse* out) override {

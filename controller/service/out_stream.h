@@ -79,6 +79,20 @@ class OutStream : public grpc::ServerWriteReactor<Response>, public Stoppable {
   ServiceCore& core() { return *core_; }
   const CallerEvidence& who() const { return who_; }
 
+  // A callback that hands what it is given to `then(self, value)` on the strand, unless the stream
+  // has ended by then; an error ends it. `Self` is the subclass; the stream lives until it is
+  // called.
+  template <typename Self, typename T, typename Then>
+  std::function<void(absl::StatusOr<T>)> OnStrand(Then then) {
+    return [self = Shared(), then](absl::StatusOr<T> result) {
+      boost::asio::post(self->strand_, [self, then, result = std::move(result)]() mutable {
+        if (self->ended_) return;
+        if (!result.ok()) return self->End(result.status());
+        then(static_cast<Self*>(self.get()), *std::move(result));
+      });
+    };
+  }
+
   void Wake() {
     if (!writing_ && !ended_) Next();
   }

@@ -297,7 +297,7 @@ class JobServer : public JobService::CallbackService {
       if (!sees.ok()) return reply(sees.status());
       auto on_job = [core, id, sees = *sees, reply](absl::StatusOr<Job> job) {
         if (!job.ok()) return reply(job.status());
-        JobNodesQuery query{.job_id = id, .page_size = kPagePartMax};
+        JobNodesQuery query{.job_id = id, .page_size = kNodesInPage};
         SumSome(std::make_shared<Summing>(Summing{core, sees, std::move(query), *std::move(job)}),
                 reply);
       };
